@@ -1,0 +1,62 @@
+"""The verbs for programs: the same ones as on the command line, quiet, returning what they found."""
+
+import io
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from oddframe.commands import evaluating, scoring, simulating
+from oddframe.commands.fitting import fit_data
+from oddframe.families import member
+from oddframe.scores.fitted import USUAL_RATE, Fitted, load_run
+
+
+def fit(
+    method: str,
+    data: str | Path,
+    *,
+    out: str | Path,
+    root: str | Path | None = None,
+    seed: int = 0,
+    threads: int = 2,
+    device: str = "cpu",
+    false_alarms_per_hour: float = USUAL_RATE,
+    **options: Any,
+) -> Fitted:
+    """Learn a data set or a folder of normal video; `options` are the method's own (`oddframe fit METHOD --help`)."""
+    detector = member("methods", method, "method")(**options)
+    with redirect_stdout(io.StringIO()):
+        return fit_data(
+            detector,
+            str(data),
+            root=None if root is None else Path(root),
+            out=Path(out),
+            seed=seed,
+            threads=threads,
+            device=device,
+            false_alarms_per_hour=false_alarms_per_hour,
+        )
+
+
+def load(run: str | Path) -> Fitted:
+    """A fitted detector from its run folder."""
+    return load_run(run)
+
+
+def score(run: str | Path, videos: Sequence[str | Path], *, out: str | Path, **options: Any) -> dict[str, Any]:
+    """Find what is odd in videos and write it to OUT; returns what events.json holds. See `oddframe score --help`."""
+    with redirect_stdout(io.StringIO()):
+        return scoring.score(Path(run), [Path(video) for video in videos], out=Path(out), **options)
+
+
+def evaluate(run: str | Path, data: str, *, root: str | Path | None = None, **options: Any) -> dict[str, Any]:
+    """Measure a run on a data set; returns what `oddframe evaluate --json` prints."""
+    with redirect_stdout(io.StringIO()):
+        return evaluating.evaluate(Path(run), data, root=None if root is None else Path(root), **options)
+
+
+def simulate(folder: str | Path, **options: Any) -> dict[str, Any]:
+    """Film a plaza with ordinary people and known oddities. See `oddframe simulate --help`."""
+    with redirect_stdout(io.StringIO()):
+        return simulating.simulate(Path(folder), **options)

@@ -1,0 +1,213 @@
+"""Words: read arguments, call a verb, print. Options are read off the signatures of verbs and methods.
+
+Exit codes: 0 done; 1 something unforeseen in oddframe itself; 2 bad input or arguments; 3 a video cannot be read; 4
+ground truth does not fit; 5 a run folder is incomplete, damaged or too new; 6 a video is on both sides of a test; 130
+interrupted.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from oddframe import __version__
+from oddframe.errors import BadInput, OddframeError, unknown
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+COMMANDS = {  # verb: the module and function that do it, and one line of help. Imported only when asked for.
+    "demo": ("demonstrating.demo", "film a street, learn it, find the odd frames, write the report"),
+    "simulate": ("simulating.simulate", "film a street with ordinary people and known oddities"),
+    "prepare": ("preparing.prepare", "check a data set: what is there, what is missing"),
+    "fit": ("fitting.fit_data", "learn what is normal: fit METHOD DATA --out RUN"),
+    "score": ("scoring.score", "find what is odd in videos: score RUN VIDEO… --out DIR"),
+    "evaluate": ("evaluating.evaluate", "measure a run on a data set: evaluate RUN DATA --root ROOT"),
+    "methods": ("listing.methods", "the methods that can be fitted"),
+    "datasets": ("preparing.datasets", "the data sets that can be read"),
+    "info": ("listing.info", "what a run folder holds"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. Errors are one line on standard error."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(words)
+    except OddframeError as error:
+        print(f"oddframe: {error}", file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        print("oddframe: interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone: nothing to tell anybody
+        sys.stderr.close()
+        return 0
+    except MemoryError:
+        print("oddframe: out of memory; smaller pictures (--width) or fewer --threads need less", file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        print(f"oddframe: cannot use{where}: {error.strerror or error}", file=sys.stderr)
+        return 2
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(help_text())
+        return 0
+    if words[0] == "--version":
+        print(f"oddframe {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        raise unknown("command", words[0], COMMANDS)
+    if words[0] == "fit":
+        return _fit(words[1:])
+    parser, verb = parser_of(words[0]), verb_of(words[0])
+    given = _parsed(parser, words[1:])
+    if given is not None:
+        verb(**given)
+    return 0
+
+
+def help_text() -> str:
+    """What `oddframe --help` prints."""
+    rows = "\n".join(f"  {name:10}{line}" for name, (_, line) in COMMANDS.items())
+    return (
+        f"oddframe {__version__}: learns what is normal from ordinary video and finds the frames that are not.\n\n"
+        f"usage: oddframe COMMAND …\n\n{rows}\n\n`oddframe COMMAND --help` explains each; `oddframe fit METHOD --help` "
+        "the options of a method.\nEvery command takes --config FILE.yaml and --print_config."
+    )
+
+
+def verb_of(command: str) -> Callable[..., Any]:
+    """The function behind a command."""
+    module, name = COMMANDS[command][0].split(".")
+    verb: Callable[..., Any] = getattr(import_module(f"oddframe.commands.{module}"), name)
+    return verb
+
+
+def parser_of(command: str, method: str | None = None) -> ArgumentParser:
+    """A parser whose options are the signature of the verb, and of the method for `fit`."""
+    from jsonargparse import ArgumentParser
+
+    verb = verb_of(command)
+    prog = f"oddframe {command}" + (f" {method}" if method else "")
+    explained = _described(verb)
+    parser = ArgumentParser(prog=prog, description=explained[0], exit_on_error=False)
+    parser.add_argument("--config", action="config", help="YAML file with options by name")
+    types = get_type_hints(verb)
+    placed = [p for p in inspect.signature(verb).parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    for parameter in placed:
+        if parameter.name == "detector":
+            continue
+        many: dict[str, Any] = {"nargs": "+"} if "list" in str(types[parameter.name]) else {}
+        kind = types[parameter.name].__args__[0] if many else types[parameter.name]
+        parser.add_argument(parameter.name, type=kind, help=explained[1].get(parameter.name, ""), **many)
+    parser.add_function_arguments(verb, skip={p.name for p in placed}, as_positional=False)
+    if method is not None:
+        from oddframe.families import member
+
+        parser.add_class_arguments(member("methods", method, "method"), as_group=True)
+    return parser
+
+
+def _fit(words: list[str]) -> int:
+    from oddframe.commands import fitting
+    from oddframe.families import member, members
+
+    family = members("methods")
+    if not words or words[0] in ("-h", "--help"):
+        rows = "\n".join(f"  {name:18}{_described(method)[0]}" for name, method in family.items())
+        print(
+            f"usage: oddframe fit METHOD DATA [--root ROOT] --out RUN …\n\n{rows}\n\n`oddframe fit METHOD --help` says"
+        )
+        return 0
+    if words[0].startswith("-"):
+        raise BadInput(f"fit is followed by a method, got {words[0]!r}; there are {', '.join(family)}")
+    method = member("methods", words[0], "method")
+    given = _parsed(parser_of("fit", words[0]), words[1:])
+    if given is None:
+        return 0
+    names = inspect.signature(method).parameters
+    try:
+        detector = method(**{name: given.pop(name) for name in names})
+    except ValueError as error:
+        raise BadInput(f"{words[0]}: {error}") from error
+    fitting.fit_data(detector, **given)
+    return 0
+
+
+def _parsed(parser: ArgumentParser, words: list[str]) -> dict[str, Any] | None:
+    """The arguments by name, or None when help or the configuration was asked for. Raises BadInput, one line."""
+    from jsonargparse import ArgumentError
+
+    if "-h" in words or "--help" in words:
+        print(_help_of(parser))
+        return None
+    try:
+        given = parser.parse_args([_plain(word, parser) for word in words])
+    except ArgumentError as error:
+        raise BadInput(f"{' '.join(str(error).split())}; `{parser.prog} --help` explains") from error
+    except SystemExit as stop:
+        if stop.code:
+            raise
+        return None
+    return {name: value for name, value in vars(given).items() if name != "config"}
+
+
+def _plain(word: str, parser: ArgumentParser) -> str:
+    """One word as the parser knows it: `--no-overlay` is `--overlay=false`, `--json` is `--json=true`."""
+    if not word.startswith("--") or word == "--":
+        return word
+    name, equals, value = word.partition("=")
+    name = "--" + name[2:].replace("-", "_")
+    switches = _switches(parser)
+    if not equals and name in switches:
+        return f"{name}=true"
+    if not equals and name.startswith("--no_") and f"--{name[5:]}" in switches:
+        return f"--{name[5:]}=false"
+    known = [text for action in parser._actions for text in action.option_strings if text.startswith("--")]
+    if name not in known:
+        near = get_close_matches(name, known, 1)
+        guess = f"did you mean {near[0].replace('_', '-')}? " if near else ""
+        raise BadInput(
+            f"{parser.prog} has no option {word.partition('=')[0]}; {guess}`{parser.prog} --help` lists them"
+        )
+    return name + equals + value
+
+
+def _switches(parser: ArgumentParser) -> dict[str, bool]:
+    """The options that are on or off, and what they are unless told otherwise."""
+    return {
+        text: bool(action.default)
+        for action in parser._actions
+        for text in action.option_strings
+        if getattr(action, "_typehint", None) is bool
+    }
+
+
+def _help_of(parser: ArgumentParser) -> str:
+    """The parser's help, with options as people write them."""
+    text = parser.format_help()
+    for name, default in _switches(parser).items():
+        text = text.replace(f"{name} {{true,false}}", f"{name} | --no-{name[2:]}" if default else name)
+    text = text.replace("<class 'Path'>", "path").replace("Path | null", "path")
+    return re.sub(r"--[a-z]+(_[a-z]+)+", lambda found: found[0].replace("_", "-"), text)
+
+
+def _described(thing: Any) -> tuple[str, dict[str, str]]:
+    """The first paragraph of a docstring, and the help of each argument."""
+    from docstring_parser import parse
+
+    text = parse(inspect.getdoc(thing) or "")
+    return (text.short_description or "", {arg.arg_name: arg.description or "" for arg in text.params})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

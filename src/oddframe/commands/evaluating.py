@@ -1,0 +1,194 @@
+"""What a detector is worth on a data set: honest, as published, and beside the baselines."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+from oddframe.commands.scoring import decide, write_results
+from oddframe.console import say
+from oddframe.datasets.contract import open_data
+from oddframe.errors import BadInput, BadTruth
+from oddframe.families import member
+from oddframe.files import write_json
+from oddframe.learning.run import Run
+from oddframe.pictures.plots import detection_curves, detection_png, roc_curves, roc_png
+from oddframe.scores.calibration import Threshold
+from oddframe.scores.evaluation import by_kind, curves, every_frame, find_places, refuse_leak, table
+from oddframe.scores.events import find_events
+from oddframe.scores.fitted import Fitted, load_run
+from oddframe.scores.judged import Judged
+from oddframe.scores.metrics import auc
+from oddframe.scores.scoring import joined, score_video
+from oddframe.scores.stored import Stored, score_to, tidy
+from oddframe.types import Truth, Video
+from oddframe.video.reader import content_hash, times_of
+
+BASELINES = ("constant", "frame-difference")
+
+
+def evaluate(
+    run: Path,
+    data: str,
+    *,
+    root: Path | None = None,
+    out: Path | None = None,
+    false_alarms_per_hour: float | None = None,
+    overlay: bool = False,
+    report: bool = True,
+    json: bool = False,
+) -> dict[str, Any]:
+    """Measure a run on a data set with ground truth, under the honest protocol and under the published one.
+
+    Refuses when a test video was also learned from. Writes evaluation.json, scores, plots and report.html into OUT.
+
+    Args:
+        run: the folder that `oddframe fit` wrote.
+        data: a data set, as `oddframe datasets` lists them, or a folder of your own with test and truth.
+        root: where a named data set lies.
+        out: where results go; RUN/evaluation-DATA unless given.
+        false_alarms_per_hour: threshold for another rate than the run's own.
+        overlay: write the video with heat map, boxes and score ribbon for every test video.
+        report: write the pictures and the report; without it only evaluation.json and the scores.
+        json: print one JSON object instead of a table.
+    """
+    fitted = load_run(run)
+    name, split = open_data(data, root)
+    tests = [video for video in split.test if video.truth is not None]
+    if not tests:
+        raise BadInput(f"{name} has no test video with ground truth, so there is nothing to measure against")
+    for video in split.test:
+        if video.truth is None:
+            say(f"left out: {video.name} has no ground truth")
+    trained = {video["hash"]: video["name"] for video in fitted.facts["trained_on"]}
+    refuse_leak(trained, {content_hash(video.source): video.name for video in tests})
+
+    threshold = fitted.threshold_for(false_alarms_per_hour)
+    folder = Path(out).expanduser() if out else fitted.folder / f"evaluation-{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    stored = [score_to(folder / f"{video.name}.npz", fitted, video) for video in tests]
+    seconds = {"fit": fitted.facts["seconds"]["fit"], "score": round(time.perf_counter() - began, 3)}
+    judged = [judge(one, threshold) for one in stored]
+    places = find_places(judged)
+    found = table(judged, lookahead=fitted.lookahead, false_alarms_per_hour=threshold.expected, places=places)
+    result = {
+        "dataset": name,
+        "detector": fitted.detector.name,
+        **found,
+        "by_kind": by_kind(judged),
+        "baselines": {baseline: _baseline(baseline, tests, judged) for baseline in BASELINES},
+        "seconds": seconds,
+        "threshold": {"rarity": threshold.rarity, "note": threshold.note},
+        "flagged_normal_frames": _share_flagged(judged, threshold),
+    }
+    write_json(folder / "evaluation.json", result)
+    if report:
+        _write_report(folder, fitted, threshold, stored, judged, result, curves(judged, places), overlay)
+    for one in stored:
+        tidy(one)
+    if json:
+        print(dumps(result, indent=2))
+    else:
+        print("\n".join(lines(result)))
+        if report:
+            print(f"report: {folder / 'report.html'}")
+    return result
+
+
+def judge(one: Stored, threshold: Threshold) -> Judged:
+    """A scored test video beside its truth, frame for frame. Raises BadTruth when their lengths differ."""
+    assert one.video.truth is not None
+    seconds = times_of(one.video)
+    truth: Truth = one.video.truth(len(seconds))
+    if len(truth.frame) != len(seconds):
+        raise BadTruth(f"{one.video.name}: {len(seconds)} frames, but its truth is of {len(truth.frame)}")
+    if truth.note:
+        say(f"note: {one.video.name}: {truth.note}")
+    return Judged(
+        one.video.name,
+        value=every_frame(one.scores, len(seconds)),
+        raw=every_frame(replace(one.scores, value=one.raw), len(seconds)),
+        truth=truth,
+        seconds=seconds,
+        events=find_events(one.scores, threshold.rarity),
+        map=one.scores.map,
+        map_frame=one.scores.frame,
+        boxes=one.scores.boxes,
+    )
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """The result as a table for a person."""
+    honest, published = result["honest"], result["as_published"]
+    rows = [
+        f"{result['detector']} on {result['dataset']}, {result['frames']} frames of {len(result['videos'])} videos",
+        "",
+    ]
+    rows.append(f"{'':24}{'honest':>18}{'as published':>14}")
+    for key, value in honest.items():
+        if key == "micro_auc_interval":
+            continue
+        shown = "–" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
+        if key == "micro_auc" and honest.get("micro_auc_interval"):
+            low, high = honest["micro_auc_interval"]
+            rows.append(f"{'':24}{f'({low:.3f}–{high:.3f})':>18}")
+        other = f"{published[key]:.4f}" if published.get(key) is not None else ""
+        at = len(rows) - 1 if key == "micro_auc" and rows[-1].strip().startswith("(") else len(rows)
+        rows.insert(at, f"{key:24}{shown:>18}{other:>14}")
+    for name, numbers in result["baselines"].items():
+        value = numbers["micro_auc"]
+        rows.append(f"{'micro_auc of ' + name:30}{'–' if value is None else f'{value:.4f}':>12}")
+    for kind, numbers in result["by_kind"].items():
+        value = numbers["auc"] if isinstance(numbers, dict) else numbers
+        rows.append(f"{'auc of ' + kind:30}{'–' if value is None else f'{value:.4f}':>12}")
+    rows += [f"{key}: undefined, {why}" for key, why in result["why_null"].items()]
+    return rows
+
+
+def _baseline(name: str, tests: Sequence[Video], judged: Sequence[Judged]) -> dict[str, float | None]:
+    """Micro AUC of a method that learns nothing, on the same frames."""
+    import numpy as np
+
+    detector = member("methods", name, "method")()
+    detector.fit([], Run(Path()))
+    values = [
+        every_frame(joined(score_video(detector, video), video.name), len(one.value))
+        for video, one in zip(tests, judged, strict=True)
+    ]
+    odd = np.concatenate([one.truth.frame for one in judged])
+    return {"micro_auc": auc(odd, np.concatenate(values))}
+
+
+def _share_flagged(judged: Sequence[Judged], threshold: Threshold) -> dict[str, float | None]:
+    """Share of the test's normal frames at or above the threshold, and above the rarity of one frame in a hundred."""
+    import numpy as np
+
+    normal = np.concatenate([one.value[~one.truth.frame] for one in judged])
+    if not len(normal):
+        return {"at_threshold": None, "asked_for_1_percent": None}
+    return {
+        "at_threshold": float((normal >= threshold.rarity).mean()),
+        "asked_for_1_percent": float((normal >= 2.0).mean()),
+    }
+
+
+def _write_report(
+    folder: Path,
+    fitted: Fitted,
+    threshold: Threshold,
+    stored: Sequence[Stored],
+    judged: Sequence[Judged],
+    result: dict[str, Any],
+    drawn: dict[str, Any],
+    overlay: bool,
+) -> None:
+    timelines = [
+        decide(one, threshold, folder, overlay=overlay, clips=overlay, truth=video.truth)
+        for one, video in zip(stored, judged, strict=True)
+    ]
+    roc_png(folder / "roc.png", roc_curves(drawn))
+    detection_png(folder / "detection.png", detection_curves(drawn))
+    write_results(folder, fitted, threshold, stored, timelines, evaluation=result, curves=drawn)

@@ -1,0 +1,228 @@
+"""Say what was odd in a video, where, and how sure that is."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from oddframe.console import say
+from oddframe.errors import BadInput, BadVideo
+from oddframe.files import aside, listing, write_json
+from oddframe.pictures.cards import illustrated
+from oddframe.pictures.overlay import overlay as draw_overlay
+from oddframe.pictures.plots import calibration_png, timeline_png
+from oddframe.pictures.report import write_report
+from oddframe.pictures.timeline import Timeline
+from oddframe.pictures.why import reasons_for
+from oddframe.scores.calibration import Threshold
+from oddframe.scores.events import find_events
+from oddframe.scores.fitted import Fitted, load_run
+from oddframe.scores.stored import Stored, score_to, tidy
+from oddframe.types import Event, Video
+from oddframe.video.reader import PICTURE_ENDINGS, VIDEO_ENDINGS, as_video
+
+
+def score(
+    run: Path,
+    videos: list[Path],
+    *,
+    out: Path,
+    false_alarms_per_hour: float | None = None,
+    overlay: bool = True,
+    clips: bool = True,
+    maps: bool = True,
+    fps: float | None = None,
+    json: bool = False,
+) -> dict[str, Any]:
+    """Find what is odd in videos, with the detector of a run.
+
+    Writes into OUT: scores.csv (every scored frame), events.json, NAME.npz (scores and maps), NAME.overlay.mp4,
+    a picture and a cut of each event, NAME.timeline.png, report.html. Videos already scored there by the same run are
+    not scored again.
+
+    Args:
+        run: the folder that `oddframe fit` wrote.
+        videos: video files, folders of frames, or folders of videos.
+        out: where results go; made if need be.
+        false_alarms_per_hour: threshold for another rate than the run's own.
+        overlay: write the video with heat map, boxes and score ribbon.
+        clips: cut each event out of its video.
+        maps: keep the maps that say where.
+        fps: frames per second, for folders of pictures and files that say it wrongly.
+        json: print one JSON object instead of lines for a person.
+    """
+    fitted = load_run(run)
+    threshold = fitted.threshold_for(false_alarms_per_hour)
+    given = find_videos(videos, fps)
+    out = Path(out).expanduser()
+    out.mkdir(parents=True, exist_ok=True)
+    stored: list[Stored] = []
+    failed: list[str] = []
+    for video in given:
+        try:
+            stored.append(score_to(out / f"{video.name}.npz", fitted, video, maps=maps))
+            for line in stored[-1].lost:
+                say(f"damaged: {line}")
+        except BadVideo as error:
+            if len(given) == 1:
+                raise
+            failed.append(str(error))
+            say(f"left out: {error}")
+    if not stored:
+        raise BadVideo(f"none of {len(given)} videos could be scored; the first: {failed[0]}")
+    timelines = [decide(one, threshold, out, overlay=overlay, clips=clips) for one in stored]
+    result = write_results(out, fitted, threshold, stored, timelines)
+    for one in stored:
+        tidy(one)
+    if json:
+        print(dumps(result, indent=2))
+    else:
+        _tell(result, out, threshold)
+    if failed:
+        raise BadVideo(f"{len(failed)} of {len(given)} videos could not be scored; the first: {failed[0]}")
+    return result
+
+
+def find_videos(paths: Sequence[Path], fps: float | None = None) -> list[Video]:
+    """The videos behind paths: a file, a folder of frames, or a folder of such. Raises BadVideo, BadInput."""
+    found: list[Video] = []
+    for path in (Path(path).expanduser() for path in paths):
+        if path.is_dir() and not any(entry.suffix.lower() in PICTURE_ENDINGS for entry in listing(path)):
+            inside = [entry for entry in listing(path) if entry.suffix.lower() in VIDEO_ENDINGS]
+            if not inside:
+                raise BadVideo(f"{path} holds no video and no pictures; name a video, or a folder of either")
+            found += [as_video(entry, fps) for entry in inside]
+        else:
+            found.append(as_video(path, fps))
+    if not found:
+        raise BadInput("no video was named; add one or more after the run")
+    return _distinct(found)
+
+
+def decide(one: Stored, threshold: Threshold, out: Path, *, overlay: bool, clips: bool, truth: Any = None) -> Timeline:
+    """Events, and the pictures that belong to one video."""
+    events = find_events(one.scores, threshold.rarity)
+    timeline = Timeline(one.video, one.scores, events, threshold.rarity, truth)
+    if overlay:
+        name = f"{one.video.name}.overlay.mp4"
+        draw_overlay(out / name, timeline)
+        timeline = replace(timeline, overlay=Path(name))
+    if clips:
+        timeline = replace(timeline, events=illustrated(out / "events", timeline))
+    timeline_png(out / f"{one.video.name}.timeline.png", timeline)
+    return timeline
+
+
+def write_results(
+    out: Path,
+    fitted: Fitted,
+    threshold: Threshold,
+    stored: Sequence[Stored],
+    timelines: Sequence[Timeline],
+    evaluation: dict[str, Any] | None = None,
+    curves: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """scores.csv, events.json, calibration.png and report.html for what was scored and decided."""
+    _write_csv(out / "scores.csv", zip(stored, timelines, strict=True))
+    result = {
+        "run": str(fitted.folder),
+        "method": fitted.detector.name,
+        "threshold": asdict(threshold),
+        "videos": [_told(one, line, out) for one, line in zip(stored, timelines, strict=True)],
+    }
+    write_json(out / "events.json", result)
+    calibration_png(out / "calibration.png", fitted.calibration, threshold)
+    write_report(
+        out / "report.html",
+        timelines,
+        title=f"{fitted.detector.name} on {_names(timelines)}",
+        facts=report_facts(fitted, threshold),
+        calibration=(fitted.calibration, threshold),
+        evaluation=evaluation,
+        curves=curves,
+        reasons=reasons_for(fitted.detector, timelines, out / "events"),
+    )
+    return result
+
+
+def report_facts(fitted: Fitted, threshold: Threshold) -> dict[str, Any]:
+    """The rows of the report's last table."""
+    facts = fitted.facts
+    return {
+        "method": fitted.detector.name,
+        "options": fitted.detector.options,
+        "learned": facts.get("learned", {}),
+        "trained on": [video["name"] for video in facts["trained_on"]],
+        "normal video for calibration": f"{fitted.calibration.hours:.3f} h, {fitted.calibration.how}",
+        "threshold": f"rarity {threshold.rarity:.2f} for {threshold.asked:g} false alarms per hour; {threshold.note}",
+        "lookahead": f"{fitted.lookahead} frames",
+        "fitted": f"{facts['began']} in {facts['seconds']['fit']:.1f} s",
+        "command": facts["command"],
+        "versions": {"oddframe": facts["oddframe"], "commit": facts["commit"], **facts["versions"]},
+        "machine": facts["machine"],
+    }
+
+
+def _write_csv(path: Path, pairs: Iterable[tuple[Stored, Timeline]]) -> None:
+    with aside(path) as part, part.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["video", "frame", "seconds", "score", "rarity", "event"])
+        for one, line in pairs:
+            scores = one.scores
+            number = np.zeros(len(scores), int)
+            for n, event in enumerate(line.events, start=1):
+                number[(scores.seconds >= event.start) & (scores.seconds < event.end)] = n
+            for at in range(len(scores)):
+                row = (scores.frame[at], f"{scores.seconds[at]:.3f}", f"{one.score[at]:.6g}", f"{scores.value[at]:.4f}")
+                rows.writerow([one.video.name, *row, number[at] or ""])
+
+
+def _told(one: Stored, line: Timeline, out: Path) -> dict[str, Any]:
+    return {
+        "video": one.video.name,
+        "source": str(one.video.source),
+        "frames_scored": len(one.scores),
+        "seconds": line.length,
+        "highest_rarity": float(one.scores.value.max()) if len(one.scores) else None,
+        "lost": list(one.lost),
+        "overlay": str(line.overlay) if line.overlay else None,
+        "events": [_event(event, out) for event in line.events],
+    }
+
+
+def _event(event: Event, out: Path) -> dict[str, Any]:
+    def beside(path: Path | None) -> str | None:
+        return None if path is None else path.relative_to(out).as_posix()
+
+    return {**asdict(event), "picture": beside(event.picture), "clip": beside(event.clip)}
+
+
+def _tell(result: dict[str, Any], out: Path, threshold: Threshold) -> None:
+    for video in result["videos"]:
+        events = video["events"]
+        print(f"{video['video']}: {len(events) or 'no'} event{'s' * (len(events) != 1)} in {video['seconds']:.1f} s")
+        for event in events:
+            print(
+                f"  {event['start']:8.1f}–{event['end']:.1f} s  "
+                f"rarity {event['peak']:.1f} at {event['peak_seconds']:.1f} s"
+            )
+    print(f"threshold: rarity {threshold.rarity:.2f}; {threshold.note}")
+    print(f"report: {out / 'report.html'}")
+
+
+def _names(timelines: Sequence[Timeline]) -> str:
+    return timelines[0].video.name if len(timelines) == 1 else f"{len(timelines)} videos"
+
+
+def _distinct(videos: Sequence[Video]) -> list[Video]:
+    """Names become file names, so no two are alike."""
+    seen: dict[str, int] = {}
+    distinct = []
+    for video in videos:
+        count = seen[video.name] = seen.get(video.name, 0) + 1
+        distinct.append(video if count == 1 else replace(video, name=f"{video.name}-{count}"))
+    return distinct

@@ -1,0 +1,43 @@
+"""What a fit is given besides videos and options: where to write, on what, how reproducibly."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oddframe.files import aside
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Run:
+    folder: Path  # for checkpoints, logs and whatever must outlive an interruption
+    seed: int = 0
+    device: str = "cpu"
+    threads: int = 2  # videos decoded and described side by side
+    notes: dict[str, object] = field(default_factory=dict)  # what a fit wants written into run.json
+
+    def random(self, *salt: int) -> np.random.Generator:
+        """A generator that depends on the seed and the salt alone."""
+        return np.random.default_rng([self.seed, *salt])
+
+    def remember(self, name: str, make: Callable[[], Arrays]) -> Arrays:
+        """What `make` gives, from disk when it was made before: a fit that was interrupted goes on where it was.
+
+        `name` must say whatever the arrays depend on.
+        """
+        path = self.folder / "remembered" / f"{name}.npz"
+        if path.is_file():
+            try:
+                with np.load(path, allow_pickle=False) as held:
+                    return dict(held)
+            except Exception:  # damaged by whatever interrupted us: made anew below
+                path.unlink()
+        arrays = make()
+        with aside(path) as part:
+            np.savez(part, **arrays)  # type: ignore[arg-type]
+        return arrays

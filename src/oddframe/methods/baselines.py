@@ -1,0 +1,62 @@
+"""What a method is worth is what it adds to these two. Both stand in every table."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from oddframe.learning.detector import Detector
+from oddframe.learning.run import Run
+from oddframe.types import Clips, ClipSpec, Scores, Video
+
+
+class Constant(Detector):
+    """Every frame scores zero: the AUC of knowing nothing (0.5)."""
+
+    name = "constant"
+    quick_to_fit = True
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    @property
+    def spec(self) -> ClipSpec:
+        return ClipSpec(length=1, size=(16, 16), colour="grey")
+
+    def fit(self, videos: Sequence[Video], run: Run) -> None:
+        """There is nothing to learn."""
+
+    def score(self, clips: Clips) -> Scores:
+        return Scores(clips.video, clips.frame, clips.seconds, np.zeros(len(clips), np.float32))
+
+
+class FrameDifference(Detector):
+    """Mean absolute difference of consecutive frames: how much moves, and nothing else.
+
+    Args:
+        width: pixels across at which frames are compared; the height follows.
+    """
+
+    name = "frame-difference"
+    quick_to_fit = True
+
+    def __init__(self, *, width: int = 320) -> None:
+        super().__init__()
+        self.width = width
+
+    @property
+    def spec(self) -> ClipSpec:
+        return ClipSpec(length=2, size=self.width, colour="grey", fill_start=True)
+
+    def fit(self, videos: Sequence[Video], run: Run) -> None:
+        """There is nothing to learn."""
+
+    def score(self, clips: Clips) -> Scores:
+        pairs = clips.pixels[:, 0].numpy()  # (N, 2, H, W)
+        moved = [cv2.absdiff(pair[1], pair[0]) for pair in pairs]
+        height, width = (max(1, side // 8) for side in pairs.shape[2:])
+        value = np.array([change.mean() for change in moved], np.float32)
+        where = [
+            cv2.resize(change.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) for change in moved
+        ]
+        return Scores(clips.video, clips.frame, clips.seconds, value, map=np.stack(where))

@@ -1,0 +1,416 @@
+"""FlowGrid: remember how things move at each height of the picture; what moves as nothing has moved is odd.
+
+Dense optical flow is averaged over windows about as large as the things that move, and the nearest remembered windows
+say how strange a place is. No weights, no gradient, no GPU, one pass over the training video. A second channel notices
+what stands where nothing stood. Nearest neighbours over location-aware exemplars of motion go back to Ramachandra
+& Jones (Street Scene, WACV 2020); dense inverse-search flow is Kroeger et al. (ECCV 2016).
+
+N clips, T frames in a clip, H × W pixels; the grid has h × w cells, A of them active, each described by six numbers.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+
+from oddframe.console import progress
+from oddframe.errors import BadInput
+from oddframe.learning.detector import Detector
+from oddframe.learning.run import Arrays, Run
+from oddframe.types import Bytes, Clips, ClipSpec, Example, Floats, Ints, Scores, Video
+from oddframe.video.clips import clips_of
+from oddframe.video.motion import Flow, Look, choose_look, motion_cells
+from oddframe.video.reader import content_hash, read
+
+CANDIDATES = 20_000  # windows among which those are looked for
+SAMPLED = 400  # frames, over all training videos, from which the background is learned
+GLANCE = 0.5  # seconds between the looks that decide whether something stands
+LEAST_STAND = 3.0  # seconds that a thing must stand longer than any did in normal video
+UNLIKE = 10.0  # grey levels, the least by which a standing thing differs from its background
+CHANGED_SCENE = 0.4  # share of the picture unlike the background from which on it is the light or the camera
+
+
+@dataclass(frozen=True)
+class Described:
+    """What is kept of one video of M frames: all that learning and judging need, no pixels. About 130 MB an hour."""
+
+    frame: Ints  # (M,) index in the source
+    seconds: Floats  # (M,)
+    spoken: Ints  # (M,) 0 where there is no earlier frame to compare with
+    first: Ints  # (M + 1,) where each frame's active cells begin in the next two
+    cell: Ints  # (A,) which cell of the grid
+    vector: Floats  # (A, 6)
+    small: Bytes  # (M, h, w) the frame itself, a pixel a cell
+
+    def cells(self, m: int) -> tuple[Ints, Floats]:
+        part = slice(int(self.first[m]), int(self.first[m + 1]))
+        return self.cell[part], self.vector[part].astype(np.float32)
+
+
+class FlowGrid(Detector):
+    """Optical flow on a grid against remembered normal windows: things too fast, too large, or where nobody goes.
+
+    Blind to a wrong look with normal motion, nearly blind to a wrong direction. Wants a camera that does not move.
+
+    Args:
+        width: Pixels across at which video is looked at; the height follows, and nothing is enlarged.
+        fps: Frames per second looked at; slower video is taken as it comes.
+        flow: Preset of dense inverse-search flow; fast and ultrafast trade accuracy for speed.
+        bank: Windows of normal video that are remembered.
+        neighbours: How many of the nearest remembered windows give, by their mean distance, a cell's score.
+        row_weight: How much the height in the picture counts beside the six numbers of motion.
+        smoothing: Weight of the past in the causal running mean of scores.
+        rare_share: Share of the bank that is chosen far from the rest of it, so that rare normals are remembered.
+        dwell_seconds: Longest time for which a thing is watched standing; 0 switches that channel off.
+        windows: Sides in pixels of the two averaging windows; learned from the size of what moves unless given.
+        gap: Frames between the two that are compared; learned from the speed of what moves unless given.
+    """
+
+    name = "flowgrid"
+    quick_to_fit = True
+
+    def __init__(
+        self,
+        *,
+        width: int = 360,
+        fps: float = 10.0,
+        flow: Flow = "medium",
+        bank: int = 3000,
+        neighbours: int = 5,
+        row_weight: float = 5.0,
+        smoothing: float = 0.5,
+        rare_share: float = 0.0,
+        dwell_seconds: float = 8.0,
+        windows: tuple[int, int] | None = None,
+        gap: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.width, self.fps, self.flow = width, fps, flow
+        self.bank_size, self.neighbours, self.row_weight = bank, neighbours, row_weight
+        self.past, self.rare_share, self.dwell_seconds = smoothing, rare_share, dwell_seconds
+        self.asked_windows, self.asked_gap = windows, gap
+        self.look = Look(gap or 1, windows or (32, 48), 8)
+        self.learned_from: list[str] = []  # sources of the training videos, for `nearest_normal`
+        self.tree: cKDTree | None = None
+        for name in ("mean", "spread", "bank", "origin", "background", "unrest", "stood", "usual"):
+            self.register_buffer(name, torch.empty(0))
+        self.mean: torch.Tensor  # (6,) of normal windows
+        self.spread: torch.Tensor  # (6,)
+        self.bank: torch.Tensor  # (B, 7) remembered windows, standardised, with their row
+        self.origin: torch.Tensor  # (B, 3) training video, its frame, and cell of each
+        self.background: torch.Tensor  # (h, w) the small picture without what moves, less its local mean
+        self.unrest: torch.Tensor  # (h, w) grey levels from which on a cell is unlike its background
+        self.stood: (
+            torch.Tensor
+        )  # (h, w) longest that a thing may stand there, in glances: what normal video had, and a margin
+        self.usual: torch.Tensor  # () a high score among normal windows
+
+    @property
+    def spec(self) -> ClipSpec:
+        length = max(2, 1 + round(self.dwell_seconds * self.fps / self.look.gap))
+        return ClipSpec(
+            length=length, stride=self.look.gap, size=self.width, colour="grey", fps=self.fps, fill_start=True
+        )
+
+    @property
+    def smoothing(self) -> float:
+        return self.past
+
+    @property
+    def glance(self) -> int:
+        """Frames of a clip from one look at what stands to the next."""
+        return max(1, round(GLANCE * self.fps / self.look.gap))
+
+    # The two verbs.
+
+    def fit(self, videos: Sequence[Video], run: Run) -> None:
+        self.look = self._choose_look(videos, run)
+        self._learn(self._describe_all(videos, run), videos, run)
+
+    def score(self, clips: Clips) -> Scores:
+        """(N,) scores and (N, h, w) maps; NaN where a clip has no earlier frame to compare with."""
+        shape = self.look.grid(clips.pixels.shape[-2:])
+        value, heat = np.full(len(clips), np.nan, np.float32), np.zeros((len(clips), *shape), np.float32)
+        pasts = _Pasts(self, shape)
+        for n, (clip, times) in enumerate(zip(clips.pixels[:, 0].numpy(), clips.times, strict=True)):
+            glances = pasts.of(clip, times)
+            if not np.isnan(times[-2]):
+                cells = motion_cells(clip[-2], clip[-1], times[-1] - times[-2], self.look, self.flow)
+                heat[n] = self._heat(*cells, _run_length(glances))
+                value[n] = heat[n].max()
+        return Scores(clips.video, clips.frame, clips.seconds, value, map=heat)
+
+    def held_out(self, videos: Sequence[Video], folds: Sequence[int], run: Run) -> Iterator[Scores]:
+        """Leave-one-fold-out with one pass over the pixels, for descriptions do not depend on what was learned."""
+        look = self._choose_look(videos, run)
+        described: list[Described] | None = None
+        students: dict[int, FlowGrid] = {}
+        for k, fold in enumerate(folds):
+            if fold not in students:
+                student = self.fresh()
+                student.look = look
+                described = described or student._describe_all(videos, run)
+                others = [other for other, of in enumerate(folds) if of != fold]
+                student._learn([described[o] for o in others], [videos[o] for o in others], run)
+                students = {fold: student}
+            assert described is not None
+            yield students[fold]._judge(described[k], videos[k].name)
+
+    def nearest_normal(self, clips: Clips) -> Example:
+        """The remembered window nearest to the hottest cell of the last clip, and how the two move."""
+        scores = self.score(clips)
+        assert scores.map is not None
+        heat = scores.map[-1]
+        where = int(heat.argmax())
+        clip, times = clips.pixels[-1, 0].numpy(), clips.times[-1]
+        cell, vector = motion_cells(clip[-2], clip[-1], times[-1] - times[-2], self.look, self.flow)
+        here = np.flatnonzero(cell == where)
+        box = self._window(where, heat.shape)
+        if not len(here):
+            return Example("Something stands where, in normal video, nothing stood for so long.", box)
+        nearest = int(self._tree().query(self._standard(cell[here], vector[here], heat.shape), [1])[1][0, 0])
+        speed, usual = float(vector[here][0, 2]), float(self._speed_of(nearest))
+        video, frame, at = (int(n) for n in self.origin[nearest])
+        text = (
+            f"Moves {_share(speed, clip):.0f} % of the picture's width a second here; the most similar normal motion "
+            f"at this height moves {_share(usual, clip):.0f} %."
+        )
+        return Example(text, box, Path(self.learned_from[video]), frame, self._window(at, heat.shape))
+
+    # 1. Describe: pixels to six numbers in each cell where something moves.
+
+    def _choose_look(self, videos: Sequence[Video], run: Run) -> Look:
+        look = choose_look(videos, width=self.width, fps=self.fps, windows=self.asked_windows, gap=self.asked_gap)
+        run.notes["look"] = asdict(look)
+        return look
+
+    def _describe_all(self, videos: Sequence[Video], run: Run) -> list[Described]:
+        with ThreadPoolExecutor(max(1, run.threads)) as pool, progress("watching", len(videos), "videos") as tick:
+
+            def one(video: Video) -> Described:
+                words = f"{content_hash(video.source)} {video.span} {self.look} {self.width} {self.fps} {self.flow}"
+                name = f"flowgrid-{blake2b(words.encode(), digest_size=8).hexdigest()}"
+                described = Described(**run.remember(name, lambda: self._describe(video)))
+                tick()
+                return described
+
+            return list(pool.map(one, videos))
+
+    def _describe(self, video: Video) -> Arrays:
+        spec = replace(self.spec, length=2)
+        parts: dict[str, list[Any]] = {field.name: [] for field in fields(Described)}
+        count = 0
+        for clips in clips_of(read(video, spec, threads=1), spec, video.name):
+            pixels = clips.pixels[:, 0].numpy()  # (N, 2, H, W)
+            shape = self.look.grid(pixels.shape[-2:])
+            for (before, now), times, frame in zip(pixels, clips.times, clips.frame, strict=True):
+                spoken = not np.isnan(times[0])
+                parts["first"].append(count)
+                if spoken:
+                    cell, vector = motion_cells(before, now, times[1] - times[0], self.look, self.flow)
+                    parts["cell"].append(cell.astype(np.uint16))
+                    parts["vector"].append(vector.astype(np.float16))
+                    count += len(cell)
+                parts["frame"].append(frame)
+                parts["seconds"].append(times[1])
+                parts["spoken"].append(spoken)
+                parts["small"].append(_small(now, shape))
+        parts["first"].append(count)
+        ragged = {"cell": np.zeros(0, np.uint16), "vector": np.zeros((0, 6), np.float16)}
+        whole = {name: np.concatenate([empty, *parts[name]]) for name, empty in ragged.items()}
+        return {name: np.asarray(part) for name, part in parts.items() if name not in ragged} | whole
+
+    # 2. Learn: a bank of normal windows, and where things stand.
+
+    def _learn(self, described: Sequence[Described], videos: Sequence[Video], run: Run) -> None:
+        if not sum(len(one.frame) for one in described):
+            raise BadInput("flowgrid found no two frames to compare in the training videos; give longer ones")
+        self.learned_from = [str(video.source) for video in videos]
+        self._learn_motion(described, run)
+        self._learn_standing(described)
+        self.tree = None
+
+    def _learn_motion(self, described: Sequence[Described], run: Run) -> None:
+        shape = described[0].small.shape[1:]
+        if any(one.small.shape[1:] != shape for one in described):
+            sizes = sorted({one.small.shape[1:] for one in described})
+            raise BadInput(f"the training videos differ in shape (grids of {sizes}); fit one detector for each camera")
+        counts = np.array([len(one.cell) for one in described])
+        if counts.sum() <= self.neighbours:
+            raise BadInput("nothing moves in the training videos, so there is no normal motion to learn")
+        random = run.random(1)
+        drawn = np.sort(random.choice(counts.sum(), min(CANDIDATES, counts.sum()), replace=False))
+        starts = np.cumsum(counts) - counts
+        pieces, origins = [], []
+        for k, one in enumerate(described):
+            mine = drawn[(drawn >= starts[k]) & (drawn < starts[k] + counts[k])] - starts[k]
+            frame = one.frame[np.searchsorted(one.first, mine, side="right") - 1]
+            pieces.append(np.concatenate([one.vector[mine], one.cell[mine, None]], axis=1, dtype=np.float32))
+            origins.append(np.stack([np.full(len(mine), k), frame, one.cell[mine]], axis=1))
+        rows, origin = np.concatenate(pieces), np.concatenate(origins)
+        vector, cell = rows[:, :6], rows[:, 6].astype(int)
+        self.mean = torch.from_numpy(vector.mean(0))
+        self.spread = torch.from_numpy(np.maximum(vector.std(0), 1e-3))
+        points = self._standard(cell, vector, shape)
+        kept = _coreset(points, min(self.bank_size, len(points)), self.rare_share, random)
+        self.bank = torch.from_numpy(points[kept])
+        self.origin = torch.from_numpy(origin[kept].astype(np.int64))
+        nearest = cKDTree(points[kept]).query(points[::10], self._ranks(len(kept)))[0].mean(1)
+        self.usual = torch.tensor(float(np.quantile(nearest, 0.999)))
+
+    def _learn_standing(self, described: Sequence[Described]) -> None:
+        """The background, how restless it is, and how long things stand where in normal video."""
+        every = max(1, sum(len(one.small) for one in described) // SAMPLED)
+        sample = _local(np.concatenate([one.small[::every] for one in described]))  # (S, h, w)
+        background = np.median(sample, axis=0)
+        noise = 1.4826 * np.median(np.abs(sample - background), axis=0)
+        self.background = torch.from_numpy(background.astype(np.float32))
+        # light that grows stronger scales the contrast of the background itself
+        self.unrest = torch.from_numpy(np.maximum(UNLIKE, 4 * noise + 0.15 * np.abs(background)).astype(np.float32))
+        each: list[Floats] = []
+        for one in described:
+            longest = np.zeros(background.shape, np.float32)
+            for count in self._standing(one.small):
+                longest = np.maximum(longest, count)
+            each.append(np.asarray(cv2.dilate(longest, np.ones((3, 3), np.uint8)), np.float32))
+        # a short recording has not seen all standing that is normal: as far as one video goes beyond all others,
+        # a new one may go beyond all of these
+        surprise = [(one - _max_of(each, but=k)).max() for k, one in enumerate(each)] if len(each) > 1 else [0]
+        margin = max(LEAST_STAND / GLANCE, *surprise)
+        self.stood = torch.from_numpy(np.asarray(_max_of(each) + margin, np.float32))
+
+    # 3. Judge: how far is the nearest normal window, and does something stand where nothing stood?
+
+    def _judge(self, one: Described, name: str) -> Scores:
+        heat = np.zeros(one.small.shape, np.float32)
+        spoken = np.flatnonzero(one.spoken)
+        for m, standing in enumerate(self._standing(one.small)):
+            if one.spoken[m]:
+                heat[m] = self._heat(*one.cells(m), standing)
+        value = heat.reshape(len(heat), -1).max(1)
+        return Scores(name, one.frame[spoken], one.seconds[spoken], value[spoken], map=heat[spoken])
+
+    def _heat(self, cell: Ints, vector: Floats, standing: Floats) -> Floats:
+        """(h, w) from the active cells (A,), their numbers (A, 6), and how many glances each cell has stood (h, w)."""
+        heat: Floats = np.zeros(standing.shape, np.float32)
+        if len(cell):
+            points = self._standard(cell, vector, standing.shape)
+            heat.ravel()[cell] = self._tree().query(points, self._ranks(len(self.bank)))[0].mean(1)
+            heat = np.asarray(cv2.blur(heat, (3, 3)))
+        longest = max(1, (self.spec.length - 1) // self.glance + 1)
+        beyond = standing - self.stood.numpy()
+        # standing for the whole time watched, where nothing ever stood, counts three times the oddest normal motion
+        return np.maximum(heat, np.where(beyond > 0, float(self.usual) * (1 + 2 * beyond / longest), 0))
+
+    def _standing(self, small: Bytes) -> Iterator[Floats]:
+        """For each frame of a video (M, h, w): for how many glances, up to now, each cell was unlike its background."""
+        step, longest = self.glance * self.look.gap, (self.spec.length - 1) // self.glance + 1
+        past: deque[Floats] = deque(maxlen=step)
+        for frame in small:
+            before = past[0] if len(past) == step else 0
+            past.append(np.where(self._unlike(frame), np.minimum(before + 1, longest), 0).astype(np.float32))
+            yield past[-1]
+
+    def _unlike(self, small: Bytes) -> Any:
+        """(h, w) where a small picture differs from the background; nowhere when the scene as a whole has changed."""
+        unlike = np.abs(_local(small[None])[0] - self.background.numpy()) > self.unrest.numpy()
+        return unlike if unlike.mean() < CHANGED_SCENE else np.zeros_like(unlike)
+
+    def _standard(self, cell: Ints, vector: Floats, shape: Sequence[int]) -> Floats:
+        """(A, 7): the six numbers in units of their normal spread, and the row."""
+        row = self.row_weight * (cell // shape[1] + 0.5) / shape[0]
+        scaled = (vector - self.mean.numpy()) / self.spread.numpy()
+        return np.concatenate([scaled, row[:, None]], axis=1).astype(np.float32)
+
+    def _ranks(self, held: int) -> list[int]:
+        return list(range(1, min(self.neighbours, held) + 1))
+
+    def _tree(self) -> cKDTree:
+        if self.tree is None:
+            self.tree = cKDTree(self.bank.numpy())
+        return self.tree
+
+    def _speed_of(self, kept: int) -> float:
+        return float(self.bank[kept, 2] * self.spread[2] + self.mean[2])
+
+    def _window(self, cell: int, shape: Sequence[int]) -> tuple[float, float, float, float]:
+        """The larger averaging window around a cell, as fractions of the picture."""
+        h, w = shape
+        reach = self.look.windows[1] / self.look.stride / 2
+        row, column = cell // w + 0.5, cell % w + 0.5
+        return (
+            max(0.0, (column - reach) / w),
+            max(0.0, (row - reach) / h),
+            min(1.0, (column + reach) / w),
+            min(1.0, (row + reach) / h),
+        )
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"look": asdict(self.look), "learned_from": self.learned_from}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        look = state["look"]
+        self.look = Look(look["gap"], tuple(look["windows"]), look["stride"])
+        self.learned_from = list(state["learned_from"])
+        self.tree = None
+
+
+class _Pasts:
+    """What stood in the past of each clip of a batch. Clips overlap, so each frame is reduced once."""
+
+    def __init__(self, detector: FlowGrid, shape: tuple[int, int]) -> None:
+        self.detector, self.shape = detector, shape
+        self.known: dict[float, Any] = {}
+
+    def of(self, clip: Bytes, times: Floats) -> Floats:
+        """(G, h, w) whether each cell was unlike the background, at glances from now back to the stream's start."""
+        found = []
+        for t in range(len(clip) - 1, -1, -self.detector.glance):
+            if np.isnan(times[t]):
+                break
+            if times[t] not in self.known:
+                self.known[times[t]] = self.detector._unlike(_small(clip[t], self.shape))
+            found.append(self.known[times[t]])
+        return np.asarray(found)
+
+
+def _share(speed: float, clip: Bytes) -> float:
+    """Pixels in a tenth of a second as percent of the picture's width in a second."""
+    return 1000 * speed / int(clip.shape[-1])
+
+
+def _run_length(glances: Floats) -> Floats:
+    """(h, w): for how many glances, from now back, a cell has been unlike without a break."""
+    return np.asarray(np.minimum.accumulate(glances, axis=0).sum(0, dtype=np.float32))
+
+
+def _small(frame: Bytes, shape: tuple[int, int]) -> Bytes:
+    return np.asarray(cv2.resize(frame, (shape[1], shape[0]), interpolation=cv2.INTER_AREA))
+
+
+def _local(small: Any) -> Floats:
+    """Small pictures (M, h, w) less their local mean: slow changes of the light fall out."""
+    return np.stack([one.astype(np.float32) - cv2.blur(one.astype(np.float32), (9, 9)) for one in small])
+
+
+def _max_of(maps: Sequence[Floats], but: int = -1) -> Floats:
+    return np.asarray(np.max([one for k, one in enumerate(maps) if k != but], axis=0))
+
+
+def _coreset(points: Floats, size: int, rare_share: float, random: np.random.Generator) -> Ints:
+    """Indices of a sample: drawn at random, as dense as normal is, but for a share far from all chosen before."""
+    far = round(size * rare_share)
+    kept = list(random.choice(len(points), size - far, replace=False))
+    distance = cKDTree(points[kept]).query(points)[0] ** 2
+    for _ in range(far):
+        kept.append(int(distance.argmax()))
+        distance = np.minimum(distance, ((points - points[kept[-1]]) ** 2).sum(1))
+    return np.sort(np.asarray(kept))

@@ -1,0 +1,155 @@
+"""A run folder: a fitted detector with its calibration, its threshold and the story of how it came to be."""
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from oddframe import __version__
+from oddframe.errors import BadInput, BadRun
+from oddframe.files import write_json
+from oddframe.learning.detector import Detector
+from oddframe.learning.saving import load, read_json, save
+from oddframe.scores.calibration import Calibration, Threshold, load_calibration, save_calibration
+from oddframe.scores.events import find_events
+from oddframe.scores.scoring import joined, score_video
+from oddframe.types import Event, Scores, Video
+from oddframe.video.reader import as_video
+
+USUAL_RATE = 1.0  # false alarms per hour
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A detector that knows how rare its scores are: `score`, `events`, or `detector` and `calibration` apart."""
+
+    folder: Path
+    detector: Detector
+    calibration: Calibration
+    threshold: Threshold
+    facts: Mapping[str, Any]  # run.json
+
+    def score(self, video: Video | str | Path, lost: list[str] | None = None) -> Scores:
+        """Rarities (−log10 p) of a whole video, smoothed, with maps where the method has them. Raises BadVideo."""
+        video = video if isinstance(video, Video) else as_video(video)
+        return self.rare(joined(score_video(self.detector, video, lost=lost), video.name))
+
+    def rare(self, scores: Scores) -> Scores:
+        """The same scores, map and boxes on the scale of rarity."""
+        boxes = scores.boxes
+        if boxes is not None:
+            rare = [self.calibration.rarity(box[:, 4]) for box in boxes]
+            boxes = tuple(_with_last_column(box, values) for box, values in zip(boxes, rare, strict=True))
+        return replace(
+            scores,
+            value=self.calibration.rarity(scores.value),
+            map=None if scores.map is None else self.calibration.rarity(scores.map).astype("float32"),
+            boxes=boxes,
+        )
+
+    def events(self, scores: Scores, *, false_alarms_per_hour: float | None = None) -> list[Event]:
+        """What stands out in a video's rarities, at the run's threshold or at another rate of false alarms."""
+        return find_events(scores, self.threshold_for(false_alarms_per_hour).rarity)
+
+    def threshold_for(self, false_alarms_per_hour: float | None) -> Threshold:
+        """The run's own threshold, or the one for another rate."""
+        if false_alarms_per_hour is None:
+            return self.threshold
+        return self.calibration.threshold(false_alarms_per_hour)
+
+    @property
+    def lookahead(self) -> int:
+        """Frames, at the rate the method looks at, that a score reads ahead."""
+        return self.detector.spec.lookahead
+
+
+def save_run(
+    folder: Path, detector: Detector, calibration: Calibration, threshold: Threshold, facts: Mapping[str, Any]
+) -> Fitted:
+    """Write a complete run. `run.json` comes last: without it the folder is no run."""
+    save(detector, folder)
+    save_calibration(calibration, folder / "calibration.npz")
+    write_json(folder / "run.json", {**facts, "threshold": asdict(threshold)})
+    return Fitted(folder, detector.eval(), calibration, threshold, facts)
+
+
+def load_run(folder: str | Path) -> Fitted:
+    """Read a run folder back. Raises BadRun with one line that says what is the matter."""
+    folder = Path(folder).expanduser()
+    facts = read_json(folder / "run.json")
+    detector = load(folder)
+    calibration = load_calibration(folder / "calibration.npz")
+    try:
+        given = dict(facts["threshold"])
+        threshold = Threshold(**{**given, "interval": (given["interval"][0], given["interval"][1])})
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise BadRun(f"{folder}/run.json is damaged: its threshold cannot be read ({error})") from error
+    return Fitted(folder, detector, calibration, threshold, facts)
+
+
+def room_for_run(folder: Path) -> Path:
+    """The folder for a new run, made if need be. Raises BadInput when something else lives there."""
+    folder = folder.expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder} is a file; --out names a folder for the run")
+    ours = {"run.json", "remembered"}
+    if folder.is_dir() and any(folder.iterdir()) and not any((folder / name).exists() for name in ours):
+        raise BadInput(f"{folder} holds other things than a run; name a new or empty folder with --out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot make {folder}: {error.strerror or error}") from error
+    return folder
+
+
+def circumstances(command: Sequence[str] | None = None) -> dict[str, Any]:
+    """Under what a result came about: command, versions, machine, time."""
+    return {
+        "command": " ".join(sys.argv if command is None else command),
+        "oddframe": __version__,
+        "commit": _commit(),
+        "versions": {name: _version(name) for name in ("torch", "numpy", "av", "opencv-python-headless", "scipy")},
+        "python": platform.python_version(),
+        "machine": {"system": platform.system(), "processor": _processor(), "cores": os.cpu_count()},
+        "began": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _with_last_column(box: Any, values: Any) -> Any:
+    changed = box.copy()
+    changed[:, 4] = values
+    return changed
+
+
+def _commit() -> str | None:
+    here = Path(__file__).parent
+    try:
+        told = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return told.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

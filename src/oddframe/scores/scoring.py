@@ -1,0 +1,137 @@
+"""Video to scores: frames, clips, the detector, a causal running mean. A file and a camera walk this one path."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from oddframe.learning.detector import Detector
+from oddframe.types import Frame, Scores, Video
+from oddframe.video.clips import clips_of
+from oddframe.video.reader import read
+
+T = TypeVar("T")
+
+
+def score_video(
+    detector: Detector,
+    video: Video,
+    *,
+    batch: int = 32,
+    lost: list[str] | None = None,
+    smoothing: float | None = None,
+    seen: Callable[[int], None] = lambda _frames: None,
+) -> Iterator[Scores]:
+    """Scores of a video, batch by batch, in bounded memory, smoothed as the detector asks unless told otherwise.
+
+    Decoding runs ahead in a thread of its own.
+
+    `lost` receives what could not be read; `seen` is called with the source index of the latest frame scored.
+    Raises BadVideo when nothing can be read.
+    """
+    frames = ahead(read(video, detector.spec, lost), depth=2 * batch)
+    weight = detector.smoothing if smoothing is None else smoothing
+    for scores in smooth(score_frames(detector, frames, video.name, batch), weight):
+        seen(int(scores.frame[-1]))
+        yield scores
+
+
+def score_frames(detector: Detector, frames: Iterator[Frame], video: str, batch: int = 32) -> Iterator[Scores]:
+    """Scores as the detector gives them; frames of which it says nothing (NaN) are left out."""
+    for clips in clips_of(frames, detector.spec, video, batch):
+        with torch.inference_mode():
+            scores = detector.score(clips)
+        if len(scores := _spoken(scores)):
+            yield scores
+
+
+def smooth(stream: Iterable[Scores], weight: float) -> Iterator[Scores]:
+    """A causal running mean: `weight` of the past, `1 - weight` of the present, for value and map alike."""
+    past_value: np.floating | None = None
+    past_map: np.ndarray | None = None
+    for scores in stream:
+        value = np.array(scores.value, np.float64)
+        heat = None if scores.map is None else np.array(scores.map, np.float32)
+        for t in range(len(value)):
+            if past_value is not None:
+                value[t] = weight * past_value + (1 - weight) * value[t]
+            past_value = value[t]
+            if heat is not None:
+                if past_map is not None and weight:
+                    heat[t] = weight * past_map + (1 - weight) * heat[t]
+                past_map = heat[t]
+        yield replace(scores, value=value, map=heat)
+
+
+def joined(stream: Iterable[Scores], video: str = "") -> Scores:
+    """One Scores out of many batches of one video."""
+    parts = list(stream)
+    if not parts:
+        return Scores(video, np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+    maps = [part.map for part in parts if part.map is not None]
+    boxes = [box for part in parts for box in part.boxes or ()]
+    return replace(
+        parts[0],
+        frame=np.concatenate([part.frame for part in parts]),
+        seconds=np.concatenate([part.seconds for part in parts]),
+        value=np.concatenate([part.value for part in parts]),
+        map=np.concatenate(maps) if maps else None,
+        boxes=tuple(boxes) if parts[0].boxes is not None else None,
+    )
+
+
+def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
+    """The same items, produced by a thread at most `depth` items ahead. An error is raised where it would have been."""
+    line: queue.Queue[tuple[str, object]] = queue.Queue(depth)
+    stop = threading.Event()
+
+    def put(kind: str, item: object) -> None:
+        while not stop.is_set():
+            try:
+                line.put((kind, item), timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def produce() -> None:
+        try:
+            for item in items:
+                put("item", item)
+                if stop.is_set():
+                    return
+            put("end", None)
+        except BaseException as error:
+            put("error", error)
+
+    worker = threading.Thread(target=produce, daemon=True)
+    worker.start()
+    try:
+        while True:
+            kind, item = line.get()
+            if kind == "item":
+                yield item  # type: ignore[misc]
+            elif kind == "error":
+                raise item  # type: ignore[misc]
+            else:
+                return
+    finally:
+        stop.set()
+        worker.join()
+
+
+def _spoken(scores: Scores) -> Scores:
+    keep = ~np.isnan(scores.value)
+    if keep.all():
+        return scores
+    return replace(
+        scores,
+        frame=scores.frame[keep],
+        seconds=scores.seconds[keep],
+        value=scores.value[keep],
+        map=None if scores.map is None else scores.map[keep],
+        boxes=None if scores.boxes is None else tuple(b for b, k in zip(scores.boxes, keep, strict=True) if k),
+    )

@@ -1,0 +1,144 @@
+"""Scores of one video on disk: made once, in bounded memory, found again when the video meets the same detector."""
+
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from oddframe.console import progress
+from oddframe.files import aside
+from oddframe.scores.fitted import Fitted
+from oddframe.scores.scoring import score_video, smooth
+from oddframe.types import Floats, Ints, Scores, Video
+from oddframe.video.reader import content_hash, times_of
+
+MAPS = np.float16  # rarities lie between 0 and 12: three digits are more than a colour shows
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One video as it was scored. `scores` holds rarities; its map lies on disk and is read as it is needed."""
+
+    video: Video
+    scores: Scores
+    score: Floats  # (N,) smoothed, on the method's own scale
+    raw: Floats  # (N,) the same before smoothing
+    lost: tuple[str, ...]  # what could not be read
+    path: Path  # the .npz
+
+
+def score_to(path: Path, fitted: Fitted, video: Video, *, maps: bool = True) -> Stored:
+    """Score a video into `path` (.npz), or find it there, scored by the same detector.
+
+    The file holds `frame`, `seconds`, `score`, `raw`, `rarity`, with maps `map` (rarities), and `key`. Raises BadVideo.
+    """
+    key = json.dumps(
+        {"video": content_hash(video.source), "span": video.span, "detector": fingerprint(fitted), "maps": maps}
+    )
+    if (found := _found(path, key, video)) is not None:
+        return found
+    rough = path.with_name(f".{path.stem}.map")
+    lost: list[str] = []
+    parts: dict[str, list[Any]] = {name: [] for name in ("frame", "seconds", "score", "raw", "rarity")}
+    shape: tuple[int, ...] = ()
+    boxes: list[Floats] | None = None
+    with aside(path) as part:
+        try:
+            with rough.open("wb") as file, progress(f"scoring {video.name}", len(times_of(video))) as tick:
+                done = 0
+                for raw, smoothed in _both(fitted, video, lost):
+                    rare = fitted.rare(smoothed)
+                    parts["frame"].append(raw.frame)
+                    parts["seconds"].append(raw.seconds)
+                    parts["raw"].append(raw.value)
+                    parts["score"].append(smoothed.value)
+                    parts["rarity"].append(rare.value)
+                    if maps and rare.map is not None:
+                        shape = rare.map.shape[1:]
+                        rare.map.astype(MAPS).tofile(file)
+                    if rare.boxes is not None:
+                        boxes = [*(boxes or []), *rare.boxes]
+                    tick(int(raw.frame[-1]) + 1 - done)
+                    done = int(raw.frame[-1]) + 1
+            arrays = {name: np.concatenate(values) if values else np.zeros(0) for name, values in parts.items()}
+            if shape:
+                arrays["map"] = np.memmap(rough, MAPS, "r", shape=(len(arrays["frame"]), *shape))
+            if boxes is not None:
+                arrays["boxes"] = np.concatenate(boxes) if boxes else np.zeros((0, 5))
+                arrays["boxes_in_frame"] = np.array([len(box) for box in boxes])
+            arrays |= {"key": np.array(key), "lost": np.array(lost, dtype=np.str_)}
+            np.savez_compressed(part, **arrays)  # type: ignore[arg-type]
+        finally:
+            rough.unlink(missing_ok=True)
+    found = _found(path, key, video)
+    assert found is not None
+    return found
+
+
+def fingerprint(fitted: Fitted) -> str:
+    """A name for everything that a score depends on besides the video."""
+    digest = blake2b(digest_size=8)
+    for name in ("detector.json", "weights.pt", "calibration.npz"):
+        digest.update((fitted.folder / name).read_bytes())
+    return digest.hexdigest()
+
+
+def tidy(stored: Stored) -> None:
+    """Remove the unpacked map that lies beside the .npz while it is looked at."""
+    shutil.rmtree(_unpacked(stored.path), ignore_errors=True)
+
+
+def _both(fitted: Fitted, video: Video, lost: list[str]) -> Iterator[tuple[Scores, Scores]]:
+    """Raw and smoothed scores, batch by batch."""
+    raw: list[Scores] = []
+
+    def passing() -> Iterator[Scores]:
+        for scores in score_video(fitted.detector, video, lost=lost, smoothing=0.0):
+            raw.append(scores)
+            yield scores
+
+    for smoothed in smooth(passing(), fitted.detector.smoothing):
+        yield raw.pop(), smoothed
+
+
+def _found(path: Path, key: str, video: Video) -> Stored | None:
+    """What is stored there, if it is of this key; None when it is not, or damaged."""
+    if not path.is_file():
+        return None
+    with suppress(Exception), np.load(path, allow_pickle=False) as held:
+        if str(held["key"]) != key:
+            return None
+        frame, seconds = held["frame"], held["seconds"]
+        scores = Scores(video.name, frame, seconds, held["rarity"], boxes=_boxes(held))
+        if "map" in held.files:
+            scores = replace(scores, map=_map_of(path))
+        return Stored(video, scores, held["score"], held["raw"], tuple(str(line) for line in held["lost"]), path)
+    return None
+
+
+def _map_of(path: Path) -> Floats:
+    """The map as a file in memory: compressed on disk, it is unpacked beside the .npz as long as it is needed."""
+    folder = _unpacked(path)
+    folder.mkdir(exist_ok=True)
+    with zipfile.ZipFile(path) as packed:
+        packed.extract("map.npy", folder)
+    opened: Floats = np.load(folder / "map.npy", mmap_mode="r")
+    return opened
+
+
+def _unpacked(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.unpacked")
+
+
+def _boxes(held: Any) -> tuple[Floats, ...] | None:
+    if "boxes" not in held.files:
+        return None
+    counts: Ints = held["boxes_in_frame"]
+    return tuple(np.split(held["boxes"], np.cumsum(counts)[:-1])) if len(counts) else ()

@@ -1,0 +1,172 @@
+"""The nouns. N clips or frames in a batch, C channels, T frames in a clip, H × W pixels.
+
+Pixels are torch tensors on their way into a detector; what a detector says is numpy. Every array's first axis is N,
+checked once, here. Nothing in this file decodes, learns or judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.integer[Any]]
+Bools = NDArray[np.bool_]
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known to be odd in one video of T frames."""
+
+    frame: Bools  # (T,) True where the frame is anomalous
+    mask: Bools | None = None  # (T, h, w) True where the pixel is; any h × w of the video's shape
+    tracks: Floats | None = None  # (R, 6): frame track x1 y1 x2 y2, boxes as fractions of width and height
+    kind: NDArray[np.str_] | None = None  # (T,) what sort of anomaly, "" where none
+    note: str = ""  # anything a reader of the result must know ("label cut by one frame")
+
+    def __post_init__(self) -> None:
+        _same_length(self, "frame", "mask", "kind")
+        if self.tracks is not None and (self.tracks.ndim != 2 or self.tracks.shape[1] != 6):
+            raise ValueError(f"tracks are rows of frame track x1 y1 x2 y2, got shape {self.tracks.shape}")
+
+
+@dataclass(frozen=True)
+class Video:
+    """Where a video is; not yet decoded. `truth` takes the number of frames decoded and is called by evaluate alone."""
+
+    name: str
+    source: Path  # a video file, or a folder of frames
+    fps: float | None = None  # frames per second, where the source does not say or says it wrongly
+    label: str | None = None  # its class, in a data set that has classes
+    truth: Callable[[int], Truth] | None = field(default=None, compare=False)
+    span: tuple[float, float] | None = None  # only these seconds of it [start, end)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded picture."""
+
+    index: int  # position in the source, from 0, whatever rate the method asked for
+    seconds: float  # presentation time since the source's first frame
+    pixels: Bytes  # (H, W, C)
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """How a method wants video cut. The decoder itself scales and colours: no full-size RGB copy is ever made.
+
+    `size` is (height, width); one number is a width, the height follows the video's shape (never enlarged); None leaves
+    it as it is. `fps` thins faster video to that rate, so that a camera's frame rate does not change what a
+    method sees; slower video is taken as it comes. With `fill_start` a stream begins with clips whose missing past is
+    its first frame repeated, so that every frame has a clip; `Clips.times` says which frames are made up.
+    """
+
+    length: int = 16  # T: frames in a clip
+    stride: int = 1  # frames from one frame of a clip to the next
+    hop: int = 1  # frames from one clip to the next
+    size: tuple[int, int] | int | None = (112, 112)
+    colour: Literal["rgb", "grey"] = "rgb"
+    speaks_for: Literal["first", "centre", "last"] = "last"  # the frame of a clip that its score belongs to
+    fps: float | None = None
+    fill_start: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("length", "stride", "hop"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"a clip's {name} is at least 1, got {getattr(self, name)}")
+
+    @property
+    def span(self) -> int:
+        """Frames (at the spec's rate) from a clip's first to its last, both counted."""
+        return (self.length - 1) * self.stride + 1
+
+    @property
+    def voice(self) -> int:
+        """Position, within the span, of the frame that the clip speaks for."""
+        return {"first": 0, "centre": (self.span - 1) // 2, "last": self.span - 1}[self.speaks_for]
+
+    @property
+    def lookahead(self) -> int:
+        """Frames (at the spec's rate) after the one spoken for that a clip's score has read."""
+        return self.span - 1 - self.voice
+
+
+@dataclass(frozen=True)
+class Clips:
+    """A batch of clips of one video. Overlapping clips are views of one strip of frames: do not write to them."""
+
+    pixels: Tensor  # (N, C, T, H, W) uint8
+    video: str
+    frame: Ints  # (N,) index, in the source, of the frame that each clip speaks for
+    seconds: Floats  # (N,) and its time
+    times: (
+        Floats  # (N, T) seconds of every frame of every clip; NaN for those made up at a stream's start (`fill_start`)
+    )
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 5:
+            raise ValueError(f"clips are (N, C, T, H, W), got {tuple(self.pixels.shape)}")
+        _same_length(self, "pixels", "frame", "seconds", "times")
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a detector says of N frames of one video. Higher is stranger, for every method."""
+
+    video: str
+    frame: Ints  # (N,) index in the source
+    seconds: Floats  # (N,)
+    value: Floats  # (N,)
+    map: Floats | None = None  # (N, h, w) on the scale of value; covers the whole picture, any h × w
+    boxes: tuple[Floats, ...] | None = None  # N × (n, 5): x1 y1 x2 y2 as fractions of the picture, and a value
+    lookahead: int = 0  # frames after `frame` that the score has read, in the source's frames
+
+    def __post_init__(self) -> None:
+        _same_length(self, "frame", "seconds", "value", "map", "boxes")
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something odd, from when to when and where. Times are seconds of the video; peak is a rarity (−log10 p)."""
+
+    video: str
+    start: float
+    end: float
+    peak: float
+    peak_seconds: float
+    box: tuple[float, float, float, float] | None = None  # x1 y1 x2 y2 at the peak, fractions of the picture
+    over: bool = True  # False while it lasts: the video ended before the event did
+    picture: Path | None = None  # thumbnail of the peak
+    clip: Path | None = None  # the event cut out of the video, with what came just before and after
+
+
+@dataclass(frozen=True)
+class Example:
+    """Why a frame is odd, said by the nearest normal thing that the method remembers."""
+
+    text: str  # one sentence, with numbers
+    box: tuple[float, float, float, float]  # where in the odd frame, fractions of the picture
+    source: Path | None = None  # the training video that holds the nearest normal example
+    frame: int = 0  # its frame there
+    example_box: tuple[float, float, float, float] | None = None  # and its place
+
+
+def _same_length(value: Any, *names: str) -> None:
+    lengths = {name: len(part) for name in names if (part := getattr(value, name)) is not None}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"{type(value).__name__}: first axes differ, got {lengths}")
