@@ -117,6 +117,39 @@ def colour_of(address: str) -> np.ndarray:
     return np.asarray(pixels.mean((0, 1))[::-1])
 
 
+def test_a_card_shows_the_part_around_what_is_odd(tmp_path: Path) -> None:
+    """Of a grey picture with a red corner, four parts in five of a card around the corner are red."""
+    picture = np.full((300, 400, 3), 128, np.uint8)
+    picture[:90, :120] = (220, 20, 20)
+    save(tmp_path / "peak.jpg", picture)
+    save(tmp_path / "normal.jpg", np.ascontiguousarray(picture[::-1, ::-1]))
+    timeline = a_timeline(events=1)
+    small = replace(timeline.events[0], picture=tmp_path / "peak.jpg", box=(0.0, 0.0, 0.1, 0.1))
+    reasons = {small: Reason("", tmp_path / "normal.jpg", (0.9, 0.9, 1.0, 1.0))}
+    _, data = page_of(tmp_path / "report.html", [replace(timeline, events=[small])], reasons=reasons)
+    for shown in ("picture", "example"):
+        red, green, _ = colour_of(data["videos"][0]["events"][0][shown])
+        assert red - green > 150, shown
+    wide = replace(small, box=(0.0, 0.0, 0.9, 0.9))
+    _, data = page_of(tmp_path / "report.html", [replace(timeline, events=[wide])])
+    red, green, _ = colour_of(data["videos"][0]["events"][0]["picture"])
+    assert red - green < 30, "what fills the picture is shown whole"
+
+
+def test_more_is_not_claimed_than_was_seen(tmp_path: Path) -> None:
+    _, data = page_of(tmp_path / "report.html", [replace(a_timeline(events=2), seen=5000)])
+    usual, beyond = data["videos"][0]["events"]
+    assert (usual["odds"], usual["estimate"]) == ("1 in 3,000 normal frames", None)
+    assert (beyond["odds"], beyond["estimate"]) == ("rarer than all 5,000 normal frames", "estimated 1 in 30,000")
+
+
+def test_kinds_say_how_many_were_found(tmp_path: Path) -> None:
+    kinds = {"car": {"auc": 0.98, "frames": 70, "stretches": 3, "found": 2}, "fall": {"auc": None, "frames": 4}}
+    page, _ = page_of(tmp_path / "report.html", [a_timeline()], evaluation={"kinds": kinds})
+    assert '<th scope="row">car</th><td>2 of 3</td><td>0.980</td><td>70</td>' in page
+    assert '<th scope="row">fall</th><td>–</td>' in page
+
+
 def test_a_picture_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     (tmp_path / "empty.jpg").touch()
@@ -184,7 +217,7 @@ def test_expected_false_alarms_are_said(tmp_path: Path) -> None:
         threshold = calibration.threshold(asked)
         page, data = page_of(tmp_path / "report.html", [a_timeline()], calibration=(calibration, threshold))
         assert f"<strong>{rate(threshold.expected)}</strong> of normal video" in page
-        assert ("Asked for was" not in page) == certain == threshold.counted
+        assert ("To be surer, learn from 6 hours of it" not in page) == certain == threshold.counted
         assert 'id="calibration-plot"' in page
         assert data["calibration"]["chosen"] == threshold.rarity
         assert min(data["calibration"]["per_hour"]) > 0, "the axis is logarithmic"
@@ -216,24 +249,41 @@ def test_without_truth_there_is_no_evaluation(tmp_path: Path) -> None:
     assert data["videos"][0]["truth"] is None
 
 
+def opened(report: Path, folder: Path, click: str) -> str:
+    """The page as a browser has it after a click, with what went wrong in `data-errors`."""
+    script = f"""<script>
+      const said = []; addEventListener("error", (error) => said.push(error.message));
+      {click} document.body.dataset.errors = said.join();
+    </script>"""
+    report.write_text(report.read_text("utf-8").replace("</body>", script + "</body>"), "utf-8")
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", *quiet, f"--user-data-dir={folder}/profile"]
+    return subprocess.run(
+        [*command, "--dump-dom", "--virtual-time-budget=2000", report.as_uri()],
+        capture_output=True, text=True, timeout=60, check=True,
+    ).stdout  # fmt: skip
+
+
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium to open the page")
 def test_a_browser_shows_it_and_a_click_on_an_event_goes_there(tmp_path: Path) -> None:
     report = tmp_path / "report.html"
     page_of(report, [a_timeline("calm", events=0), a_timeline(HOSTILE)], title="browser")
-    click = """<script>
-      const said = []; addEventListener("error", (error) => said.push(error.message));
-      document.querySelector('[data-event="1"]').click(); document.body.dataset.errors = said.join();
-    </script>"""
-    report.write_text(report.read_text("utf-8").replace("</body>", click + "</body>"), "utf-8")
-    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", *quiet, f"--user-data-dir={tmp_path}/profile"]
-    shown = subprocess.run(
-        [*command, "--dump-dom", "--virtual-time-budget=2000", report.as_uri()],
-        capture_output=True, text=True, timeout=60, check=True,
-    ).stdout  # fmt: skip
+    shown = opened(report, tmp_path, """document.querySelector('[data-event="1"]').click();""")
     assert "<title>oddframe: browser</title>" in shown
     assert shown.count('class="pick"') == 2
     assert len(re.findall(r'<li class="card( now)?">', shown)) == 2, "opens with the video that has events"
     assert 'aria-valuetext="00:06"' in shown, "the second event begins at six seconds"
     assert '<svg class="main-svg"' in shown, "the timeline is drawn"
+    assert 'data-errors=""' in shown
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium to open the page")
+def test_a_quiet_video_shows_its_least_usual_moment(tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    timeline = a_timeline("calm", events=0)
+    timeline.scores.value[123] = 9.5
+    page_of(report, [replace(timeline, threshold=20.0)])
+    shown = opened(report, tmp_path, "document.querySelector('.least').click();")
+    assert "The least usual moment: 00:12, fewer than 1 in a billion normal frames" in shown
+    assert 'aria-valuetext="00:12"' in shown
     assert 'data-errors=""' in shown

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import inspect
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, get_type_hints
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from oddframe import __version__
 from oddframe.errors import BadInput, OddframeError, unknown
@@ -37,8 +39,14 @@ COMMANDS = {  # verb: the module and function that do it, and one line of help. 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Errors are one line on standard error."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to go: as tidily as for Ctrl-C
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without … shows ?
     try:
-        return _run(words)
+        code = _run(words)
+        sys.stdout.flush()
+        return code
     except OddframeError as error:
         print(f"oddframe: {error}", file=sys.stderr)
         return error.code
@@ -52,8 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("oddframe: out of memory; smaller pictures (--width) or fewer --threads need less", file=sys.stderr)
         return 1
     except OSError as error:
-        where = f" {error.filename}" if error.filename else ""
-        print(f"oddframe: cannot use{where}: {error.strerror or error}", file=sys.stderr)
+        what = f"use {error.filename}" if error.filename else "go on"
+        print(f"oddframe: cannot {what}: {error.strerror or error}", file=sys.stderr)
         return 2
 
 
@@ -150,10 +158,15 @@ def _parsed(parser: ArgumentParser, words: list[str]) -> dict[str, Any] | None:
     if "-h" in words or "--help" in words:
         print(_help_of(parser))
         return None
+    for word in words:
+        if not word.isprintable() and "\udc80" <= max(word) <= "\udcff":  # how Python holds bytes that are no UTF-8
+            raise BadInput(f"{ascii(word)[1:-1]} is not UTF-8; give the file another name")
     try:
         given = parser.parse_args([_plain(word, parser) for word in words])
     except ArgumentError as error:
-        raise BadInput(f"{' '.join(str(error).split())}; `{parser.prog} --help` explains") from error
+        raise BadInput(f"{_plainly(str(error), parser)}; `{parser.prog} --help` explains") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{parser.prog}: the file that --config names is not YAML but something binary") from error
     except SystemExit as stop:
         if stop.code:
             raise
@@ -174,12 +187,46 @@ def _plain(word: str, parser: ArgumentParser) -> str:
         return f"--{name[5:]}=false"
     known = [text for action in parser._actions for text in action.option_strings if text.startswith("--")]
     if name not in known:
-        near = get_close_matches(name, known, 1)
+        near = get_close_matches(name, [*known, *(f"--no_{text[2:]}" for text in switches)], 1)
         guess = f"did you mean {near[0].replace('_', '-')}? " if near else ""
         raise BadInput(
             f"{parser.prog} has no option {word.partition('=')[0]}; {guess}`{parser.prog} --help` lists them"
         )
     return name + equals + value
+
+
+def _plainly(text: str, parser: ArgumentParser) -> str:
+    """What jsonargparse objects to, in one line, with options as people write them and types as people call them."""
+    text = " ".join(text.split())
+    options = {action.dest: action for action in parser._actions if action.option_strings}
+
+    def written(name: str) -> str:
+        return "--" + name.replace("_", "-") if name in options else name
+
+    if found := re.match(r'Parser key "(\w+)": .*(?:Got|Given) value: (.*)$', text):
+        kind = _kind_of(getattr(options.get(found[1]), "_typehint", None))
+        return f"{written(found[1])} takes {kind}, got {found[2]!r}"
+    if found := re.match(r"the following arguments are required: (.*)$", text):
+        return f"missing: {', '.join(written(name) for name in found[1].split(', '))}"
+    if found := re.match(r"Option '(\w+)' is not accepted$", text):
+        near = get_close_matches(found[1], options, 1)
+        return f"--config: there is no option {found[1]!r}" + (f", did you mean {near[0]!r}?" if near else "")
+    if text.startswith(("Unexpected config:", "Problems parsing config:")):
+        return "--config names a file that is not YAML with lines of `option: value`"
+    return re.sub(r'^Parser key "(\w+)":', lambda found: f"{written(found[1])}:", text)
+
+
+def _kind_of(hint: Any) -> str:
+    """A type in words."""
+    kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    parts = [part for part in get_args(hint) if part is not type(None)]
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(map(str, parts))}"
+    if get_origin(hint) is tuple:
+        return f"{len(parts)} values in brackets, such as [{','.join(str(n + 1) for n in range(len(parts)))}]"
+    if len(parts) == 1:
+        return _kind_of(parts[0])
+    return kinds.get(hint, "a path" if hint is Path else "something else")
 
 
 def _switches(parser: ArgumentParser) -> dict[str, bool]:
@@ -196,8 +243,9 @@ def _help_of(parser: ArgumentParser) -> str:
     """The parser's help, with options as people write them."""
     text = parser.format_help()
     for name, default in _switches(parser).items():
-        text = text.replace(f"{name} {{true,false}}", f"{name} | --no-{name[2:]}" if default else name)
-    text = text.replace("<class 'Path'>", "path").replace("Path | null", "path")
+        long, short = f"{name} {{true,false}}", f"{name} | --no-{name[2:]}" if default else name
+        text = text.replace(f"\n  {long} ", f"\n  {short.ljust(len(long))} ").replace(long, short)
+    text = re.sub(r"<class\s+'Path'>|Path\s+\|\s+null", "path", text)
     return re.sub(r"--[a-z]+(_[a-z]+)+", lambda found: found[0].replace("_", "-"), text)
 
 

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +26,8 @@ def aside(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    # names have at most 255 bytes, and this one is longer than the one it stands for
+    part = path.with_name(f".{path.stem[:50]}.{os.getpid()}.part{path.suffix}")
     try:
         yield part
         os.replace(part, path)
@@ -32,6 +35,39 @@ def aside(path: Path) -> Iterator[Path]:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def together(folder: Path, *names: str) -> Iterator[Path]:
+    """A folder to write these files to; they replace those in `folder`, in this order, when the block ends well.
+
+    When it does not, `folder` is as it was. Raises BadInput, one line, when they cannot be written.
+    """
+    new = folder / ".new"
+    try:
+        shutil.rmtree(new, ignore_errors=True)  # of somebody who was killed
+        new.mkdir(parents=True)
+        yield new
+        for name in names:
+            os.replace(new / name, folder / name)
+    except OSError as error:
+        raise BadInput(f"cannot write {folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def room(folder: Path) -> Path:
+    """A folder for results, made if need be. Raises BadInput, before any work is done, when it cannot be written to."""
+    folder = Path(folder).expanduser()
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise BadInput(f"{folder} is a file; --out names a folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BadInput(f"cannot write into {folder}: {error.strerror or error}; name a folder with --out") from error
+    return folder
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -7,22 +7,23 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
-from oddframe.commands.scoring import decide, write_results
+from oddframe.commands.scoring import decide, printable, write_results
 from oddframe.console import say
 from oddframe.datasets.contract import open_data
 from oddframe.errors import BadInput, BadTruth
 from oddframe.families import member
-from oddframe.files import write_json
+from oddframe.files import room, write_json
 from oddframe.learning.run import Run
 from oddframe.pictures.plots import detection_curves, detection_png, roc_curves, roc_png
+from oddframe.pictures.report import frames_seen
 from oddframe.scores.calibration import Threshold
-from oddframe.scores.evaluation import by_kind, curves, every_frame, find_places, refuse_leak, table
-from oddframe.scores.events import find_events
+from oddframe.scores.evaluation import curves, every_frame, find_places, refuse_leak, table
+from oddframe.scores.events import find_events, frame_ends
 from oddframe.scores.fitted import Fitted, load_run
 from oddframe.scores.judged import Judged
 from oddframe.scores.metrics import auc
 from oddframe.scores.scoring import joined, score_video
-from oddframe.scores.stored import Stored, score_to, tidy
+from oddframe.scores.stored import Stored, score_to, tidied
 from oddframe.types import Truth, Video
 from oddframe.video.reader import content_hash, times_of
 
@@ -56,7 +57,7 @@ def evaluate(
     """
     fitted = load_run(run)
     name, split = open_data(data, root)
-    tests = [video for video in split.test if video.truth is not None]
+    tests = [replace(video, name=printable(video.name)) for video in split.test if video.truth is not None]
     if not tests:
         raise BadInput(f"{name} has no test video with ground truth, so there is nothing to measure against")
     for video in split.test:
@@ -66,29 +67,29 @@ def evaluate(
     refuse_leak(trained, {content_hash(video.source): video.name for video in tests})
 
     threshold = fitted.threshold_for(false_alarms_per_hour)
-    folder = Path(out).expanduser() if out else fitted.folder / f"evaluation-{name}"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = room(out or fitted.folder / f"evaluation-{name}")
     began = time.perf_counter()
-    stored = [score_to(folder / f"{video.name}.npz", fitted, video) for video in tests]
-    seconds = {"fit": fitted.facts["seconds"]["fit"], "score": round(time.perf_counter() - began, 3)}
-    judged = [judge(one, threshold) for one in stored]
-    places = find_places(judged)
-    found = table(judged, lookahead=fitted.lookahead, false_alarms_per_hour=threshold.expected, places=places)
-    result = {
-        "dataset": name,
-        "detector": fitted.detector.name,
-        **found,
-        "by_kind": by_kind(judged),
-        "baselines": {baseline: _baseline(baseline, tests, judged) for baseline in BASELINES},
-        "seconds": seconds,
-        "threshold": {"rarity": threshold.rarity, "note": threshold.note},
-        "flagged_normal_frames": _share_flagged(judged, threshold),
-    }
-    write_json(folder / "evaluation.json", result)
-    if report:
-        _write_report(folder, fitted, threshold, stored, judged, result, curves(judged, places), overlay)
-    for one in stored:
-        tidy(one)
+    paths = [folder / f"{video.name}.npz" for video in tests]
+    with tidied(*paths):
+        stored = [score_to(path, fitted, video) for path, video in zip(paths, tests, strict=True)]
+        seconds = {"fit": fitted.facts["seconds"]["fit"], "score": round(time.perf_counter() - began, 3)}
+        judged = [judge(one, threshold) for one in stored]
+        places = find_places(judged)
+        kinds = found_by_kind(judged)
+        found = table(judged, lookahead=fitted.lookahead, false_alarms_per_hour=threshold.expected, places=places)
+        result = {
+            "dataset": name,
+            "detector": fitted.detector.name,
+            **found,
+            "kinds": {kind: {**numbers, **kinds[kind]} for kind, numbers in found["kinds"].items()},
+            "baselines": {baseline: _baseline(baseline, tests, judged) for baseline in BASELINES},
+            "seconds": seconds,
+            "threshold": {"rarity": threshold.rarity, "note": threshold.note},
+            "flagged_normal_frames": _share_flagged(judged, threshold),
+        }
+        write_json(folder / "evaluation.json", result)
+        if report:
+            _write_report(folder, fitted, threshold, stored, judged, result, curves(judged, places), overlay)
     if json:
         print(dumps(result, indent=2))
     else:
@@ -120,6 +121,26 @@ def judge(one: Stored, threshold: Threshold) -> Judged:
     )
 
 
+def found_by_kind(judged: Sequence[Judged]) -> dict[str, dict[str, int]]:
+    """For each kind of anomaly, how many stretches of it there are and how many of these met an event."""
+    import numpy as np
+
+    counts: dict[str, dict[str, int]] = {}
+    for video in judged:
+        if video.truth.kind is None:
+            continue
+        kind, ends = np.where(video.truth.frame, video.truth.kind, ""), frame_ends(video.seconds)
+        starts = np.flatnonzero(np.append(True, kind[1:] != kind[:-1]))
+        for first, last in zip(starts, np.append(starts[1:], len(kind)) - 1, strict=True):
+            if name := str(kind[first]):
+                count = counts.setdefault(name, {"stretches": 0, "found": 0})
+                count["stretches"] += 1
+                count["found"] += any(
+                    event.start < ends[last] and event.end > video.seconds[first] for event in video.events
+                )
+    return counts
+
+
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as a table for a person."""
     honest, published = result["honest"], result["as_published"]
@@ -141,9 +162,9 @@ def lines(result: dict[str, Any]) -> list[str]:
     for name, numbers in result["baselines"].items():
         value = numbers["micro_auc"]
         rows.append(f"{'micro_auc of ' + name:30}{'–' if value is None else f'{value:.4f}':>12}")
-    for kind, numbers in result["by_kind"].items():
-        value = numbers["auc"] if isinstance(numbers, dict) else numbers
-        rows.append(f"{'auc of ' + kind:30}{'–' if value is None else f'{value:.4f}':>12}")
+    for kind, numbers in result["kinds"].items():
+        value, met = numbers["auc"], f"{numbers['found']} of {numbers['stretches']} raised an event"
+        rows.append(f"{'auc of ' + kind:30}{'–' if value is None else f'{value:.4f}':>12}   {met}")
     rows += [f"{key}: undefined, {why}" for key, why in result["why_null"].items()]
     return rows
 
@@ -185,8 +206,9 @@ def _write_report(
     drawn: dict[str, Any],
     overlay: bool,
 ) -> None:
+    seen = frames_seen(fitted.calibration)
     timelines = [
-        decide(one, threshold, folder, overlay=overlay, clips=overlay, truth=video.truth)
+        decide(one, threshold, folder, seen=seen, overlay=overlay, clips=overlay, truth=video.truth)
         for one, video in zip(stored, judged, strict=True)
     ]
     roc_png(folder / "roc.png", roc_curves(drawn))

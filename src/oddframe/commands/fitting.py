@@ -1,5 +1,6 @@
 """Learn what is normal."""
 
+import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -7,15 +8,18 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
+from oddframe.console import say
 from oddframe.datasets.contract import open_data
-from oddframe.errors import BadInput
+from oddframe.errors import BadInput, BadVideo
 from oddframe.learning.detector import Detector
 from oddframe.learning.run import Run
 from oddframe.scores.calibration import calibrate
 from oddframe.scores.fitted import USUAL_RATE, Fitted, circumstances, room_for_run, save_run
 from oddframe.scores.holding import fit_and_hold_out
 from oddframe.types import Video
-from oddframe.video.reader import content_hash
+from oddframe.video.reader import content_hash, times_of
+
+DEVICES = {"cpu", "cuda", "mps", "xpu"}
 
 
 def fit_data(
@@ -32,7 +36,8 @@ def fit_data(
 ) -> Fitted:
     """Learn what is normal from the normal videos of a data set or folder, and write a run folder.
 
-    Raises BadInput or BadVideo, one line, when there is nothing to learn from.
+    Videos that cannot be read are left out, and named. Raises BadInput or BadVideo, one line, when there is nothing to
+    learn from.
 
     Args:
         detector: what is to learn.
@@ -76,9 +81,11 @@ def fit_videos(
     """The same for videos in hand."""
     import torch
 
+    _refuse_impossible(seed, threads, device, false_alarms_per_hour)
     folder = room_for_run(out)
     began = time.perf_counter()
     facts = circumstances()
+    videos, left_out = readable(videos)
     torch.manual_seed(seed)
     run = Run(folder, seed=seed, device=device, threads=threads)
     held_out, how = fit_and_hold_out(detector.to(device), videos, run)
@@ -92,6 +99,7 @@ def fit_videos(
         "trained_on": [
             {"name": video.name, "source": str(video.source), "hash": content_hash(video.source)} for video in videos
         ],
+        "left_out": left_out,
         "calibration": {"how": how, "hours": calibration.hours, "frames": sum(len(s) for s in calibration.scores)},
         "learned": run.notes,
         "seconds": {"fit": round(time.perf_counter() - began, 3)},
@@ -101,6 +109,23 @@ def fit_videos(
     return fitted
 
 
+def readable(videos: Sequence[Video]) -> tuple[list[Video], list[str]]:
+    """The videos that can be read, and a line for each that cannot. Raises BadVideo when none can."""
+    kept, left_out = [], []
+    for video in videos:
+        try:
+            times_of(video)
+            kept.append(video)
+        except BadVideo as error:
+            if len(videos) == 1:
+                raise
+            left_out.append(str(error))
+            say(f"left out: {error}")
+    if left_out and not kept:
+        raise BadVideo(f"none of {len(videos)} videos can be read; the first: {left_out[0]}")
+    return kept, left_out
+
+
 def summary(fitted: Fitted) -> dict[str, Any]:
     """What `fit` tells a program."""
     return {
@@ -108,6 +133,7 @@ def summary(fitted: Fitted) -> dict[str, Any]:
         "method": fitted.detector.name,
         "data": fitted.facts["data"],
         "videos": len(fitted.facts["trained_on"]),
+        "left_out": fitted.facts["left_out"],
         "normal_hours": fitted.calibration.hours,
         "calibration": fitted.facts["calibration"],
         "threshold": {
@@ -128,6 +154,26 @@ def tell(fitted: Fitted, json: bool) -> None:
         print(dumps(summary(fitted), indent=2))
         return
     t = fitted.threshold
-    count, seconds = len(fitted.facts["trained_on"]), fitted.facts["seconds"]["fit"]
-    print(f"learned {fitted.detector.name} from {count} video{'s' * (count != 1)} in {seconds:.1f} s: {fitted.folder}")
+    count, seconds, lost = len(fitted.facts["trained_on"]), fitted.facts["seconds"]["fit"], fitted.facts["left_out"]
+    videos = f"{count} of {count + len(lost)} videos" if lost else f"{count} video{'s' * (count != 1)}"
+    print(f"learned {fitted.detector.name} from {videos} in {seconds:.1f} s: {fitted.folder}")
     print(f"threshold: rarity {t.rarity:.2f} for {t.asked:g} false alarms per hour; {t.note}")
+
+
+def _refuse_impossible(seed: int, threads: int, device: str, false_alarms_per_hour: float) -> None:
+    """Raise BadInput, before hours are spent, for what no fit can work with."""
+    import torch
+
+    if seed < 0:
+        raise BadInput(f"a seed is 0 or more, got {seed}")
+    if threads < 1:
+        raise BadInput(f"threads are 1 or more, got {threads}")
+    if not 0 < false_alarms_per_hour < math.inf:
+        raise BadInput(f"false alarms per hour is a number above 0, got {false_alarms_per_hour}")
+    if device.partition(":")[0] not in DEVICES:
+        raise BadInput(f"networks run on {', '.join(sorted(DEVICES))}; got the device {device!r}")
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = str(error).split(".")[0].split("\n")[0]
+        raise BadInput(f"the device {device!r} cannot be used here ({why}); cpu always can") from error

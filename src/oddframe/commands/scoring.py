@@ -1,6 +1,9 @@
 """Say what was odd in a video, where, and how sure that is."""
 
 import csv
+import itertools
+import math
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from json import dumps
@@ -11,19 +14,19 @@ import numpy as np
 
 from oddframe.console import say
 from oddframe.errors import BadInput, BadVideo
-from oddframe.files import aside, listing, write_json
+from oddframe.files import aside, listing, room, write_json
 from oddframe.pictures.cards import illustrated
 from oddframe.pictures.overlay import overlay as draw_overlay
 from oddframe.pictures.plots import calibration_png, timeline_png
-from oddframe.pictures.report import write_report
-from oddframe.pictures.timeline import Timeline
+from oddframe.pictures.report import frames_seen, write_report
+from oddframe.pictures.timeline import Timeline, clock, duration, place, rareness
 from oddframe.pictures.why import reasons_for
 from oddframe.scores.calibration import Threshold
 from oddframe.scores.events import find_events
 from oddframe.scores.fitted import Fitted, load_run
-from oddframe.scores.stored import Stored, score_to, tidy
-from oddframe.types import Event, Video
-from oddframe.video.reader import PICTURE_ENDINGS, VIDEO_ENDINGS, as_video
+from oddframe.scores.stored import Stored, score_to, tidied
+from oddframe.types import Event, Truth, Video
+from oddframe.video.reader import VIDEO_ENDINGS, as_video, pictures_of
 
 
 def score(
@@ -58,30 +61,17 @@ def score(
     fitted = load_run(run)
     threshold = fitted.threshold_for(false_alarms_per_hour)
     given = find_videos(videos, fps)
-    out = Path(out).expanduser()
-    out.mkdir(parents=True, exist_ok=True)
-    stored: list[Stored] = []
-    failed: list[str] = []
-    for video in given:
-        try:
-            stored.append(score_to(out / f"{video.name}.npz", fitted, video, maps=maps))
-            for line in stored[-1].lost:
-                say(f"damaged: {line}")
-        except BadVideo as error:
-            if len(given) == 1:
-                raise
-            failed.append(str(error))
-            say(f"left out: {error}")
-    if not stored:
-        raise BadVideo(f"none of {len(given)} videos could be scored; the first: {failed[0]}")
-    timelines = [decide(one, threshold, out, overlay=overlay, clips=clips) for one in stored]
-    result = write_results(out, fitted, threshold, stored, timelines)
-    for one in stored:
-        tidy(one)
+    out = room(out)
+    with tidied(*(_npz(out, video) for video in given)):
+        stored, failed = _score_all(given, fitted, out, maps)
+        seen = frames_seen(fitted.calibration)
+        timelines = [decide(one, threshold, out, seen=seen, overlay=overlay, clips=clips) for one in stored]
+        result = write_results(out, fitted, threshold, stored, timelines)
     if json:
         print(dumps(result, indent=2))
     else:
-        _tell(result, out, threshold)
+        tell(timelines, threshold)
+        print(f"report: {out / 'report.html'}")
     if failed:
         raise BadVideo(f"{len(failed)} of {len(given)} videos could not be scored; the first: {failed[0]}")
     return result
@@ -89,10 +79,12 @@ def score(
 
 def find_videos(paths: Sequence[Path], fps: float | None = None) -> list[Video]:
     """The videos behind paths: a file, a folder of frames, or a folder of such. Raises BadVideo, BadInput."""
+    if fps is not None and not 0 < fps < math.inf:
+        raise BadInput(f"frames per second is a number above 0, got {fps}")
     found: list[Video] = []
     for path in (Path(path).expanduser() for path in paths):
-        if path.is_dir() and not any(entry.suffix.lower() in PICTURE_ENDINGS for entry in listing(path)):
-            inside = [entry for entry in listing(path) if entry.suffix.lower() in VIDEO_ENDINGS]
+        if path.is_dir() and not pictures_of(path):
+            inside = [entry for entry in listing(path) if _is_video(entry)]
             if not inside:
                 raise BadVideo(f"{path} holds no video and no pictures; name a video, or a folder of either")
             found += [as_video(entry, fps) for entry in inside]
@@ -100,19 +92,52 @@ def find_videos(paths: Sequence[Path], fps: float | None = None) -> list[Video]:
             found.append(as_video(path, fps))
     if not found:
         raise BadInput("no video was named; add one or more after the run")
-    return _distinct(found)
+    return _distinct([replace(video, name=printable(video.name)) for video in found])
 
 
-def decide(one: Stored, threshold: Threshold, out: Path, *, overlay: bool, clips: bool, truth: Any = None) -> Timeline:
-    """Events, and the pictures that belong to one video."""
+def printable(name: str) -> str:
+    """A file's name with marks in place of bytes that are not UTF-8, which no page and no picture can show."""
+    return os.fsencode(name).decode(errors="replace")
+
+
+def _score_all(given: Sequence[Video], fitted: Fitted, out: Path, maps: bool) -> tuple[list[Stored], list[str]]:
+    """What could be scored, and a line for each video that could not. Raises BadVideo when none could."""
+    stored: list[Stored] = []
+    failed: list[str] = []
+    for video in given:
+        try:
+            one = score_to(_npz(out, video), fitted, video, maps=maps)
+            for line in one.lost:
+                say(f"damaged: {line}")
+            if not len(one.scores):
+                one.path.unlink()
+                raise BadVideo(f"{video.source} is too short: {fitted.detector.name} could score none of its frames")
+            stored.append(one)
+        except BadVideo as error:
+            if len(given) == 1:
+                raise
+            failed.append(str(error))
+            say(f"left out: {error}")
+    if not stored:
+        raise BadVideo(f"none of {len(given)} videos could be scored; the first: {failed[0]}")
+    return stored, failed
+
+
+def _npz(out: Path, video: Video) -> Path:
+    return out / f"{video.name}.npz"
+
+
+def decide(
+    one: Stored, threshold: Threshold, out: Path, *, seen: int, overlay: bool, clips: bool, truth: Truth | None = None
+) -> Timeline:
+    """Events, and the pictures that belong to one video. `seen` is how many normal frames rarities come from."""
     events = find_events(one.scores, threshold.rarity)
-    timeline = Timeline(one.video, one.scores, events, threshold.rarity, truth)
+    timeline = Timeline(one.video, one.scores, events, threshold.rarity, truth, seen=seen)
     if overlay:
         name = f"{one.video.name}.overlay.mp4"
         draw_overlay(out / name, timeline)
         timeline = replace(timeline, overlay=Path(name))
-    if clips:
-        timeline = replace(timeline, events=illustrated(out / "events", timeline))
+    timeline = replace(timeline, events=illustrated(out / "events", timeline, clips=clips))
     timeline_png(out / f"{one.video.name}.timeline.png", timeline)
     return timeline
 
@@ -201,28 +226,38 @@ def _event(event: Event, out: Path) -> dict[str, Any]:
     return {**asdict(event), "picture": beside(event.picture), "clip": beside(event.clip)}
 
 
-def _tell(result: dict[str, Any], out: Path, threshold: Threshold) -> None:
-    for video in result["videos"]:
-        events = video["events"]
-        print(f"{video['video']}: {len(events) or 'no'} event{'s' * (len(events) != 1)} in {video['seconds']:.1f} s")
-        for event in events:
-            print(
-                f"  {event['start']:8.1f}–{event['end']:.1f} s  "
-                f"rarity {event['peak']:.1f} at {event['peak_seconds']:.1f} s"
-            )
+def tell(timelines: Sequence[Timeline], threshold: Threshold) -> None:
+    """What was found, for a person: when, how rare, where; and of a quiet video its least usual moment."""
+    for line in timelines:
+        count = len(line.events)
+        print(f"{line.video.name}: {count or 'no'} event{'s' * (count != 1)} in {duration(line.length)}")
+        for event in line.events:
+            where = "" if event.box is None else f", {place(event.box)}"
+            lasts = f"{clock(event.start)} for {duration(event.end - event.start)}"
+            print(f"  {lasts:18} {rareness(event.peak, line.seen)}{where} (rarity {event.peak:.1f})")
+        if not count and len(line.scores):
+            at = int(line.rarity.argmax())
+            moment = clock(float(line.scores.seconds[at]))
+            print(f"  the least usual moment: {moment}, {rareness(float(line.rarity[at]), line.seen)}")
     print(f"threshold: rarity {threshold.rarity:.2f}; {threshold.note}")
-    print(f"report: {out / 'report.html'}")
 
 
 def _names(timelines: Sequence[Timeline]) -> str:
     return timelines[0].video.name if len(timelines) == 1 else f"{len(timelines)} videos"
 
 
+def _is_video(path: Path) -> bool:
+    return bool(pictures_of(path)) if path.is_dir() else path.suffix.lower() in VIDEO_ENDINGS
+
+
 def _distinct(videos: Sequence[Video]) -> list[Video]:
-    """Names become file names, so no two are alike."""
-    seen: dict[str, int] = {}
-    distinct = []
+    """Each video once; names become file names, so no two are alike."""
+    once: dict[Path, Video] = {}
+    distinct: dict[str, Video] = {}
     for video in videos:
-        count = seen[video.name] = seen.get(video.name, 0) + 1
-        distinct.append(video if count == 1 else replace(video, name=f"{video.name}-{count}"))
-    return distinct
+        once.setdefault(video.source.resolve(), video)
+    for video in once.values():
+        others = (f"{video.name}-{count}" for count in itertools.count(2))
+        name = video.name if video.name not in distinct else next(name for name in others if name not in distinct)
+        distinct[name] = replace(video, name=name)
+    return list(distinct.values())

@@ -30,6 +30,8 @@ class Split:
 
 @dataclass(frozen=True)
 class Counts:
+    """How many videos and frames: as found, or as published."""
+
     train_videos: int
     train_frames: int
     test_videos: int

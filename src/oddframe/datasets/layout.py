@@ -86,6 +86,7 @@ def nothing_in(folder: Path) -> str:
 
 
 def what_is_read() -> str:
+    """What counts as a video, for the end of an error message."""
     return (
         f"a video is a file ending in {' '.join(sorted(VIDEO_ENDINGS))}, "
         f"or a folder of pictures ending in {' '.join(sorted(PICTURE_ENDINGS))}"

@@ -4,8 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from oddframe.datasets.contract import DataSet, Inventory, Split
-from oddframe.datasets.folder import Folder
+from oddframe.datasets.contract import DataSet, Inventory, Split, member_of
 from oddframe.errors import BadInput
 
 
@@ -36,7 +35,7 @@ ROOT/
     def read(self, root: Path) -> Split:
         if not self.places(root):
             raise self.nothing(root, "there is no scene.json")
-        return Folder().read(root)
+        return member_of("folder").read(root)
 
     def check(self, root: Path) -> Inventory:
         """As for any data set, and held against what scene.json says was filmed."""

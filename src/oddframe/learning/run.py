@@ -15,6 +15,8 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Run:
+    """What a fit is given besides videos and options."""
+
     folder: Path  # for checkpoints, logs and whatever must outlive an interruption
     seed: int = 0
     device: str = "cpu"

@@ -1,5 +1,6 @@
 """A fitted detector on disk: `detector.json` (method, options, version), `weights.pt` (tensors and plain values)."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -17,29 +18,39 @@ FORMAT = 1  # raised when an older oddframe could not read what we write
 
 def save(detector: Detector, folder: Path) -> None:
     """Write a detector into a run folder; each file appears whole or not at all."""
+    packed = io.BytesIO()  # on a full disk torch's own writer raises something that says nothing of the disk
+    torch.save(detector.state_dict(), packed)
     with aside(folder / "weights.pt") as part:
-        torch.save(detector.state_dict(), part)
+        part.write_bytes(packed.getbuffer())
     words = {"format": FORMAT, "oddframe": __version__, "method": detector.name, "options": detector.options}
     write_json(folder / "detector.json", words)
 
 
 def load(folder: Path) -> Detector:
     """The detector that was saved there, in eval mode. Raises BadRun with one line that says what is the matter."""
-    words = read_json(folder / "detector.json")
-    if words.get("format", 0) > FORMAT:
-        raise BadRun(
-            f"{folder} was written by oddframe {words.get('oddframe')}, which is newer than this one ({__version__}); "
-            "update oddframe or fit again"
-        )
-    known = members("methods")
-    if words.get("method") not in known:
-        raise BadRun(f"{folder} holds a detector {words.get('method')!r}; this oddframe knows {', '.join(known)}")
+    words, known = read_words(folder), members("methods")
     try:
         detector: Detector = known[words["method"]](**words["options"])
     except (TypeError, ValueError, KeyError) as error:
         raise BadRun(f"{folder}/detector.json has options that {words['method']} does not take: {error}") from error
     put_weights(detector, read_weights(folder / "weights.pt"), folder)
     return detector.eval()
+
+
+def read_words(folder: Path) -> dict[str, Any]:
+    """What detector.json says: a method that is known, and its options. Raises BadRun, also for what is too new."""
+    words = read_json(folder / "detector.json")
+    version, method, known = words.get("format"), words.get("method"), members("methods")
+    if not isinstance(version, int) or not isinstance(method, str) or not isinstance(words.get("options"), dict):
+        raise BadRun(f"{folder}/detector.json is damaged: it names no format, method and options; fit again")
+    if version > FORMAT:
+        raise BadRun(
+            f"{folder} was written by oddframe {words.get('oddframe')}, which is newer than this one ({__version__}); "
+            "update oddframe or fit again"
+        )
+    if method not in known:
+        raise BadRun(f"{folder} holds a detector {method!r}; this oddframe knows {', '.join(known)}")
+    return words
 
 
 def read_weights(path: Path) -> dict[str, Any]:

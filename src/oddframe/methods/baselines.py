@@ -42,6 +42,8 @@ class FrameDifference(Detector):
 
     def __init__(self, *, width: int = 320) -> None:
         super().__init__()
+        if width < 2:
+            raise ValueError(f"width is at least 2 pixels, got {width}")
         self.width = width
 
     @property

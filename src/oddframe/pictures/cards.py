@@ -20,19 +20,22 @@ from oddframe.video.writer import video_writer
 ENLARGE = 240  # pixels: a thumbnail is at least that wide
 
 
-def illustrated(folder: Path, timeline: Timeline, *, before: float = 2.0, after: float = 2.0) -> list[Event]:
-    """The events with `picture` and `clip` filled in, both written to `folder` and named by video, number and time."""
+def illustrated(
+    folder: Path, timeline: Timeline, *, clips: bool = True, before: float = 2.0, after: float = 2.0
+) -> list[Event]:
+    """The events with `picture` and, with `clips`, `clip` filled in; both in `folder`, named by video and number."""
     events = []
     for n, event in enumerate(timeline.events, 1):
         stem = f"{file_stem(timeline.video.name)}-{n:03d}"
         picture, clip = folder / f"{stem}.jpg", folder / f"{stem}.mp4"
         thumbnail(picture, timeline, event)
-        cut(clip, timeline.video, event, before=before, after=after)
-        events.append(replace(event, picture=picture, clip=clip))
+        if clips:
+            cut(clip, timeline.video, event, before=before, after=after)
+        events.append(replace(event, picture=picture, clip=clip if clips else None))
     return events
 
 
-def thumbnail(path: Path, timeline: Timeline, event: Event, *, width: int = 320) -> None:
+def thumbnail(path: Path, timeline: Timeline, event: Event, *, width: int = 640) -> None:
     """Write the frame at the event's peak with its box, as a JPEG or PNG by the path's ending. Raises BadVideo."""
     picture = peak_frame(timeline, event, width)
     scale = max(1.0, ENLARGE / picture.shape[1])

@@ -14,7 +14,7 @@ import numpy as np
 from oddframe.console import track
 from oddframe.errors import BadVideo, OddframeError
 from oddframe.pictures.palette import NIGHT, ODD, OTHERS, PAPER, QUIET, RARITY, RGB, TRUTH
-from oddframe.pictures.timeline import Timeline, clock, odds, plain
+from oddframe.pictures.timeline import Timeline, clock, plain, rareness
 from oddframe.scores.events import RELEASE, Box
 from oddframe.scores.regions import regions
 from oddframe.types import Bytes, ClipSpec, Floats, Frame, Scores
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 RIBBON = 64  # rows
 NARROWEST = 320  # pixels: a ribbon's words need room
 TALLEST = 1080
-STRONGEST = 0.62  # of the picture that heat may hide: what is odd must stay in sight
+STRONGEST = 0.5  # of the picture that heat may hide: what is odd must stay in sight
 DIM = 0.42  # brightness of what is still to come
 # dark purples would read as shadows on a picture, so heat begins at inferno's red
 HEAT = cv2.applyColorMap(np.linspace(105, 245, 256).astype(np.uint8)[:, None], cv2.COLORMAP_INFERNO)[:, 0, ::-1]
@@ -130,7 +130,7 @@ class Ribbon:
         self.timeline, self.wide = timeline, wide
         self.rarity = timeline.rarity
         level = timeline.threshold if np.isfinite(timeline.threshold) else 0.0
-        self.ceiling = max(float(self.rarity.max(initial=0)) * 1.08, level * 1.5, 1.0)
+        self.ceiling = max(timeline.highest * 1.08, level * 1.5)
         self.past = self._background()
         self.coming = (self.past * DIM + np.array(NIGHT) * (1 - DIM)).astype(np.uint8)
 
@@ -140,13 +140,14 @@ class Ribbon:
         strip = np.concatenate([self.past[:, :now], self.coming[:, now:]], axis=1)
         cv2.line(strip, (now, 17), (now, RIBBON - 1), PAPER, 1)
         at = self.timeline.at(frame.index)
-        words = "no score" if at is None else odds(float(self.rarity[at]))
+        words = "no score" if at is None else rareness(float(self.rarity[at]), self.timeline.seen)
         odd = in_event(self.timeline, frame.seconds)
         write(strip, clock(frame.seconds), (6, 1), PAPER)
-        write(strip, f"{words} normal frames", (self.wide - 6, 1), PAPER if odd else OTHERS, right=True)
+        write(strip, words, (self.wide - 6, 1), PAPER if odd else OTHERS, right=True)
         if odd:
-            cv2.circle(strip, (self.wide // 2 - 34, 9), 4, ODD, -1, cv2.LINE_AA)
-            write(strip, "unusual", (self.wide // 2 - 25, 1), PAPER)
+            cv2.circle(strip, (74, 9), 4, ODD, -1, cv2.LINE_AA)
+            if self.wide > NARROWEST:  # the words on the right may be long
+                write(strip, "unusual", (83, 1), PAPER)
         return strip
 
     def _background(self) -> Bytes:

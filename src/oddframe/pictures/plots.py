@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 POINTS = 4000  # more than a plot has columns of pixels
-LEAST_RATE = 1e-6  # false alarms per hour: an axis of powers of ten has no zero
+LEAST_SHARE = 0.01  # of the rate asked for: an axis of powers of ten has no zero, and nobody asks about less
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,15 @@ def detection_curves(curves: Mapping[str, Any]) -> list[Curve]:
 def cost(calibration: Calibration, threshold: Threshold) -> tuple[Floats, Floats]:
     """(P,) thresholds (rarities), (P,) false alarms per hour that each costs; to a little beyond what matters."""
     per_hour = np.array([calibration.rate(float(level)) for level in GRID])
-    least = min(threshold.asked, threshold.expected, max(threshold.interval[0], LEAST_RATE), threshold.supported) / 5
+    least = min(threshold.expected, *drawn_interval(threshold), threshold.supported) / 2
     kept = (per_hour >= least) | (threshold.rarity >= GRID)
     return GRID[kept], per_hour[kept]
+
+
+def drawn_interval(threshold: Threshold) -> tuple[float, float]:
+    """Both ends of the interval of false alarms per hour, on an axis that has an end."""
+    least = LEAST_SHARE * threshold.asked
+    return max(threshold.interval[0], least), max(threshold.interval[1], least)
 
 
 def timeline_png(path: Path, timeline: Timeline) -> None:
@@ -73,7 +79,7 @@ def timeline_png(path: Path, timeline: Timeline) -> None:
 
     with _drawn(path, 9.6, 3.0) as axes:
         seconds, value = thin(timeline.scores.seconds, timeline.rarity, POINTS)
-        ceiling = max(float(value.max(initial=0.0)), _finite(timeline.threshold), 1.0) * 1.18
+        value, ceiling = np.minimum(value, timeline.highest), timeline.highest * 1.18
         _shade_truth(axes, timeline)
         for event in timeline.events:
             axes.axvspan(event.start, event.end, color=css(ODD), alpha=0.14, linewidth=0, zorder=1)
@@ -96,7 +102,9 @@ def timeline_png(path: Path, timeline: Timeline) -> None:
                 color=css(INK),
             )
         start, end = timeline.start, max(timeline.end, timeline.start + timeline.step)
-        axes.set(xlim=(start, end), ylim=(0, ceiling), ylabel="rarity (−log₁₀ p)")
+        axes.set(xlim=(start, end), ylim=(0, ceiling), ylabel="how rare")
+        axes.yaxis.set_major_locator(MultipleLocator(max(1, int(np.ceil(ceiling / 6)))))
+        axes.yaxis.set_major_formatter(lambda rarity, _: odds(rarity) if rarity > 0 else "usual")
         axes.xaxis.set_major_locator(MultipleLocator(_even_step(end - start)))
         axes.xaxis.set_major_formatter(lambda at, _: clock(at))
         axes.set_xlabel("time (h:mm:ss)" if end >= 3600 else "time (mm:ss)")
@@ -127,10 +135,12 @@ def detection_png(path: Path, curves: Sequence[Curve]) -> None:
 
 def calibration_png(path: Path, calibration: Calibration, threshold: Threshold) -> None:
     """False alarms per hour to expect at every threshold, which one was taken, and how sure that is."""
+    from matplotlib.ticker import MultipleLocator
+
     with _drawn(path, 6.4, 4.2) as axes:
         x, y = cost(calibration, threshold)
         axes.plot(x, y, color=css(RARITY), linewidth=1.6, label="expected on normal video", zorder=3)
-        low, high = (max(side, LEAST_RATE) for side in threshold.interval)
+        low, high = drawn_interval(threshold)
         axes.plot([threshold.rarity] * 2, [low, high], color=css(ODD), linewidth=1.6, zorder=4, label="95 % interval")
         axes.plot(threshold.rarity, threshold.expected, "o", color=css(ODD), zorder=5, label="threshold in use")
         axes.set_yscale("log")
@@ -144,7 +154,9 @@ def calibration_png(path: Path, calibration: Calibration, threshold: Threshold) 
         axes.axhline(threshold.asked, color=css(INK), linewidth=0.9, linestyle=(0, (1, 2)))
         at = (0.01, threshold.asked)
         _note(axes, f"asked for: {threshold.asked:g} per hour", at, ("axes fraction", "data"), below=True)
-        axes.set(xlabel="threshold: rarity (−log₁₀ p)", ylabel="false alarms per hour")
+        axes.set(xlabel="threshold: as rare as so many normal frames", ylabel="false alarms per hour")
+        axes.xaxis.set_major_locator(MultipleLocator(max(1, int(np.ceil((x[-1] - x[0]) / 5)))))
+        axes.xaxis.set_major_formatter(lambda rarity, _: odds(rarity))
         axes.set_title("What a threshold costs", loc="left", fontsize=10, color=css(INK))
         note = f"{duration(calibration.hours * 3600)} of normal video, {calibration.how}"
         axes.set_title(note, loc="right", fontsize=9, color=css(QUIET))
@@ -236,7 +248,3 @@ def _said_of(timeline: Timeline) -> str:
 def _printable(name: str) -> str:
     """A dollar sign in a file's name is not the start of a formula."""
     return name.replace("$", r"\$")
-
-
-def _finite(value: float) -> float:
-    return value if np.isfinite(value) else 0.0

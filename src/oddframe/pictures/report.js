@@ -29,6 +29,11 @@
     if (round >= 1e9) return "1 in a billion";
     return round >= 1e6 ? `1 in ${(Math.floor(round / 1e6)).toLocaleString("en")} million` : `1 in ${round.toLocaleString("en")}`;
   };
+  // and as timeline.rareness
+  const rareness = (rarity, seen) => {
+    if (!(rarity > Math.log10(2))) return "like most normal frames";
+    return seen !== null && 10 ** rarity > seen ? `rarer than all ${seen.toLocaleString("en")} normal frames` : `${odds(rarity)} normal frames`;
+  };
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   const many = (count, word) => (count === 0 ? `no ${word}s` : `${count} ${word}${count === 1 ? "" : "s"}`);
   const peak = (v) => v.value.reduce((a, b) => Math.max(a, b), 0);
@@ -90,6 +95,8 @@
     }
     listEvents();
     drawTimeline();
+    // the first sight is what one came for
+    if (video.events.length) seek(video.events.reduce((a, b) => (b.peak > a.peak ? b : a)).at);
   }
   player.addEventListener("error", () => {
     if (!player.getAttribute("src")) return;
@@ -102,8 +109,16 @@
 
   function listEvents() {
     if (!video.events.length) {
-      const level = video.threshold === null ? "." : `: no event as rare as ${odds(video.threshold)} normal frames.`;
-      $("event-list").replaceChildren(make("li", "empty", `Nothing unusual here${level}`));
+      const level = video.threshold === null ? "." : `: nothing as rare as ${odds(video.threshold)} normal frames.`;
+      const nothing = make("li", "empty", `Nothing unusual here${level}`);
+      const highest = video.value.indexOf(peak(video));
+      if (highest >= 0) {
+        const least = make("button", "least", `The least usual moment: ${clock(video.seconds[highest])}, ${rareness(video.value[highest], video.seen)}`);
+        least.type = "button";
+        least.addEventListener("click", () => seek(video.seconds[highest]));
+        nothing.append(least);
+      }
+      $("event-list").replaceChildren(nothing);
       return;
     }
     $("event-list").replaceChildren(...video.events.map((event, n) => {
@@ -114,6 +129,7 @@
       if (event.picture) { thumb.src = event.picture; thumb.alt = `The video at ${clock(event.at)}`; }
       const range = clock(event.start) === clock(event.end) ? clock(event.start) : `${clock(event.start)} – ${clock(event.end)}`;
       words.append(make("span", "when", event.over ? range : `${range}, goes on`), make("span", "rare", event.odds));
+      if (event.estimate) words.append(make("span", "where quiet", event.estimate));
       if (event.place) words.append(make("span", "where quiet", event.place));
       button.append(thumb, words);
       if (event.because || event.example) {
@@ -195,11 +211,11 @@
   function drawTimeline() {
     const { seconds, value, threshold } = video;
     const x = seconds.map(ms), end = video.start + video.length;
-    const top = Math.max(peak(video), threshold ?? 0, 1) * 1.18;
+    const top = video.highest * 1.18, drawn = value.map((rarity) => Math.min(rarity, video.highest));
     const traces = [{
-      x, y: value, type: "scatter", mode: x.length === 1 ? "markers" : "lines", fill: "tozeroy", fillcolor: colour("soft"),
+      x, y: drawn, type: "scatter", mode: x.length === 1 ? "markers" : "lines", fill: "tozeroy", fillcolor: colour("soft"),
       line: { color: colour("rarity"), width: 1.5 }, marker: { color: colour("rarity") },
-      text: value.map((rarity, n) => `<b>${clock(seconds[n])}</b>  ${odds(rarity)} normal frames<br>rarity ${rarity.toFixed(2)}`),
+      text: value.map((rarity, n) => `<b>${clock(seconds[n])}</b>  ${rareness(rarity, video.seen)}<br>rarity ${rarity.toFixed(2)}`),
       hovertemplate: "%{text}<extra></extra>",
     }];
     if (video.events.length) {
@@ -216,19 +232,26 @@
     if (threshold !== null) {
       const level = { x, type: "scatter", mode: "lines", hoverinfo: "skip", line: { width: 0 } };
       traces.push({ ...level, y: x.map(() => threshold) });
-      traces.push({ ...level, y: value.map((rarity) => Math.max(rarity, threshold)), fill: "tonexty", fillcolor: colour("odd") });
+      traces.push({ ...level, y: drawn.map((rarity) => Math.max(rarity, threshold)), fill: "tonexty", fillcolor: colour("odd") });
       shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0: threshold, y1: threshold, line: { color: colour("ink"), width: 1.2, dash: "dash" } });
     }
     for (const [a, b] of video.truth ?? []) {
       shapes.push({ type: "rect", xref: "x", yref: "paper", x0: ms(a), x1: ms(b), y0: 0, y1: 0.035, fillcolor: colour("truth"), line: { width: 0 } });
     }
+    const beyond = video.seen !== null && Math.log10(video.seen) < top;
+    $("beyond-key").hidden = !beyond;
+    if (beyond) {
+      $("beyond-key").lastChild.textContent = `rarer than all ${video.seen.toLocaleString("en")} normal frames seen: an estimate`;
+      const known = Math.log10(video.seen);
+      shapes.push({ type: "rect", xref: "paper", x0: 0, x1: 1, y0: known, y1: top, fillcolor: colour("others"), opacity: 0.14, line: { width: 0 }, layer: "below" });
+    }
     $("truth-key").hidden = !video.truth;
     const stepping = Math.max(1, Math.ceil(top / 6));
     const ticks = Array.from({ length: Math.floor(top / stepping) + 1 }, (_, n) => n * stepping);
     Plotly.react(plot, traces, {
-      ...base(), shapes, hovermode: "x", hoverdistance: -1, dragmode: "zoom", margin: { l: 112, r: 18, t: 16, b: 54 },
+      ...base(), shapes, hovermode: "x", hoverdistance: -1, dragmode: "zoom", margin: { l: 112, r: 28, t: 16, b: 56 },
       xaxis: axis({
-        type: "date", range: [ms(video.start), ms(end)], autorange: false, showgrid: false, showspikes: false,
+        type: "date", range: [ms(video.start), ms(end)], autorange: false, showgrid: false, showspikes: false, ticks: "outside", ticklen: 5, tickcolor: colour("line"),
         title: { text: end >= 3600 ? "time (h:mm:ss)" : "time (mm:ss)", font: { size: 12 }, standoff: 8 },
         tickformat: end >= 3600 ? "%-H:%M:%S" : "%M:%S", hoverformat: end >= 3600 ? "%-H:%M:%S" : "%M:%S",
         nticks: Math.max(3, Math.floor(plot.clientWidth / 110)),
@@ -332,6 +355,8 @@
     });
     const drawn = per_hour.concat([asked, expected, low, high]).filter((rate) => rate > 0);
     const bottom = Math.log10(Math.min(...drawn)) - 0.25, top = Math.log10(Math.max(...drawn)) + 0.25;
+    const pace = Math.ceil((threshold.at(-1) - threshold[0]) / (place.clientWidth / 130));
+    const marks = Array.from({ length: 13 }, (_, n) => n).filter((n) => n % pace === 0 && n >= threshold[0] && n <= threshold.at(-1));
     const powers = Array.from({ length: 21 }, (_, n) => 10 ** (n - 10));
     if (10 ** bottom < supported) {
       shapes.push({ type: "rect", xref: "paper", x0: 0, x1: 1, y0: 10 ** bottom, y1: supported, fillcolor: colour("others"), opacity: 0.16, line: { width: 0 }, layer: "below" });
@@ -342,7 +367,7 @@
     annotations.push({ x: chosen, y: Math.log10(expected), text: "threshold in use", showarrow: false, xanchor: "left", yanchor: "bottom", xshift: 9, yshift: 2, font: { size: 12, color: colour("odd") } });
     Plotly.react(place, traces, {
       ...base(), shapes, annotations, margin: { l: 70, r: 18, t: 22, b: 60 }, hovermode: "closest",
-      xaxis: axis({ title: { text: "threshold: rarity (−log₁₀ p)", standoff: 10 } }),
+      xaxis: axis({ tickvals: marks, ticktext: marks.map(odds), title: { text: "threshold: as rare as so many normal frames", standoff: 10 } }),
       yaxis: axis({ type: "log", range: [bottom, top], tickvals: powers, ticktext: powers.map((rate) => rate.toLocaleString("en", { maximumFractionDigits: 10 })), title: { text: "false alarms per hour" } }),
     }, config);
   }

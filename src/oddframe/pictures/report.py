@@ -19,14 +19,18 @@ import cv2
 import numpy as np
 
 from oddframe.files import aside
-from oddframe.pictures.plots import LEAST_RATE, POINTS, Curve, cost, detection_curves, roc_curves
-from oddframe.pictures.timeline import Timeline, duration, odds, place, plain, thin
-from oddframe.scores.calibration import Calibration, Threshold
-from oddframe.types import Event, Floats
+from oddframe.pictures.plots import POINTS, Curve, cost, detection_curves, drawn_interval, roc_curves
+from oddframe.pictures.timeline import TOP, Timeline, duration, odds, place, plain, rareness, thin
+from oddframe.scores.calibration import COUNTED, Calibration, Threshold
+from oddframe.scores.events import Box
+from oddframe.types import Bytes, Event, Floats
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
 THUMB = 240  # pixels across: twice what a card shows, for dense screens
+LEAST_RATE = 1 / (100 * 24)  # false alarms per hour that nobody would wait for
+LEAST_CUT = 0.3  # of the picture that a card shows, so that one sees where in it a small thing is
+MARGIN = 1.8  # sides of the part that is shown, in sides of what is odd in it
 ALL_POINTS = 400_000  # on the whole page, some 5 MB
 METRICS = {  # key in the evaluation: its name, what it says
     "micro_auc": ("micro AUC", "ROC area over the frames of all videos together"),
@@ -52,6 +56,7 @@ class Reason:
 
     because: str = ""
     example: Path | None = None
+    box: Box | None = None  # where in the example, fractions of the picture
 
 
 def write_report(
@@ -114,11 +119,11 @@ def verdict(timelines: Sequence[Timeline]) -> str:
 def rate(per_hour: float) -> str:
     """False alarms per hour as one would say it.
 
-    >>> rate(1), rate(12.4), rate(0.25), rate(1.46), rate(0.01)
-    ('1 per hour', '12 per hour', '1 in 4 hours', '1.5 per hour', '1 in 4 days')
+    >>> rate(1), rate(12.4), rate(0.25), rate(1.46), rate(0.01), rate(1e-6)
+    ('1 per hour', '12 per hour', '1 in 4 hours', '1.5 per hour', '1 in 4 days', 'almost none')
     """
-    if per_hour <= 0:
-        return "none"
+    if per_hour <= LEAST_RATE:
+        return "almost none"
     if per_hour >= 0.7:
         return f"{per_hour:.0f} per hour" if per_hour >= 10 else f"{round(per_hour, 1):g} per hour"
     hours = 1 / per_hour
@@ -130,22 +135,31 @@ def _remarks(timelines: Sequence[Timeline], calibration: tuple[Calibration, Thre
     said = []
     levels = {timeline.threshold for timeline in timelines}
     if len(levels) == 1 and isfinite(level := levels.pop()):
-        said.append(f"An event begins with a frame as rare as <strong>{odds(level)}</strong> normal frames, or rarer.")
+        line = f"An event begins with a frame as rare as <strong>{odds(level)}</strong> normal frames, or rarer"
+        if calibration is not None and 10**level > (seen := frames_seen(calibration[0])):
+            line += f"; this is an estimate, for only {seen:,} normal frames have been seen"
+        said.append(f"{line}.")
     if calibration is None:
         return said
     learned, chosen = calibration
     low, high = chosen.interval
-    said.append(
-        f"Expected false alarms at this threshold: <strong>{rate(chosen.expected)}</strong> of normal video "
-        f"(95 % interval: {rate(low)} to {rate(high)})."
-    )
-    if not chosen.counted:
-        said.append(
-            f"Asked for was {rate(chosen.asked)}. The {duration(learned.hours * 3600)} of normal video can only "
-            f"show, by counting, rates down to {rate(chosen.supported)}; below that its tail is extended, and "
-            "less certain."
-        )
-    return said
+    expected = f"<strong>{rate(chosen.expected)}</strong> of normal video"
+    if chosen.counted:
+        return [*said, f"False alarms at this threshold: {expected} (95 % interval: {rate(low)} to {rate(high)})."]
+    hours = COUNTED / chosen.asked
+    between = f"anything up to {rate(high)}" if low <= LEAST_RATE else f"anything from {rate(low)} to {rate(high)}"
+    enough = f"{hours:.0f} hours" if hours >= 2 else f"{max(hours * 60, 1):.0f} minutes"
+    return [
+        *said,
+        f"False alarms at this threshold: about {expected}, but it may really be {between}: "
+        f"{duration(learned.hours * 3600)} of normal video cannot show a rate as low as was asked for "
+        f"({rate(chosen.asked)}). To be surer, learn from {enough} of it, or ask for {rate(chosen.supported)}.",
+    ]
+
+
+def frames_seen(learned: Calibration) -> int:
+    """Normal frames from which rarities were learned: none rarer than one of them was ever seen."""
+    return sum(len(scores) for scores in learned.scores)
 
 
 def _video(timeline: Timeline, folder: Path, most: int, reasons: Mapping[Event, Reason]) -> dict[str, Json]:
@@ -158,26 +172,31 @@ def _video(timeline: Timeline, folder: Path, most: int, reasons: Mapping[Event, 
         "seconds": np.round(seconds.astype(float), 3).tolist(),
         "value": np.round(value, 3).tolist(),
         "threshold": float(timeline.threshold) if isfinite(timeline.threshold) else None,
+        "seen": timeline.seen,
+        "highest": timeline.highest,
         "overlay": None if timeline.overlay is None else _url(timeline.overlay),
-        "events": [_event(event, folder, reasons.get(event, Reason())) for event in timeline.events],
+        "events": [_event(event, timeline, folder, reasons.get(event, Reason())) for event in timeline.events],
         "truth": None if timeline.truth is None else [[round(a, 3), round(b, 3)] for a, b in timeline.odd_seconds()],
     }
 
 
-def _event(event: Event, folder: Path, reason: Reason) -> dict[str, Json]:
+def _event(event: Event, timeline: Timeline, folder: Path, reason: Reason) -> dict[str, Json]:
     peak = float(plain(np.array([event.peak]))[0])
+    share = 1.0 if event.box is None else _share_shown(event.box)  # the example is shown at the same scale
+    beyond = timeline.seen is not None and 10**peak > timeline.seen
     return {
         "start": event.start,
         "end": event.end,
         "at": event.peak_seconds,
         "peak": peak,
-        "odds": f"{odds(event.peak)} normal frames",
+        "odds": rareness(event.peak, timeline.seen),
+        "estimate": f"estimated {odds(peak) if peak <= TOP else 'under 1 in a million'}" if beyond else None,
         "place": None if event.box is None else place(event.box),
         "over": event.over,
-        "picture": _inline(event.picture, folder),
+        "picture": _inline(event.picture, folder, event.box, share),
         "clip": None if event.clip is None else _url(_beside(event.clip, folder)),
         "because": _text(reason.because),
-        "example": _inline(reason.example, folder),
+        "example": _inline(reason.example, folder, reason.box, share),
     }
 
 
@@ -194,7 +213,7 @@ def _calibration(learned: Calibration, chosen: Threshold) -> dict[str, Json]:
         "per_hour": _numbers(per_hour),
         "chosen": chosen.rarity,
         "expected": chosen.expected,
-        "interval": [max(side, LEAST_RATE) for side in chosen.interval],
+        "interval": list(drawn_interval(chosen)),
         "asked": chosen.asked,
         "supported": chosen.supported,
     }
@@ -233,14 +252,20 @@ def _kinds(evaluation: Mapping[str, Json]) -> str:
     if not kinds:
         return ""
     rows = "".join(
-        f'<tr><th scope="row">{escape(_text(name))}</th><td>{_fact(_mapping(numbers).get("auc"))}</td>'
-        f"<td>{_fact(_mapping(numbers).get('frames'))}</td></tr>"
+        f'<tr><th scope="row">{escape(_text(name))}</th><td>{_found(_mapping(numbers))}</td>'
+        f"<td>{_metric('auc', _mapping(numbers), {})}</td><td>{_fact(_mapping(numbers).get('frames'))}</td></tr>"
         for name, numbers in kinds.items()
     )
     return (
-        '<div class="scroll"><table class="numbers"><thead><tr><th scope="col">kind of anomaly</th><th scope="col">AUC '
-        f'against all normal frames</th><th scope="col">frames</th></tr></thead><tbody>{rows}</tbody></table></div>'
+        '<div class="scroll"><table class="numbers"><thead><tr><th scope="col">kind of anomaly</th>'
+        '<th scope="col">raised an event</th><th scope="col">AUC against all normal frames '
+        f'(0.5 is guessing)</th><th scope="col">frames</th></tr></thead><tbody>{rows}</tbody></table></div>'
     )
+
+
+def _found(numbers: Mapping[str, Json]) -> str:
+    """How many of a kind's stretches met an event at the threshold in use."""
+    return f"{numbers['found']} of {numbers['stretches']}" if "found" in numbers else "–"
 
 
 def _notes(evaluation: Mapping[str, Json]) -> str:
@@ -325,21 +350,39 @@ def _fact(value: Json) -> str:
     return escape(_text(str(value)))
 
 
-def _inline(path: Path | None, folder: Path) -> str | None:
-    """A picture as a data URI, no larger than a card needs; None where there is none that can be read."""
+def _inline(path: Path | None, folder: Path, box: Box | None, share: float) -> str | None:
+    """The part of a picture around a box as a data URI, no larger than a card needs; None where none can be read."""
     if path is None:
         return None
     found = next((place for place in (path, folder / path) if place.is_file()), None)
     data = np.zeros(0, np.uint8) if found is None else np.fromfile(found, np.uint8)
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if picture is None:
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if decoded is None:
         return None
+    picture = _part(np.asarray(decoded, np.uint8), box, share)
     scale = THUMB / picture.shape[1]
     if scale < 1:
         size = (THUMB, max(1, round(picture.shape[0] * scale)))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
     _, small = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 84])
     return "data:image/jpeg;base64," + base64.b64encode(small.tobytes()).decode()
+
+
+def _share_shown(box: Box) -> float:
+    """How much of each side of the picture a card shows."""
+    return float(np.clip(MARGIN * max(box[2] - box[0], box[3] - box[1]), LEAST_CUT, 1.0))
+
+
+def _part(picture: Bytes, box: Box | None, share: float) -> Bytes:
+    """That share of each side of (H, W, 3), with the box in its middle as far as the picture reaches."""
+    if box is None or share >= 1:
+        return picture
+    (H, W), cut = picture.shape[:2], []
+    for side, low, high in ((H, box[1], box[3]), (W, box[0], box[2])):
+        length = max(1, round(side * share))
+        first = min(max(round((low + high) / 2 * side - length / 2), 0), side - length)
+        cut.append(slice(first, first + length))
+    return picture[cut[0], cut[1]]
 
 
 def _beside(path: Path, folder: Path) -> Path:

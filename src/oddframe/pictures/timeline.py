@@ -13,6 +13,8 @@ import numpy as np
 from oddframe.scores.events import USUAL_STEP, segments
 from oddframe.types import Event, Floats, Scores, Truth, Video
 
+TOP = 6.0  # rarity up to which axes reach, unless the threshold needs more
+
 
 @dataclass(frozen=True)
 class Timeline:
@@ -24,11 +26,20 @@ class Timeline:
     threshold: float
     truth: Truth | None = None
     overlay: Path | None = None  # relative to the report
+    seen: int | None = (
+        None  # normal frames that rarities were learned from: what is rarer than one of them is estimated
+    )
 
     @property
     def rarity(self) -> Floats:
         """(N,) finite float64: NaN is 0, and what is beyond measure stands a little above the rest."""
         return plain(self.scores.value)
+
+    @property
+    def highest(self) -> float:
+        """The highest rarity worth a place on an axis: one in a million is as good as never, and hides the rest."""
+        level = self.threshold if isfinite(self.threshold) else 0.0
+        return max(min(float(self.rarity.max(initial=0.0)), max(TOP, level + 2)), level, 1.0)
 
     @property
     def step(self) -> float:
@@ -126,6 +137,19 @@ def duration(seconds: float) -> str:
     if whole >= 60:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole} s" if whole >= 3 else f"{seconds:.1f} s"
+
+
+def rareness(rarity: float, seen: int | None = None) -> str:
+    """A rarity in words that a stranger understands and that claim no more than so many normal frames could show.
+
+    >>> rareness(3.48), rareness(0.1), rareness(4.9, seen=1196)
+    ('1 in 3,000 normal frames', 'like most normal frames', 'rarer than all 1,196 normal frames')
+    """
+    if not rarity > log10(2):
+        return "like most normal frames"
+    if seen is not None and 10**rarity > seen:
+        return f"rarer than all {seen:,} normal frames"
+    return f"{odds(rarity)} normal frames"
 
 
 def odds(rarity: float) -> str:

@@ -40,7 +40,7 @@ def reasons_for(detector: object, timelines: Sequence[Timeline], folder: Path) -
                 continue
             example = detector.nearest_normal(clips)
             picture = folder / f"{file_stem(timeline.video.name)}-{n:03d}-normal.jpg"
-            reasons[event] = Reason(example.text, picture if _drawn(picture, example) else None)
+            reasons[event] = Reason(example.text, picture if _drawn(picture, example) else None, example.example_box)
     return reasons
 
 
@@ -64,7 +64,7 @@ def _drawn(path: Path, example: Example) -> bool:
     if example.source is None or example.example_box is None:
         return False
     try:
-        spec = ClipSpec(length=1, size=320, colour="rgb")
+        spec = ClipSpec(length=1, size=640, colour="rgb")
         picture = np.array(frames_at(as_video(example.source), spec, [example.frame])[0])
     except BadVideo:
         return False

@@ -5,19 +5,22 @@ false alarms per hour on normal video that the method did not fit; never by look
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from oddframe.errors import BadInput, BadRun
 from oddframe.files import aside
-from oddframe.scores.events import find_events
-from oddframe.types import Floats, Scores
+from oddframe.scores.events import RELEASE, find_events
+from oddframe.types import Floats, Ints, Scores
 
 TAIL_SHARE = 0.02  # of normal frames lie above the level from which the tail is modelled
 GRID = np.round(np.arange(0.5, 8.01, 0.05), 2)  # rarities at which false alarms are counted
 COUNTED = 3  # events that must have been seen for a rate to count as measured (their relative error is 1/√3)
+SHAPES = (0.0, 0.5)  # of the tail; a negative one would mean a highest possible score, which no recording can show
+PIECE = 60.0  # seconds into which normal video is cut for resampling, so that one long film is not all or nothing
 CEILING = 12.0  # no finite recording supports more than one in 10^12
 
 
@@ -38,7 +41,7 @@ class Threshold:
     rarity: float
     asked: float  # false alarms per hour that were asked for
     expected: float  # false alarms per hour at this threshold, as far as the normal video can tell
-    interval: tuple[float, float]  # 95 % of bootstrap resamples of the normal videos put the rate in here
+    interval: tuple[float, float]  # 95 % of resamples of the normal video put the rate in here; from 0 if not counted
     counted: bool  # True: false alarms as rare as this were counted. False: the tail was extended beyond the recording
     supported: float  # the lowest rate that the normal video could show by counting
     note: str
@@ -48,9 +51,9 @@ class Threshold:
 class Calibration:
     """What normal video scores, by detectors that had not seen it."""
 
-    scores: tuple[Floats, ...]  # one array a video: the smoothed scores of its frames, ascending
+    scores: tuple[Floats, ...]  # one array a piece (a minute at most): the smoothed scores of its frames, ascending
     seconds: tuple[float, ...]  # how long each is
-    alarms: Floats  # (videos, len(GRID)) events in each at each rarity of GRID
+    alarms: Floats  # (pieces, len(GRID)) events that begin in each, at each rarity of GRID
     how: str  # "leave one video out" or "held-out share"
 
     @property
@@ -59,25 +62,23 @@ class Calibration:
 
     def rarity(self, score: Floats) -> Floats:
         """−log10 p of scores of any shape: 0 for the most ordinary, 2 for one in a hundred normal frames, and so on."""
-        knots, rarities = self.curve
-        values = np.asarray(score, np.float64)
-        body = np.interp(values, knots, rarities, left=0.0)
-        tail = self.tail
-        if tail is None:
-            return np.asarray(np.where(values > knots[-1], np.maximum(body, rarities[-1]), body))
         with np.errstate(over="ignore"):
-            beyond = _tail_rarity(tail, np.maximum(values, tail.level))
-        return np.asarray(np.minimum(np.where(values > tail.level, beyond, body), CEILING))
+            rounded = np.asarray(score, np.float32)  # as those it is compared with: equal ones must stay equal
+        return _rarity(rounded.astype(np.float64), self.curve, self.tail)
 
     @cached_property
     def curve(self) -> tuple[Floats, Floats]:
         """(K,) ascending scores and the rarity of each, from the normal frames themselves."""
-        return _curve(np.sort(np.concatenate(self.scores)))
+        return _curve(self._ascending)
 
     @cached_property
     def tail(self) -> Tail | None:
         """The model above the TAIL_SHARE of normal frames; None where normal scores do not vary there."""
-        return _fit_tail(np.sort(np.concatenate(self.scores)), self.curve)
+        return _fit_tail(self._ascending, self.curve)
+
+    @cached_property
+    def _ascending(self) -> Floats:
+        return np.sort(np.concatenate(self.scores), kind="stable")  # which is quick on parts that are in order
 
     def score_at(self, rarity: float) -> float:
         """The score that has this rarity: the inverse of `rarity` for one number."""
@@ -108,25 +109,35 @@ class Calibration:
         low, high = (float(np.percentile(rates, q)) for q in (2.5, 97.5))
         counted = per_hour >= supported
         recording = f"{_lasting(sum(self.seconds))} of normal video"
-        note = (
-            f"counted on {recording}"
-            if counted
-            else f"{recording} can show no rate below {_few(supported)} per hour; {per_hour:g} per hour is an "
-            f"extension of its tail and may really be {_few(low)} to {_few(high)}"
-        )
+        if counted:
+            note = f"counted on {recording}"
+        else:
+            low = 0.0  # a recording in which nothing so rare was counted cannot exclude that there is nothing
+            note = (
+                f"{recording} can show no rate below {_few(supported)} per hour; {per_hour:g} per hour is an "
+                f"extension of its tail and may really be up to {_few(high)}"
+            )
         return Threshold(rarity, per_hour, self.rate(rarity), (low, high), counted, supported, note)
 
-    def _rate(self, rarity: float, fall: Callable[[float], float]) -> float:
-        """`fall` gives the rarity between a level at which alarms were counted and the threshold asked about."""
+    def _rate(self, rarity: float, fall: Callable[[float], float], draw: Callable[[float], float] = float) -> float:
+        """`fall` gives the rarity between a level at which alarms were counted and the threshold asked about.
+
+        `draw` makes the mean number of alarms out of the number counted.
+        """
         total = np.maximum.accumulate(self.alarms.sum(0)[::-1])[::-1]  # a higher threshold never means more alarms
         seen = np.flatnonzero(total >= COUNTED)
         anchor = int(seen[-1]) if len(seen) else 0
         if len(seen) and rarity <= GRID[anchor]:
-            return float(total[int(np.searchsorted(GRID, rarity - 1e-9))] / self.hours)
-        return float(max(total[anchor], 1.0) / self.hours * 10 ** -fall(float(GRID[anchor])))
+            below = max(0, int(np.searchsorted(GRID, rarity + 1e-9, side="right")) - 1)
+            return draw(float(total[below])) / self.hours
+        return draw(max(float(total[anchor]), 1.0)) / self.hours * 10 ** -fall(float(GRID[anchor]))
 
     def _resampled(self, rarity: float, seed: int, times: int = 200) -> list[float]:
-        """Rates at this threshold had other videos of the same kind been recorded (bootstrap over videos)."""
+        """Rates at this threshold had other video of the same kind been recorded.
+
+        Three things vary: which pieces are recorded (bootstrap), how many alarms chance puts into them (Poisson), and
+        the tail's shape, of which a few minutes tell less than their resamples differ.
+        """
         random, rates = np.random.default_rng(seed), []
         for _ in range(times):
             chosen = random.integers(len(self.seconds), size=len(self.seconds))
@@ -136,8 +147,20 @@ class Calibration:
                 seconds=tuple(self.seconds[k] for k in chosen),
                 alarms=self.alarms[chosen],
             )
-            rates.append(other._rate(rarity, partial(_between, self, other, rarity)))
+            tail = other.tail and _reshaped(other.tail, other._beginnings(other.tail), random)
+
+            def fall(anchor: float, other: Calibration = other, tail: Tail | None = tail) -> float:
+                ends = np.array([self.score_at(anchor), self.score_at(rarity)])
+                low, high = _rarity(ends, other.curve, tail)
+                return float(high - low)
+
+            rates.append(other._rate(rarity, fall, lambda count: float(random.gamma(count + 0.5))))
         return rates
+
+    def _beginnings(self, tail: Tail) -> float:
+        """How often the scores rose into the tail: frames in a row are one observation, not many."""
+        level = int(np.searchsorted(GRID, -math.log10(tail.share)))
+        return max(1.0, float(self.alarms[:, min(level, len(GRID) - 1)].sum()))
 
 
 def calibrate(held_out: Sequence[Scores], how: str) -> Calibration:
@@ -148,14 +171,23 @@ def calibrate(held_out: Sequence[Scores], how: str) -> Calibration:
     held_out = [scores for scores in held_out if len(scores)]
     if not held_out:
         raise BadInput("no normal video is long enough to calibrate on; add videos, or longer ones")
+    for scores in held_out:
+        if not np.isfinite(scores.value).all():
+            raise BadInput(f"{scores.video}: some scores of this normal video are not finite; fit again")
+    cuts = [_cuts(scores) for scores in held_out]
+    pieces = [
+        _part(scores, int(a), int(b))
+        for scores, cut in zip(held_out, cuts, strict=True)
+        for a, b in pairwise([*cut, len(scores)])
+    ]
     bare = Calibration(
-        scores=tuple(np.sort(scores.value).astype(np.float32) for scores in held_out),
-        seconds=tuple(_lasted(scores) for scores in held_out),
-        alarms=np.zeros((len(held_out), len(GRID))),
+        scores=tuple(np.sort(piece.value).astype(np.float32) for piece in pieces),
+        seconds=tuple(_lasted(piece) for piece in pieces),
+        alarms=np.zeros((len(pieces), len(GRID))),
         how=how,
     )
     rare = [replace(scores, value=bare.rarity(scores.value), map=None, boxes=None) for scores in held_out]
-    alarms = np.array([[len(find_events(scores, float(level))) for level in GRID] for scores in rare], float)
+    alarms = np.concatenate([_alarms(scores, scores.seconds[cut]) for scores, cut in zip(rare, cuts, strict=True)])
     return replace(bare, alarms=alarms)
 
 
@@ -177,38 +209,73 @@ def load_calibration(path: Path) -> Calibration:
     if not path.is_file():
         raise BadRun(f"{path.parent} is incomplete: {path.name} is missing; fit again")
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
+            frames, seconds, alarms = held["frames"], held["seconds"], held["alarms"]
+            if alarms.shape != (len(frames), len(GRID)) or len(seconds) != len(frames) or frames.sum() == 0:
+                raise ValueError("its parts do not fit each other")
             return Calibration(
-                scores=tuple(np.split(held["scores"], np.cumsum(held["frames"])[:-1])),
-                seconds=tuple(float(s) for s in held["seconds"]),
-                alarms=held["alarms"],
+                scores=tuple(np.split(held["scores"], np.cumsum(frames)[:-1])),
+                seconds=tuple(float(s) for s in seconds),
+                alarms=alarms,
                 how=str(held["how"]),
             )
     except Exception as error:  # zipfile, numpy and zlib each have their own words for damage
         raise BadRun(f"{path} is damaged ({error}); fit again or copy it anew") from error
 
 
-def _between(own: Calibration, other: Calibration, rarity: float, anchor: float) -> float:
-    """Rarity, by the other calibration, between the scores that stand at `anchor` and `rarity` by our own."""
-    ends = np.array([own.score_at(anchor), own.score_at(rarity)])
-    low, high = other.rarity(ends)
-    return float(high - low)
+def _cuts(scores: Scores) -> Ints:
+    """Where pieces of at most PIECE seconds, equally long, begin in a video's scores."""
+    count = max(1, math.ceil(_lasted(scores) / PIECE - 0.01))
+    return np.unique(np.arange(count) * len(scores) // count)
+
+
+def _part(scores: Scores, start: int, end: int) -> Scores:
+    part = slice(start, end)
+    return Scores(scores.video, scores.frame[part], scores.seconds[part], scores.value[part])
+
+
+def _alarms(scores: Scores, begins: Floats) -> Floats:
+    """(pieces, len(GRID)): events that begin in each piece of a video, which may go on into the next."""
+    found = np.zeros((len(begins), len(GRID)))
+    for k, level in enumerate(GRID):
+        starts = [event.start for event in find_events(_around(scores, RELEASE * float(level)), float(level))]
+        piece = np.searchsorted(begins, starts, side="right") - 1
+        found[:, k] = np.bincount(piece, minlength=len(begins))
+    return found
+
+
+def _around(scores: Scores, level: float) -> Scores:
+    """The frames that reach a level, with their neighbours: no event depends on the others, and they are many."""
+    loud = scores.value >= level
+    near = loud.copy()
+    near[1:] |= loud[:-1]
+    near[:-1] |= loud[1:]
+    return Scores(scores.video, scores.frame[near], scores.seconds[near], scores.value[near])
+
+
+def _rarity(values: Floats, curve: tuple[Floats, Floats], tail: Tail | None) -> Floats:
+    knots, rarities = curve
+    body = np.interp(values, knots, rarities, left=0.0)
+    if tail is None:
+        return np.asarray(body)
+    with np.errstate(over="ignore"):
+        beyond = _tail_rarity(tail, np.maximum(values, tail.level))
+    return np.asarray(np.minimum(np.where(values > tail.level, beyond, body), CEILING))
 
 
 def _curve(scores: Floats) -> tuple[Floats, Floats]:
-    knots, first = np.unique(scores, return_index=True)
+    first = np.flatnonzero(np.append(True, scores[1:] > scores[:-1]))
+    knots = scores[first]
     at_least = len(scores) - first  # frames that score as high or higher
     # as if one more normal frame had scored higher than all: nothing is rarer than the recording can show
-    return knots.astype(np.float64), -np.log10((at_least + 1) / (len(scores) + 1))
+    higher = np.nextafter(knots[-1], np.inf, dtype=np.float32)
+    return np.append(knots, higher).astype(np.float64), -np.log10((np.append(at_least, 0) + 1) / (len(scores) + 1))
 
 
 def _fit_tail(scores: Floats, curve: tuple[Floats, Floats]) -> Tail | None:
-    """Generalised Pareto by probability-weighted moments (Hosking & Wallis 1987), its shape held in [0, 0.5].
-
-    A negative shape would mean a highest possible score, which no recording can show.
-    """
+    """Generalised Pareto by probability-weighted moments (Hosking & Wallis 1987), its shape held in SHAPES."""
     knots, rarities = curve
-    at = min(int(np.searchsorted(rarities, -math.log10(TAIL_SHARE))), max(0, len(knots) - 10))
+    at = min(int(np.searchsorted(rarities, -math.log10(TAIL_SHARE))), max(0, len(knots) - 11))
     level, share = float(knots[at]), float(10 ** -rarities[at])
     excess = scores[scores > level].astype(np.float64) - level  # ascending
     n = len(excess)
@@ -216,8 +283,19 @@ def _fit_tail(scores: Floats, curve: tuple[Floats, Floats]) -> Tail | None:
         return None
     a0 = float(excess.mean())
     a1 = float((excess * (n - 1 - np.arange(n)) / (n - 1)).mean())
-    shape = float(np.clip(2 - a0 / (a0 - 2 * a1), 0.0, 0.5)) if a0 > 2 * a1 else 0.5
-    return Tail(level, share, shape, a0 * (1 - shape))
+    shape = 2 - a0 / (a0 - 2 * a1) if a0 > 2 * a1 else -math.inf  # excesses that are all alike fall off at once
+    return _tail(level, share, shape, a0)
+
+
+def _tail(level: float, share: float, shape: float, mean: float) -> Tail:
+    shape = min(max(shape, SHAPES[0]), SHAPES[1])
+    return Tail(level, share, shape, mean * (1 - shape))
+
+
+def _reshaped(tail: Tail, seen: float, random: np.random.Generator) -> Tail:
+    """The same mean excess, with a shape as far off as so many independent observations leave it open."""
+    mean = tail.scale / (1 - tail.shape)
+    return _tail(tail.level, tail.share, tail.shape + random.normal() / math.sqrt(seen), mean)
 
 
 def _tail_rarity(tail: Tail, score: Floats) -> Floats:

@@ -1,5 +1,6 @@
 """A run folder: a fitted detector with its calibration, its threshold and the story of how it came to be."""
 
+import json
 import os
 import platform
 import subprocess
@@ -7,15 +8,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from oddframe import __version__
 from oddframe.errors import BadInput, BadRun
-from oddframe.files import write_json
+from oddframe.files import listing, room, together, write_json
 from oddframe.learning.detector import Detector
-from oddframe.learning.saving import load, read_json, save
+from oddframe.learning.saving import load, read_json, read_words, save
 from oddframe.scores.calibration import Calibration, Threshold, load_calibration, save_calibration
 from oddframe.scores.events import find_events
 from oddframe.scores.scoring import joined, score_video
@@ -23,6 +25,7 @@ from oddframe.types import Event, Scores, Video
 from oddframe.video.reader import as_video
 
 USUAL_RATE = 1.0  # false alarms per hour
+PARTS = ("weights.pt", "detector.json", "calibration.npz")  # of a run, beside run.json
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,13 @@ class Fitted:
 def save_run(
     folder: Path, detector: Detector, calibration: Calibration, threshold: Threshold, facts: Mapping[str, Any]
 ) -> Fitted:
-    """Write a complete run. `run.json` comes last: without it the folder is no run."""
-    save(detector, folder)
-    save_calibration(calibration, folder / "calibration.npz")
-    write_json(folder / "run.json", {**facts, "threshold": asdict(threshold)})
+    """Write a complete run; one that was there before stays as it was until this one is whole."""
+    with together(folder, *PARTS, "run.json") as new:
+        save(detector, new)
+        save_calibration(calibration, new / "calibration.npz")
+        told = {**facts, "threshold": asdict(threshold)}
+        checks = {name: _check((new / name).read_bytes()) for name in PARTS} | {"run.json": _check_of(told)}
+        write_json(new / "run.json", {**told, "checks": checks})
     return Fitted(folder, detector.eval(), calibration, threshold, facts)
 
 
@@ -83,6 +89,8 @@ def load_run(folder: str | Path) -> Fitted:
     """Read a run folder back. Raises BadRun with one line that says what is the matter."""
     folder = Path(folder).expanduser()
     facts = read_json(folder / "run.json")
+    read_words(folder)  # a newer run is refused as newer, not as damaged
+    _refuse_damage(folder, facts)
     detector = load(folder)
     calibration = load_calibration(folder / "calibration.npz")
     try:
@@ -95,16 +103,9 @@ def load_run(folder: str | Path) -> Fitted:
 
 def room_for_run(folder: Path) -> Path:
     """The folder for a new run, made if need be. Raises BadInput when something else lives there."""
-    folder = folder.expanduser()
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"{folder} is a file; --out names a folder for the run")
-    ours = {"run.json", "remembered"}
-    if folder.is_dir() and any(folder.iterdir()) and not any((folder / name).exists() for name in ours):
+    folder = room(folder)
+    if listing(folder) and not any((folder / name).exists() for name in ("run.json", "remembered")):
         raise BadInput(f"{folder} holds other things than a run; name a new or empty folder with --out")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"cannot make {folder}: {error.strerror or error}") from error
     return folder
 
 
@@ -119,6 +120,34 @@ def circumstances(command: Sequence[str] | None = None) -> dict[str, Any]:
         "machine": {"system": platform.system(), "processor": _processor(), "cores": os.cpu_count()},
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _refuse_damage(folder: Path, facts: dict[str, Any]) -> None:
+    """Take the checksums out of the facts, and raise BadRun where a file is not as it was written.
+
+    Without them a flipped bit would go unseen into every score.
+    """
+    checks = facts.pop("checks", None)
+    found = {"run.json": _check_of(facts)}
+    for name in PARTS:
+        try:
+            found[name] = _check((folder / name).read_bytes())
+        except FileNotFoundError as error:
+            raise BadRun(f"{folder} is incomplete: {name} is missing; fit again or copy it anew") from error
+        except OSError as error:
+            raise BadRun(f"cannot read {folder / name}: {error.strerror or error}") from error
+    for name, check in found.items():
+        if not isinstance(checks, dict) or checks.get(name) != check:
+            raise BadRun(f"{folder / name} is damaged or was changed after fitting; copy it anew or fit again")
+
+
+def _check(data: bytes) -> str:
+    return blake2b(data, digest_size=8).hexdigest()
+
+
+def _check_of(told: Mapping[str, Any]) -> str:
+    """The same whether the value comes from memory or from its JSON."""
+    return _check(json.dumps(json.loads(json.dumps(told)), sort_keys=True).encode())
 
 
 def _with_last_column(box: Any, values: Any) -> Any:

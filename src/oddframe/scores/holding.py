@@ -20,7 +20,7 @@ SHARE = 0.2  # of the normal video is held out where fitting again is dear
 
 
 def parts_of(videos: Sequence[Video]) -> list[Video]:
-    """The same video in parts of at most ten minutes; few videos are cut finer, down to ten seconds a part.
+    """The same video in parts of at most ten minutes; few videos are cut finer, unless they last under ten seconds.
 
     Parts of one film follow each other without overlap.
     """

@@ -4,8 +4,9 @@ import json
 import shutil
 import zipfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from errno import ENOSPC
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from oddframe.console import progress
+from oddframe.errors import BadInput
 from oddframe.files import aside
 from oddframe.scores.fitted import Fitted
 from oddframe.scores.scoring import score_video, smooth
@@ -39,9 +41,8 @@ def score_to(path: Path, fitted: Fitted, video: Video, *, maps: bool = True) -> 
 
     The file holds `frame`, `seconds`, `score`, `raw`, `rarity`, with maps `map` (rarities), and `key`. Raises BadVideo.
     """
-    key = json.dumps(
-        {"video": content_hash(video.source), "span": video.span, "detector": fingerprint(fitted), "maps": maps}
-    )
+    which = {"video": content_hash(video.source), "fps": video.fps, "span": video.span}
+    key = json.dumps(which | {"detector": fingerprint(fitted), "maps": maps})
     if (found := _found(path, key, video)) is not None:
         return found
     rough = path.with_name(f".{path.stem}.map")
@@ -62,23 +63,24 @@ def score_to(path: Path, fitted: Fitted, video: Video, *, maps: bool = True) -> 
                     parts["rarity"].append(rare.value)
                     if maps and rare.map is not None:
                         shape = rare.map.shape[1:]
-                        rare.map.astype(MAPS).tofile(file)
+                        file.write(rare.map.astype(MAPS).tobytes())
                     if rare.boxes is not None:
                         boxes = [*(boxes or []), *rare.boxes]
                     tick(int(raw.frame[-1]) + 1 - done)
                     done = int(raw.frame[-1]) + 1
             arrays = {name: np.concatenate(values) if values else np.zeros(0) for name, values in parts.items()}
-            if shape:
-                arrays["map"] = np.memmap(rough, MAPS, "r", shape=(len(arrays["frame"]), *shape))
             if boxes is not None:
                 arrays["boxes"] = np.concatenate(boxes) if boxes else np.zeros((0, 5))
                 arrays["boxes_in_frame"] = np.array([len(box) for box in boxes])
             arrays |= {"key": np.array(key), "lost": np.array(lost, dtype=np.str_)}
             np.savez_compressed(part, **arrays)  # type: ignore[arg-type]
+            if shape:
+                _add_map(part, rough, (len(arrays["frame"]), *shape))
         finally:
             rough.unlink(missing_ok=True)
     found = _found(path, key, video)
-    assert found is not None
+    if found is None:
+        raise BadInput(f"{path} cannot be read back just after it was written; is its disk in order?")
     return found
 
 
@@ -90,9 +92,14 @@ def fingerprint(fitted: Fitted) -> str:
     return digest.hexdigest()
 
 
-def tidy(stored: Stored) -> None:
-    """Remove the unpacked map that lies beside the .npz while it is looked at."""
-    shutil.rmtree(_unpacked(stored.path), ignore_errors=True)
+@contextmanager
+def tidied(*paths: Path) -> Iterator[None]:
+    """Remove, however the block ends, the unpacked maps that lie beside these .npz while they are looked at."""
+    try:
+        yield
+    finally:
+        for path in paths:
+            shutil.rmtree(_unpacked(path), ignore_errors=True)
 
 
 def _both(fitted: Fitted, video: Video, lost: list[str]) -> Iterator[tuple[Scores, Scores]]:
@@ -109,18 +116,36 @@ def _both(fitted: Fitted, video: Video, lost: list[str]) -> Iterator[tuple[Score
 
 
 def _found(path: Path, key: str, video: Video) -> Stored | None:
-    """What is stored there, if it is of this key; None when it is not, or damaged."""
+    """What is stored there, if it is of this key; None when it is not, or damaged. Raises BadInput on a full disk."""
     if not path.is_file():
         return None
-    with suppress(Exception), np.load(path, allow_pickle=False) as held:
-        if str(held["key"]) != key:
-            return None
-        frame, seconds = held["frame"], held["seconds"]
-        scores = Scores(video.name, frame, seconds, held["rarity"], boxes=_boxes(held))
-        if "map" in held.files:
-            scores = replace(scores, map=_map_of(path))
-        return Stored(video, scores, held["score"], held["raw"], tuple(str(line) for line in held["lost"]), path)
-    return None
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
+            if str(held["key"]) != key:
+                return None
+            frame, seconds = held["frame"], held["seconds"]
+            scores = Scores(video.name, frame, seconds, held["rarity"], boxes=_boxes(held))
+            if "map" in held.files:
+                scores = replace(scores, map=_map_of(path))
+            return Stored(video, scores, held["score"], held["raw"], tuple(str(line) for line in held["lost"]), path)
+    except OSError as error:
+        if error.errno == ENOSPC:
+            raise BadInput(f"cannot unpack {path}: {error.strerror}") from error
+        return None
+    except Exception:  # numpy, zip and zlib each have their own word for damage
+        return None
+
+
+def _add_map(path: Path, rough: Path, shape: tuple[int, ...]) -> None:
+    """Put the bare numbers of a map into an .npz as numpy would, but piece by piece: that of a long video is large."""
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as packed,
+        packed.open("map.npy", "w", force_zip64=True) as to,
+    ):
+        about = {"descr": np.lib.format.dtype_to_descr(np.dtype(MAPS)), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(to, about)
+        with rough.open("rb") as numbers:
+            shutil.copyfileobj(numbers, to, 1 << 20)
 
 
 def _map_of(path: Path) -> Floats:

@@ -3,8 +3,12 @@
 H × W pixels; a grid of h × w cells lies over them, A of the cells are active; six numbers describe an active cell.
 """
 
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any, Literal
 
 import cv2
@@ -24,7 +28,9 @@ ACTIVE = 0.15  # share of the small window that must be moving
 NOISE_FLOOR = 15.0  # grey levels: smaller changes are never taken for motion
 USUAL_HEIGHT = 24.0  # pixels, for scenes in which nothing was seen to move
 LEAST_SHIFT = 1.0  # pixels that a typical thing should at least move between the frames compared: 1–3 suit the flow
+APART = (0.1, 0.5)  # seconds between two frames in which something is seen to move: the longer where all are slow
 LOOKED_AT = (8, 5)  # videos, and spots in each, from which size and speed are read
+_mine = threading.local()
 
 
 @dataclass(frozen=True)
@@ -49,15 +55,15 @@ def choose_look(
     small side (the first quartile of heights), for things that stick together in a crowd look larger. That the
     windows are 1 and 1.5 times this height was chosen on simulated anomalies (`benchmarks/choosing.py`).
     """
-    heights: list[float] = []
-    speeds: list[float] = []
-    for video in videos[:: -(-len(videos) // LOOKED_AT[0])]:
-        for height, speed in _things(video, ClipSpec(length=1, size=width, colour="grey")):
-            heights.append(height)
-            speeds.append(speed)
-    seen = len(heights) >= 5
-    height = float(np.percentile(heights, 25)) if seen else USUAL_HEIGHT
-    shift = float(np.median(speeds)) / fps if seen else LEAST_SHIFT
+    things: list[tuple[float, float]] = []
+    sample, spec = videos[:: -(-len(videos) // LOOKED_AT[0])], ClipSpec(length=1, size=width, colour="grey")
+    for apart in APART:
+        with ThreadPoolExecutor(2) as pool:  # for each is decoded by one thread
+            things = list(chain.from_iterable(pool.map(partial(_things, spec=spec, apart=apart), sample)))
+        if seen := len(things) >= 5:
+            break
+    height = float(np.percentile([height for height, _ in things], 25)) if seen else USUAL_HEIGHT
+    shift = float(np.median([speed for _, speed in things])) / fps if seen else LEAST_SHIFT
     small, large = windows or (_even(height), _even(1.5 * height))
     return Look(
         gap=gap or int(np.clip(np.ceil(0.9 * LEAST_SHIFT / max(shift, 0.1)), 1, 5)),
@@ -73,15 +79,16 @@ def motion_cells(before: Bytes, now: Bytes, seconds: float, look: Look, flow: Fl
     Speeds are pixels in a tenth of a second, whatever the gap and the frame rate.
     """
     change = np.asarray(cv2.absdiff(_soft(before), _soft(now)), np.uint8)
-    moving = moving_pixels(change).astype(np.float32)
-    arrows = _estimator(flow).calc(before, now, None)
-    speed = cv2.magnitude(arrows[..., 0], arrows[..., 1]) * (0.1 / seconds)
-    shares, numbers = [], []
-    for window in look.windows:
-        momentum, share, energy = (_at_cells(part, window, look) for part in (speed * moving, moving, change))
-        numbers += [momentum, np.log1p(energy), momentum / np.maximum(share, 1e-3)]
-        shares.append(share)
+    moving = moving_pixels(change)
+    shares = [_at_cells(moving, window, look) for window in look.windows]
     cell = np.flatnonzero(shares[0] > ACTIVE)
+    if not len(cell):  # nothing moves on most pictures of most cameras, and flow is what takes the time
+        return cell, np.zeros((0, 6), np.float32)
+    speed = cv2.magnitude(*cv2.split(_estimator(flow).calc(before, now, None)))  # pixels between the two
+    numbers = []
+    for window, share in zip(look.windows, shares, strict=True):
+        momentum = _at_cells(speed * moving, window, look) * float(0.1 / seconds)
+        numbers += [momentum, np.log1p(_at_cells(change, window, look)), momentum / np.maximum(share, 1e-3)]
     return cell, np.stack([part.ravel()[cell] for part in numbers], axis=-1)
 
 
@@ -103,7 +110,7 @@ def _at_cells(part: Any, window: int, look: Look) -> Floats:
     return np.asarray(mean[first :: look.stride, first :: look.stride][:h, :w])
 
 
-def _things(video: Video, spec: ClipSpec) -> list[tuple[float, float]]:
+def _things(video: Video, spec: ClipSpec, apart: float) -> list[tuple[float, float]]:
     """Height in pixels and speed in pixels per second of whole things that move, in a few spots of a video."""
     times = times_of(video)
     if video.span:
@@ -113,7 +120,7 @@ def _things(video: Video, spec: ClipSpec) -> list[tuple[float, float]]:
     offset = int(np.searchsorted(times_of(video), times[0]))
     found, pairs = [], []
     for start in np.unique(np.linspace(0, len(times) - 2, LOOKED_AT[1]).astype(int)):
-        end = min(len(times) - 1, max(start + 1, int(np.searchsorted(times, times[start] + 0.1 - 1e-3))))
+        end = min(len(times) - 1, max(start + 1, int(np.searchsorted(times, times[start] + apart - 1e-3))))
         try:
             pairs.append((frames_at(video, spec, [offset + start, offset + end])[..., 0], times[end] - times[start]))
         except BadVideo:
@@ -149,8 +156,10 @@ def _median(change: Bytes) -> float:
 
 
 def _estimator(flow: Flow) -> Any:
-    """An estimator of one's own: it holds buffers that threads must not share."""
-    return cv2.DISOpticalFlow.create(PRESETS[flow])
+    """This thread's own estimator: it holds buffers that threads must not share, and that are dear to make."""
+    if not hasattr(_mine, flow):
+        setattr(_mine, flow, cv2.DISOpticalFlow.create(PRESETS[flow]))
+    return getattr(_mine, flow)
 
 
 def _even(pixels: float) -> int:

@@ -18,6 +18,8 @@ KINDS = ("fast", "faster-box", "reversed-box", "frozen-box", "big", "foreign")
 
 @dataclass(frozen=True)
 class Tampered:
+    """A film with one anomaly put into it, and where that is."""
+
     frames: Bytes  # (T, H, W)
     mask: Bools  # (T, H, W)
     kind: str
@@ -75,9 +77,11 @@ def _pasted(
         cut, alpha = (np.asarray(cv2.resize(part, None, fx=scale, fy=scale), np.float32) for part in (cut, alpha))
     hh, ww = cut.shape
     speed = pace * 0.045 * h * random.choice([-1, 1])  # a walker covers about 4.5 % of its height a frame at 10 Hz
-    start, end = T // 3, T
+    start, end = _stretch(T, random)
     top = y + h - hh
-    left = float(-ww // 2) if speed > 0 else float(W - ww // 2)
+    way = abs(speed) * (end - start)  # begins where it can go on for as long as it lasts
+    left = random.uniform(-ww / 2, max(0.0, W - ww / 2 - way))
+    left = left if speed > 0 else W - ww - left
     out, mask = frames.copy(), np.zeros(frames.shape, bool)
     for t in range(start, end):
         px, py = round(left), max(0, top)
@@ -90,6 +94,13 @@ def _pasted(
         mask[t, py : py + part.shape[0], x0:x1] = a > 0.5
         left += speed
     return Tampered(out, mask, kind)
+
+
+def _stretch(T: int, random: np.random.Generator) -> tuple[int, int]:
+    """Frames [start, end) of an anomaly: one to four seconds at 10 Hz, as real ones may be, somewhere in the film."""
+    lasts = int(random.integers(12, 41))
+    start = int(random.integers(T // 10, max(T // 10 + 1, T - lasts)))
+    return start, min(T, start + lasts)
 
 
 def _boxed(
@@ -107,7 +118,7 @@ def _boxed(
     soft = np.zeros((y1 - y0, x1 - x0), np.float32)
     soft[3:-3, 3:-3] = 1
     soft = cv2.GaussianBlur(soft, (7, 7), 0)
-    for t in range(thing.t, T):
+    for t in range(thing.t + 1, min(T, thing.t + int(random.integers(12, 41)))):  # the first frame is as it was
         past = t - thing.t
         source = {"faster-box": thing.t + past * times, "reversed-box": thing.t - past, "frozen-box": thing.t}[kind]
         if not 0 <= source < T:

@@ -59,6 +59,8 @@ class Camera:
 
 
 class Stroke(NamedTuple):
+    """A line or a filled face through some of a shape's points."""
+
     first: int  # of the shape's points that it goes through,
     last: int  # not included
     colour: Colour

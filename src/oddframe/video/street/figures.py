@@ -44,6 +44,8 @@ class Moment:
 
 @dataclass(frozen=True)
 class Look:
+    """How a person is built and dressed."""
+
     tall: float  # metres
     wide: float  # 1 is usual
     skin: Colour

@@ -57,6 +57,8 @@ class Standing:
 
 @dataclass(frozen=True)
 class Place:
+    """Where it all happens, and everything in it that stays as it is."""
+
     camera: Camera
     sunny: Bytes  # (H, W, 3), with everything that stands still but the trees
     cloudy: Bytes  # (H, W, 3), without shadows

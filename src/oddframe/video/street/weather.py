@@ -12,6 +12,8 @@ from oddframe.types import Floats
 
 @dataclass(frozen=True)
 class Sky:
+    """Light and wind in one frame."""
+
     sun: float  # how much of the light is direct, 0 … 1
     light: float  # by how much everything is brighter than usual
     wind: Floats  # (8,) how far each tree leans, about −1 … 1
