@@ -61,4 +61,6 @@ class FrameDifference(Detector):
         where = [
             cv2.resize(change.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) for change in moved
         ]
-        return Scores(clips.video, clips.frame, clips.seconds, value, map=np.stack(where))
+        # a map is on the scale of the value: its highest cell is what the whole frame scores
+        heat = [part * (mean / max(float(part.max()), 1e-6)) for part, mean in zip(where, value, strict=True)]
+        return Scores(clips.video, clips.frame, clips.seconds, value, map=np.stack(heat).astype(np.float32))

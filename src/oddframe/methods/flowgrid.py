@@ -205,13 +205,12 @@ class FlowGrid(Detector):
         box = self._window(where, heat.shape)
         if not len(here):
             return Example("Something stands where, in normal video, nothing stood for so long.", box)
-        nearest = int(self._tree().query(self._standard(cell[here], vector[here], heat.shape), [1])[1][0, 0])
-        speed, usual = float(vector[here][0, 2]), float(self._speed_of(nearest))
+        point = self._standard(cell[here], vector[here], heat.shape)[0]
+        nearest = int(self._tree().query(point)[1])
+        usual = self.bank[nearest, :6].numpy() * self.spread.numpy() + self.mean.numpy()
+        most = int(np.abs(point[:6] - self.bank[nearest, :6].numpy()).argmax())
         video, frame, at = (int(n) for n in self.origin[nearest])
-        text = (
-            f"Moves {_share(speed, now):.0f} % of the picture's width a second here; the most similar normal motion "
-            f"at this height moves {_share(usual, now):.0f} %."
-        )
+        text = _compared(most % 3, float(vector[here][0, most]), float(usual[most]), now)
         return Example(text, box, Path(self.learned_from[video]), frame, self._window(at, heat.shape))
 
     # 1. Describe: pixels to six numbers in each cell where something moves.
@@ -384,9 +383,6 @@ class FlowGrid(Detector):
             self.tree = cKDTree(self.bank.numpy(), leafsize=32)  # a sixth quicker here than with the usual 16
         return self.tree
 
-    def _speed_of(self, kept: int) -> float:
-        return float(self.bank[kept, 2] * self.spread[2] + self.mean[2])
-
     def _window(self, cell: int, shape: Sequence[int]) -> tuple[float, float, float, float]:
         """The larger averaging window around a cell, as fractions of the picture."""
         h, w = shape
@@ -463,6 +459,20 @@ def _refuse_tiny(videos: Sequence[Video]) -> None:
                 f"{video.source} has pictures of {facts.width}×{facts.height} pixels, too small to see motion in; "
                 f"the longer side has at least {SMALLEST}"
             )
+
+
+def _compared(number: int, here: float, usual: float, picture: Bytes) -> str:
+    """What differs most from the nearest normal motion, in a sentence: momentum 0, energy 1 or speed 2."""
+    if number == 2:
+        return (
+            f"Moves {_share(here, picture):.0f} % of the picture's width a second here; the most similar normal motion "
+            f"at this height moves {_share(usual, picture):.0f} %."
+        )
+    if number == 1:
+        here, usual = float(np.expm1(here)), float(np.expm1(usual))
+    what = ("Size and speed together are", "The picture changes")[number]
+    how = "as large" if number == 0 else "as strongly"
+    return f"{what} {here / max(usual, 1e-3):.1f} times {how} here as in the most similar normal motion at this height."
 
 
 def _share(speed: float, picture: Bytes) -> float:

@@ -1,6 +1,7 @@
 """Scores of one video on disk: made once, in bounded memory, found again when the video meets the same detector."""
 
 import json
+import mmap
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -154,8 +155,20 @@ def _map_of(path: Path) -> Floats:
     folder.mkdir(exist_ok=True)
     with zipfile.ZipFile(path) as packed:
         packed.extract("map.npy", folder)
-    opened: Floats = np.load(folder / "map.npy", mmap_mode="r")
+    opened: Floats = np.load(folder / "map.npy", mmap_mode="r").view(_OnDisk)
     return opened
+
+
+class _OnDisk(np.memmap[Any, Any]):
+    """A map on disk. What is read of it is a copy, and the pages go back: else a long video's whole map stays."""
+
+    _mmap: mmap.mmap  # numpy's own
+
+    def __getitem__(self, at: Any) -> Any:
+        part = np.array(super().__getitem__(at))
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._mmap.madvise(mmap.MADV_DONTNEED)
+        return part
 
 
 def _unpacked(path: Path) -> Path:
