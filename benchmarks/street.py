@@ -36,7 +36,10 @@ def main() -> None:
         print(seed, {method: round(kinds["all"][-1], 3) for method, kinds in found.items()}, flush=True)
     write("street", {method: summed(kinds) for method, kinds in found.items()})
     for kind in found["flowgrid"]:
-        print(f"{kind:20}", {method: round(float(np.mean(kinds[kind])), 3) for method, kinds in found.items()})
+        print(
+            f"{kind:20}",
+            {method: round(float(np.mean(kinds.get(kind, [np.nan]))), 3) for method, kinds in found.items()},
+        )
 
 
 def measured(method: str, street: Path, run: Path) -> dict[str, float]:

@@ -15,8 +15,8 @@ def demo(
     *,
     out: Path = Path("demo"),
     seed: int = 0,
-    seconds: float = 40.0,
-    train: int = 6,
+    seconds: float = 30.0,
+    train: int = 5,
     test: int = 4,
     false_alarms_per_hour: float = 60.0,
 ) -> dict[str, Any]:
