@@ -88,5 +88,5 @@ def run(fitted: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(fitted, tmp_path / "run"))
 
 
-hypothesis.settings.register_profile("house", deadline=None)  # a busy machine is no failure
+hypothesis.settings.register_profile("house", deadline=None, derandomize=True)  # busy or lucky is no verdict
 hypothesis.settings.load_profile("house")

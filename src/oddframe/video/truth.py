@@ -15,6 +15,7 @@ track says so.
 """
 
 import csv
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -42,7 +43,7 @@ SLACK = (
 # what numpy and zipfile raise for a damaged file, whose header may also ask for any memory
 DAMAGED = (
     *(OSError, ValueError, EOFError, IndexError, MemoryError, NotImplementedError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError),  # numpy reads headers as Python literals
 )
 
 Kinds = NDArray[np.str_]
