@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 
 from oddframe.errors import BadVideo
@@ -236,7 +237,8 @@ def shown_size(picture: VideoFrame) -> tuple[int, int]:
 def _axes(picture: VideoFrame) -> tuple[int, int, int]:
     """Where the display matrix sends x, y, and y across: it tells a mirror from a turn. Zeros where not said."""
     try:
-        data: Any = picture.side_data.get("DISPLAYMATRIX")
+        # not picture.side_data: it keeps each full-size frame alive until the garbage collector comes by
+        data: Any = SideDataContainer(picture).get("DISPLAYMATRIX")  # type: ignore[call-arg]
     except ValueError:  # PyAV stops at side data that it has no name for, as photographs carry
         return 0, 0, 0
     if data is None:
