@@ -185,7 +185,7 @@ def test_scoring_that_is_stopped_goes_on_where_it_was(
     out = tmp_path / "out"
     told = stopped(running := started("score", fitted, many, "--out", out, *QUICK), (out / "a.npz").exists, how)
     kept = scores_of(out)
-    assert 1 <= len(kept) < 13
+    assert 1 <= len(kept) <= 13, "a quick machine may have scored all when the signal comes"
     if how == signal.SIGKILL:
         assert running.returncode == -signal.SIGKILL
     else:

@@ -82,7 +82,9 @@ def natural(name: str) -> list[tuple[int, int, str]]:
     >>> sorted(["img_10.png", "img_9.png", "a"], key=natural)
     ['a', 'img_9.png', 'img_10.png']
     """
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part.lower()) for part in re.split(r"(\d+)", name) if part]
+    return [
+        (0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", name) if part
+    ]
 
 
 def listing(folder: Path) -> list[Path]:
