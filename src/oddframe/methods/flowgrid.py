@@ -31,7 +31,7 @@ from oddframe.video.clips import clips_of
 from oddframe.video.motion import PRESETS, Flow, Look, choose_look, motion_cells
 from oddframe.video.reader import content_hash, probe, read
 
-CANDIDATES = 20_000  # windows among which those are looked for
+CANDIDATES = 20_000  # windows of normal video, drawn at random, from which the bank is chosen
 SAMPLED = 400  # frames, over all training videos, from which the background is learned
 GLANCE = 0.5  # seconds between the looks that decide whether something stands
 LEAST_STAND = 3.0  # seconds that a thing must stand longer than any did in normal video
@@ -125,9 +125,7 @@ class FlowGrid(Detector):
         self.origin: torch.Tensor  # (B, 3) training video, its frame, and cell of each
         self.background: torch.Tensor  # (h, w) the small picture without what moves, less its local mean
         self.unrest: torch.Tensor  # (h, w) grey levels from which on a cell is unlike its background
-        self.stood: (
-            torch.Tensor
-        )  # (h, w) longest that a thing may stand there, in glances: what normal video had, and a margin
+        self.stood: torch.Tensor  # (h, w) glances that a thing may stand there: the most in normal video, and a margin
         self.usual: torch.Tensor  # () a high score among normal windows
 
     @property
@@ -145,6 +143,11 @@ class FlowGrid(Detector):
     def glance(self) -> int:
         """Frames of a clip from one look at what stands to the next."""
         return max(1, round(GLANCE * self.fps / self.look.gap))
+
+    @property
+    def glances(self) -> int:
+        """How many looks at what stands a clip holds."""
+        return (self.spec.length - 1) // self.glance + 1
 
     # The two verbs.
 
@@ -256,7 +259,7 @@ class FlowGrid(Detector):
                 parts["first"].append(count)
                 if spoken:
                     cell, vector = motion_cells(before, now, times[1] - times[0], self.look, self.flow)
-                    parts["cell"].append(cell.astype(np.uint16))
+                    parts["cell"].append(cell.astype(np.int32))
                     parts["vector"].append(vector.astype(np.float16))
                     count += len(cell)
                 parts["frame"].append(frame)
@@ -264,7 +267,7 @@ class FlowGrid(Detector):
                 parts["spoken"].append(spoken)
                 parts["small"].append(_small(now, shape))
         parts["first"].append(count)
-        ragged = {"cell": np.zeros(0, np.uint16), "vector": np.zeros((0, 6), np.float16)}
+        ragged = {"cell": np.zeros(0, np.int32), "vector": np.zeros((0, 6), np.float16)}
         whole = {name: np.concatenate([empty, *parts[name]]) for name, empty in ragged.items()}
         return {name: np.asarray(part) for name, part in parts.items() if name not in ragged} | whole
 
@@ -276,7 +279,6 @@ class FlowGrid(Detector):
         self.learned_from = [str(video.source) for video in videos]
         self._learn_motion(described, run)
         self._learn_standing(described)
-        self.tree = None
 
     def _learn_motion(self, described: Sequence[Described], run: Run) -> None:
         shape = described[0].small.shape[1:]
@@ -287,7 +289,7 @@ class FlowGrid(Detector):
         if counts.sum() <= self.neighbours:
             raise BadInput("nothing moves in the training videos, so there is no normal motion to learn")
         random = run.random(1)
-        drawn = np.sort(random.choice(counts.sum(), min(CANDIDATES, counts.sum()), replace=False))
+        drawn = np.sort(random.choice(counts.sum(), min(max(CANDIDATES, self.bank_size), counts.sum()), replace=False))
         starts = np.cumsum(counts) - counts
         pieces, origins = [], []
         for k, one in enumerate(described):
@@ -346,14 +348,13 @@ class FlowGrid(Detector):
             points = self._standard(cell, vector, standing.shape)
             heat.ravel()[cell] = self._distance(points)
             heat = np.asarray(cv2.blur(heat, (3, 3)))
-        longest = max(1, (self.spec.length - 1) // self.glance + 1)
         beyond = standing - self.stood.numpy()
         # standing for the whole time watched, where nothing ever stood, counts three times the oddest normal motion
-        return np.maximum(heat, np.where(beyond > 0, float(self.usual) * (1 + 2 * beyond / longest), 0))
+        return np.maximum(heat, np.where(beyond > 0, float(self.usual) * (1 + 2 * beyond / self.glances), 0))
 
     def _standing(self, small: Bytes) -> Iterator[Floats]:
         """For each frame of a video (M, h, w): for how many glances, up to now, each cell was unlike its background."""
-        step, longest = self.glance * self.look.gap, (self.spec.length - 1) // self.glance + 1
+        step, longest = self.glance * self.look.gap, self.glances
         past: deque[Floats] = deque(maxlen=step)
         for frame in small:
             before = past[0] if len(past) == step else 0
