@@ -12,8 +12,9 @@ from films import film
 from oddframe.errors import BadVideo
 from oddframe.learning.detector import Detector
 from oddframe.learning.run import Run
-from oddframe.scores.scoring import ahead, joined, score_frames, score_video, smooth
+from oddframe.scores.scoring import joined, score_frames, score_video, smooth
 from oddframe.types import Clips, ClipSpec, Frame, Scores, Video
+from oddframe.video.ahead import ahead
 from oddframe.video.reader import read
 
 

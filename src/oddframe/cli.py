@@ -144,7 +144,7 @@ def _fit(words: list[str]) -> int:
         return 0
     names = inspect.signature(method).parameters
     try:
-        detector = method(**{name: given.pop(name) for name in names})
+        detector = method.of({name: given.pop(name) for name in names})
     except ValueError as error:
         raise BadInput(f"{words[0]}: {error}") from error
     fitting.fit_data(detector, **given)
@@ -171,7 +171,7 @@ def _parsed(parser: ArgumentParser, words: list[str]) -> dict[str, Any] | None:
         if stop.code:
             raise
         return None
-    return {name: value for name, value in vars(given).items() if name != "config"}
+    return {name: value for name, value in given.as_dict().items() if name != "config"}
 
 
 def _plain(word: str, parser: ArgumentParser) -> str:
@@ -179,20 +179,31 @@ def _plain(word: str, parser: ArgumentParser) -> str:
     if not word.startswith("--") or word == "--":
         return word
     name, equals, value = word.partition("=")
-    name = "--" + name[2:].replace("-", "_")
+    known = [text for action in parser._actions for text in action.option_strings if text.startswith("--")]
     switches = _switches(parser)
+    name = _whole("--" + name[2:].replace("-", "_"), known)
     if not equals and name in switches:
         return f"{name}=true"
-    if not equals and name.startswith("--no_") and f"--{name[5:]}" in switches:
-        return f"--{name[5:]}=false"
-    known = [text for action in parser._actions for text in action.option_strings if text.startswith("--")]
+    if not equals and name.startswith("--no_") and (on := _whole(f"--{name[5:]}", known)) in switches:
+        return f"{on}=false"
     if name not in known:
-        near = get_close_matches(name, [*known, *(f"--no_{text[2:]}" for text in switches)], 1)
+        plain = {"--" + _bare(text) for text in known} | {f"--no_{_bare(text)}" for text in switches}
+        near = get_close_matches(name, sorted(plain), 1)
         guess = f"did you mean {near[0].replace('_', '-')}? " if near else ""
         raise BadInput(
             f"{parser.prog} has no option {word.partition('=')[0]}; {guess}`{parser.prog} --help` lists them"
         )
     return name + equals + value
+
+
+def _whole(name: str, known: Sequence[str]) -> str:
+    """The option that is meant: `--epochs` where a method takes `--training.epochs`."""
+    return next((text for text in known if name not in known and "--" + _bare(text) == name), name)
+
+
+def _bare(option: str) -> str:
+    """An option's name without dashes and without the group that it belongs to."""
+    return option.removeprefix("--").rpartition(".")[2]
 
 
 def _plainly(text: str, parser: ArgumentParser) -> str:
@@ -201,9 +212,9 @@ def _plainly(text: str, parser: ArgumentParser) -> str:
     options = {action.dest: action for action in parser._actions if action.option_strings}
 
     def written(name: str) -> str:
-        return "--" + name.replace("_", "-") if name in options else name
+        return "--" + _bare(name).replace("_", "-") if name in options else name
 
-    if found := re.match(r'Parser key "(\w+)": .*(?:Got|Given) value: (.*)$', text):
+    if found := re.match(r'Parser key "([\w.]+)": .*(?:Got|Given) value: (.*)$', text):
         kind = _kind_of(getattr(options.get(found[1]), "_typehint", None))
         return f"{written(found[1])} takes {kind}, got {found[2]!r}"
     if found := re.match(r"the following arguments are required: (.*)$", text):
@@ -213,7 +224,7 @@ def _plainly(text: str, parser: ArgumentParser) -> str:
         return f"--config: there is no option {found[1]!r}" + (f", did you mean {near[0]!r}?" if near else "")
     if text.startswith(("Unexpected config:", "Problems parsing config:")):
         return "--config names a file that is not YAML with lines of `option: value`"
-    return re.sub(r'^Parser key "(\w+)":', lambda found: f"{written(found[1])}:", text)
+    return re.sub(r'^Parser key "([\w.]+)":', lambda found: f"{written(found[1])}:", text)
 
 
 def _kind_of(hint: Any) -> str:
@@ -245,6 +256,9 @@ def _help_of(parser: ArgumentParser) -> str:
     for name, default in _switches(parser).items():
         long, short = f"{name} {{true,false}}", f"{name} | --no-{name[2:]}" if default else name
         text = text.replace(f"\n  {long} ", f"\n  {short.ljust(len(long))} ").replace(long, short)
+    # options of a group are written without its name
+    text = re.sub(r"\n  --training CONFIG .*?(?=\n  --)|\[--training CONFIG\]\s*", "", text, flags=re.DOTALL)
+    text = text.replace("--training.", "--").replace("--no-training.", "--no-")
     text = re.sub(r"<class\s+'Path'>|Path\s+\|\s+null", "path", text)
     return re.sub(r"--[a-z]+(_[a-z]+)+", lambda found: found[0].replace("_", "-"), text)
 

@@ -14,7 +14,7 @@ from oddframe.errors import BadInput, BadVideo
 from oddframe.learning.detector import Detector
 from oddframe.learning.run import Run
 from oddframe.scores.calibration import calibrate
-from oddframe.scores.fitted import USUAL_RATE, Fitted, circumstances, room_for_run, save_run
+from oddframe.scores.fitted import UNFINISHED, USUAL_RATE, Fitted, circumstances, room_for_run, save_run
 from oddframe.scores.holding import fit_and_hold_out
 from oddframe.types import Video
 from oddframe.video.reader import content_hash, times_of
@@ -32,6 +32,7 @@ def fit_data(
     threads: int = 2,
     device: str = "cpu",
     false_alarms_per_hour: float = USUAL_RATE,
+    resume: bool = True,
     json: bool = False,
 ) -> Fitted:
     """Learn what is normal from the normal videos of a data set or folder, and write a run folder.
@@ -48,6 +49,7 @@ def fit_data(
         threads: videos decoded and described side by side.
         device: where networks run: cpu, cuda, cuda:1 …
         false_alarms_per_hour: how often an alarm on normal video may be false; sets the threshold.
+        resume: go on where an earlier fit into the same folder was interrupted.
         json: print one JSON object instead of lines for a person.
     """
     name, split = open_data(data, root)
@@ -62,6 +64,7 @@ def fit_data(
         threads=threads,
         device=device,
         false_alarms_per_hour=false_alarms_per_hour,
+        resume=resume,
     )
     tell(fitted, json)
     return fitted
@@ -77,12 +80,15 @@ def fit_videos(
     threads: int = 2,
     device: str = "cpu",
     false_alarms_per_hour: float = USUAL_RATE,
+    resume: bool = True,
 ) -> Fitted:
     """The same for videos in hand."""
     import torch
 
     _refuse_impossible(seed, threads, device, false_alarms_per_hour)
     folder = room_for_run(out)
+    if not resume:
+        forget(folder)
     began = time.perf_counter()
     facts = circumstances()
     videos, left_out = readable(videos)
@@ -105,8 +111,14 @@ def fit_videos(
         "seconds": {"fit": round(time.perf_counter() - began, 3)},
     }
     fitted = save_run(folder, detector, calibration, threshold, facts)
-    shutil.rmtree(folder / "remembered", ignore_errors=True)
+    forget(folder)
     return fitted
+
+
+def forget(folder: Path) -> None:
+    """Remove what is only there to go on from."""
+    for name in UNFINISHED:
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def readable(videos: Sequence[Video]) -> tuple[list[Video], list[str]]:

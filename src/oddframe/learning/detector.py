@@ -4,8 +4,9 @@ same clip the same score, whatever else is in the batch and wherever the clip ca
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from typing import Any, ClassVar, Self, get_type_hints
 
 from torch import nn
 
@@ -21,15 +22,27 @@ class Detector(nn.Module, ABC):
 
     name: ClassVar[str]
     quick_to_fit: ClassVar[bool] = False  # calibrate by leaving one video out, not by a held-out share
-    options: dict[str, Any]  # the arguments of __init__ with defaults filled in
+    options: dict[str, Any]  # the arguments of __init__ with defaults filled in, dataclasses as dictionaries
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
         bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
         bound.apply_defaults()
         # a saved detector must not change when a default does
-        self.__dict__["options"] = {name: value for name, value in bound.arguments.items() if name != "self"}
+        given = {name: value for name, value in bound.arguments.items() if name != "self"}
+        self.__dict__["options"] = {name: asdict(v) if is_dataclass(v) else v for name, v in given.items()}  # type: ignore[arg-type]
         return self
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """A detector with `options` as another's `options` say them: plain values, and dictionaries for dataclasses."""
+        hints = get_type_hints(cls.__init__)
+        return cls(
+            **{
+                name: hints[name](**value) if isinstance(value, dict) and is_dataclass(hints.get(name)) else value
+                for name, value in options.items()
+            }
+        )
 
     @property
     @abstractmethod
@@ -60,4 +73,4 @@ class Detector(nn.Module, ABC):
 
     def fresh(self) -> Self:
         """An unfitted detector with the same options."""
-        return type(self)(**self.options)
+        return self.of(self.options)

@@ -30,7 +30,7 @@ def load(folder: Path) -> Detector:
     """The detector that was saved there, in eval mode. Raises BadRun with one line that says what is the matter."""
     words, known = read_words(folder), members("methods")
     try:
-        detector: Detector = known[words["method"]](**words["options"])
+        detector: Detector = known[words["method"]].of(words["options"])
     except (TypeError, ValueError, KeyError) as error:
         raise BadRun(f"{folder}/detector.json has options that {words['method']} does not take: {error}") from error
     put_weights(detector, read_weights(folder / "weights.pt"), folder)
@@ -53,15 +53,17 @@ def read_words(folder: Path) -> dict[str, Any]:
     return words
 
 
-def read_weights(path: Path) -> dict[str, Any]:
-    """A state dict. Code in the file is never run. Raises BadRun."""
+def read_weights(path: Path, remedy: str = "fit again or copy it anew") -> dict[str, Any]:
+    """A state dict, or another dictionary of tensors and plain values. Code in the file is never run. Raises BadRun."""
     if not path.is_file():
-        raise BadRun(f"{path.parent} is incomplete: {path.name} is missing; fit again")
+        raise BadRun(f"{path.parent} is incomplete: {path.name} is missing; {remedy}")
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever the damage leads to
         why = "holds code, which is not loaded" if "weights_only" in str(error).lower() else "is damaged or cut short"
-        raise BadRun(f"{path} {why}; fit again or copy it anew") from error
+        raise BadRun(f"{path} {why}; {remedy}") from error
+    if not isinstance(state, dict):
+        raise BadRun(f"{path} holds a {type(state).__name__}, not tensors by name; {remedy}")
     return state
 
 

@@ -25,6 +25,7 @@ from oddframe.types import Event, Scores, Video
 from oddframe.video.reader import as_video
 
 USUAL_RATE = 1.0  # false alarms per hour
+UNFINISHED = ("remembered", "checkpoints")  # what a fit that was interrupted goes on from
 PARTS = ("weights.pt", "detector.json", "calibration.npz")  # of a run, beside run.json
 
 
@@ -104,7 +105,7 @@ def load_run(folder: str | Path) -> Fitted:
 def room_for_run(folder: Path) -> Path:
     """The folder for a new run, made if need be. Raises BadInput when something else lives there."""
     folder = room(folder)
-    if listing(folder) and not any((folder / name).exists() for name in ("run.json", "remembered")):
+    if listing(folder) and not any((folder / name).exists() for name in ("run.json", *UNFINISHED)):
         raise BadInput(f"{folder} holds other things than a run; name a new or empty folder with --out")
     return folder
 

@@ -1,20 +1,16 @@
 """Video to scores: frames, clips, the detector, a causal running mean. A file and a camera walk this one path."""
 
-import queue
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 import torch
 
 from oddframe.learning.detector import Detector
 from oddframe.types import Frame, Scores, Video
+from oddframe.video.ahead import ahead
 from oddframe.video.clips import clips_of
 from oddframe.video.reader import read
-
-T = TypeVar("T")
 
 
 def score_video(
@@ -82,45 +78,6 @@ def joined(stream: Iterable[Scores], video: str = "") -> Scores:
         map=np.concatenate(maps) if maps else None,
         boxes=tuple(boxes) if parts[0].boxes is not None else None,
     )
-
-
-def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
-    """The same items, produced by a thread at most `depth` items ahead. An error is raised where it would have been."""
-    line: queue.Queue[tuple[str, object]] = queue.Queue(depth)
-    stop = threading.Event()
-
-    def put(kind: str, item: object) -> None:
-        while not stop.is_set():
-            try:
-                line.put((kind, item), timeout=0.1)
-                return
-            except queue.Full:
-                continue
-
-    def produce() -> None:
-        try:
-            for item in items:
-                put("item", item)
-                if stop.is_set():
-                    return
-            put("end", None)
-        except BaseException as error:
-            put("error", error)
-
-    worker = threading.Thread(target=produce, daemon=True)
-    worker.start()
-    try:
-        while True:
-            kind, item = line.get()
-            if kind == "item":
-                yield item  # type: ignore[misc]
-            elif kind == "error":
-                raise item  # type: ignore[misc]
-            else:
-                return
-    finally:
-        stop.set()
-        worker.join()
 
 
 def _spoken(scores: Scores) -> Scores:

@@ -6,6 +6,7 @@ C channels, T frames in a clip, H × W pixels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch.utils.data import Dataset
 
 from oddframe.errors import BadInput, BadVideo
 from oddframe.types import ClipSpec, Ints, Video
-from oddframe.video.reader import frames_at, thinned, times_of
+from oddframe.video.reader import content_hash, frames_at, thinned, times_of
 
 DRAWS = 50  # tries for one item before the videos are called unreadable
 
@@ -88,6 +89,11 @@ class RandomClips(Dataset[Sample]):
     def set_epoch(self, epoch: int) -> None:
         """Turn to other clips; call it between epochs."""
         self.epoch.fill_(epoch)
+
+    def fingerprint(self) -> str:
+        """A short text that differs when the clips do."""
+        told = [(content_hash(video.source), video.span) for video in self.videos]
+        return blake2b(repr((told, self.spec, self.count, self.seed)).encode(), digest_size=8).hexdigest()
 
     def __getitem__(self, item: int) -> Sample:
         if not 0 <= item < self.count:
