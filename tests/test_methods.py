@@ -6,7 +6,7 @@ Each is fitted once, with its defaults, on the small street.
 import inspect
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from oddframe.families import members
 from oddframe.learning.detector import Detector
 from oddframe.learning.run import Run
 from oddframe.learning.saving import load, save
+from oddframe.learning.training import Training
 from oddframe.scores.holding import _refitted, folds_of, parts_of
 from oddframe.scores.scoring import joined, score_frames, score_video, smooth
 from oddframe.types import Clips, Frame, Scores, Video
@@ -30,7 +31,11 @@ from oddframe.video.reader import read
 from oddframe.video.writer import video_writer
 
 METHODS: dict[str, type[Detector]] = members("methods")
-SMALL: dict[str, dict[str, Any]] = {}  # options with which a method that learns for long learns quickly
+_BRIEF = Training(epochs=2, batch=4, rate=2e-3, precision="float32")
+SMALL: dict[str, dict[str, Any]] = {  # options with which a method that learns for long learns quickly
+    "conv-lstm": {"size": (32, 48), "length": 4, "training": _BRIEF},
+    "c3d": {"size": (32, 48), "training": _BRIEF},
+}
 BLIND = {"constant": "it is the AUC of knowing nothing, so nothing is stranger to it than anything else"}
 # what is otherwise read off all the videos, and so is not quite the same when some are held out
 SETTLED: dict[str, dict[str, Any]] = {"flowgrid": {"windows": (16, 24), "gap": 1}}
@@ -256,7 +261,11 @@ def test_every_option_is_explained(name: str) -> None:
 def test_options_are_recorded_with_defaults_filled_in(name: str) -> None:
     cls = METHODS[name]
     given = inspect.signature(cls.__init__).parameters.values()
-    defaults = {option.name: option.default for option in given if option.name != "self"}
+    defaults = {
+        option.name: asdict(option.default) if is_dataclass(option.default) else option.default  # type: ignore[arg-type]
+        for option in given
+        if option.name != "self"
+    }
     detector = cls()
     assert detector.options == defaults
     assert detector.fresh().options == defaults

@@ -37,12 +37,7 @@ class Detector(nn.Module, ABC):
     def of(cls, options: Mapping[str, Any]) -> Self:
         """A detector with `options` as another's `options` say them: plain values, and dictionaries for dataclasses."""
         hints = get_type_hints(cls.__init__)
-        return cls(
-            **{
-                name: hints[name](**value) if isinstance(value, dict) and is_dataclass(hints.get(name)) else value
-                for name, value in options.items()
-            }
-        )
+        return cls(**{name: _meant(value, hints.get(name)) for name, value in options.items()})
 
     @property
     @abstractmethod
@@ -74,3 +69,10 @@ class Detector(nn.Module, ABC):
     def fresh(self) -> Self:
         """An unfitted detector with the same options."""
         return self.of(self.options)
+
+
+def _meant(value: Any, hint: Any) -> Any:
+    """An option as the method takes it: JSON knows neither dataclasses nor tuples."""
+    if isinstance(value, dict) and is_dataclass(hint):
+        return hint(**value)  # type: ignore[operator]
+    return tuple(value) if isinstance(value, list) and "tuple" in str(hint) else value

@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from oddframe.console import Tick, progress, say
 from oddframe.errors import BadInput, OddframeError
 from oddframe.files import aside
+from oddframe.learning.precision import SmallInSingle
 from oddframe.learning.run import Run
 from oddframe.learning.saving import read_weights
 from oddframe.learning.training import Training, rate_at
@@ -195,7 +196,7 @@ def _one_step(
         words = [job.run.seed, crc32(job.name.encode()), state.step, part, fabric.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(words).generate_state(1)[0]))
         try:
-            with fabric.autocast():
+            with fabric.autocast(), SmallInSingle():
                 scalars = job.step(module, batch, partial(_push, fabric, t.accumulate))
         except RuntimeError as error:
             if any(sign in str(error).lower() for sign in OUT_OF_MEMORY):
