@@ -33,8 +33,8 @@ from oddframe.video.writer import video_writer
 METHODS: dict[str, type[Detector]] = members("methods")
 _BRIEF = Training(epochs=2, batch=4, rate=2e-3, precision="float32")
 SMALL: dict[str, dict[str, Any]] = {  # options with which a method that learns for long learns quickly
-    "conv-lstm": {"size": (32, 48), "length": 4, "training": _BRIEF},
-    "c3d": {"size": (32, 48), "training": _BRIEF},
+    "conv-lstm": {"size": (16, 24), "length": 3, "training": _BRIEF},
+    "c3d": {"size": (16, 32), "training": _BRIEF},
 }
 BLIND = {"constant": "it is the AUC of knowing nothing, so nothing is stranger to it than anything else"}
 # what is otherwise read off all the videos, and so is not quite the same when some are held out

@@ -7,15 +7,16 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
-from oddframe.commands.scoring import decide, printable, write_results
+from oddframe.commands.scoring import decide, more_pictures, printable, write_results
 from oddframe.console import say
 from oddframe.datasets.contract import open_data
 from oddframe.errors import BadInput, BadTruth
 from oddframe.families import member
 from oddframe.files import room, write_json
 from oddframe.learning.run import Run
-from oddframe.pictures.plots import detection_curves, detection_png, roc_curves, roc_png
+from oddframe.pictures.plots import detection_curves, detection_png, regularity_png, roc_curves, roc_png
 from oddframe.pictures.report import frames_seen
+from oddframe.pictures.timeline import file_stem
 from oddframe.scores.calibration import Threshold
 from oddframe.scores.evaluation import curves, every_frame, find_places, refuse_leak, table
 from oddframe.scores.events import find_events, frame_ends
@@ -38,6 +39,7 @@ def evaluate(
     out: Path | None = None,
     false_alarms_per_hour: float | None = None,
     overlay: bool = False,
+    animation: bool = False,
     report: bool = True,
     json: bool = False,
 ) -> dict[str, Any]:
@@ -52,6 +54,7 @@ def evaluate(
         out: where results go; RUN/evaluation-DATA unless given.
         false_alarms_per_hour: threshold for another rate than the run's own.
         overlay: write the video with heat map, boxes and score ribbon for every test video.
+        animation: write NAME.growing.mp4 for every test video, the score growing beside it.
         report: write the pictures and the report; without it only evaluation.json and the scores.
         json: print one JSON object instead of a table.
     """
@@ -89,7 +92,7 @@ def evaluate(
         }
         write_json(folder / "evaluation.json", result)
         if report:
-            _write_report(folder, fitted, threshold, stored, judged, result, curves(judged, places), overlay)
+            _write_report(folder, fitted, threshold, stored, judged, result, curves(judged, places), overlay, animation)
     if json:
         print(dumps(result, indent=2))
     else:
@@ -205,7 +208,10 @@ def _write_report(
     result: dict[str, Any],
     drawn: dict[str, Any],
     overlay: bool,
+    animation: bool,
 ) -> None:
+    import numpy as np
+
     seen = frames_seen(fitted.calibration)
     timelines = [
         decide(one, threshold, folder, seen=seen, overlay=overlay, clips=overlay, truth=video.truth)
@@ -213,4 +219,10 @@ def _write_report(
     ]
     roc_png(folder / "roc.png", roc_curves(drawn))
     detection_png(folder / "detection.png", detection_curves(drawn))
-    write_results(folder, fitted, threshold, stored, timelines, evaluation=result, curves=drawn)
+    pictures = more_pictures(folder, fitted, timelines, animation=animation)
+    for one, line in zip(stored, timelines, strict=True):
+        path = folder / f"{file_stem(line.video.name)}.regularity.png"
+        level = float(np.min(one.score[one.scores.value >= threshold.rarity], initial=np.inf))
+        regularity_png(path, line, one.score, level)
+        pictures[f"{line.video.name}: regularity as published"] = path
+    write_results(folder, fitted, threshold, stored, timelines, evaluation=result, curves=drawn, pictures=pictures)

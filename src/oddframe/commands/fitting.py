@@ -13,6 +13,7 @@ from oddframe.datasets.contract import open_data
 from oddframe.errors import BadInput, BadVideo
 from oddframe.learning.detector import Detector
 from oddframe.learning.run import Run
+from oddframe.pictures.network import draw_run
 from oddframe.scores.calibration import calibrate
 from oddframe.scores.fitted import UNFINISHED, USUAL_RATE, Fitted, circumstances, room_for_run, save_run
 from oddframe.scores.holding import fit_and_hold_out
@@ -111,6 +112,7 @@ def fit_videos(
         "seconds": {"fit": round(time.perf_counter() - began, 3)},
     }
     fitted = save_run(folder, detector, calibration, threshold, facts)
+    draw_run(folder, fitted.detector)
     forget(folder)
     return fitted
 

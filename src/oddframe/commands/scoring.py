@@ -16,10 +16,14 @@ from oddframe.console import say
 from oddframe.errors import BadInput, BadVideo
 from oddframe.files import aside, listing, room, write_json
 from oddframe.pictures.cards import illustrated
+from oddframe.pictures.copies import strips
+from oddframe.pictures.growing import growing, write_film
+from oddframe.pictures.network import drawn_of
 from oddframe.pictures.overlay import overlay as draw_overlay
+from oddframe.pictures.overlay import overlay_frames
 from oddframe.pictures.plots import calibration_png, timeline_png
 from oddframe.pictures.report import frames_seen, write_report
-from oddframe.pictures.timeline import Timeline, clock, duration, place, rareness
+from oddframe.pictures.timeline import Timeline, clock, duration, file_stem, place, rareness
 from oddframe.pictures.why import reasons_for
 from oddframe.scores.calibration import Threshold
 from oddframe.scores.events import find_events
@@ -38,6 +42,9 @@ def score(
     overlay: bool = True,
     clips: bool = True,
     maps: bool = True,
+    animation: bool = False,
+    frames: bool = False,
+    film: bool = False,
     fps: float | None = None,
     json: bool = False,
 ) -> dict[str, Any]:
@@ -55,6 +62,9 @@ def score(
         overlay: write the video with heat map, boxes and score ribbon.
         clips: cut each event out of its video.
         maps: keep the maps that say where.
+        animation: write NAME.growing.mp4, the score growing beside the video.
+        frames: write the overlay as pictures too, one a frame, into NAME.overlay.
+        film: write folders of pictures as videos too, NAME.film.mp4.
         fps: frames per second, for folders of pictures and files that say it wrongly.
         json: print one JSON object instead of lines for a person.
     """
@@ -66,7 +76,8 @@ def score(
         stored, failed = _score_all(given, fitted, out, maps)
         seen = frames_seen(fitted.calibration)
         timelines = [decide(one, threshold, out, seen=seen, overlay=overlay, clips=clips) for one in stored]
-        result = write_results(out, fitted, threshold, stored, timelines)
+        pictures = more_pictures(out, fitted, timelines, animation=animation, frames=frames, film=film)
+        result = write_results(out, fitted, threshold, stored, timelines, pictures=pictures)
     if json:
         print(dumps(result, indent=2))
     else:
@@ -142,6 +153,29 @@ def decide(
     return timeline
 
 
+def more_pictures(
+    out: Path,
+    fitted: Fitted,
+    timelines: Sequence[Timeline],
+    *,
+    animation: bool = False,
+    frames: bool = False,
+    film: bool = False,
+) -> dict[str, Path]:
+    """What only some methods can show, or only some people ask for; what the report takes in, by title."""
+    pictures = strips(fitted.detector, timelines, out)
+    for line in timelines:
+        stem = file_stem(line.video.name)
+        if animation:
+            pictures[f"{line.video.name}: the score growing"] = path = out / f"{stem}.growing.mp4"
+            growing(path, line)
+        if frames:
+            overlay_frames(out / f"{stem}.overlay", line)
+        if film and line.video.source.is_dir():
+            write_film(out / f"{stem}.film.mp4", line.video)
+    return pictures | drawn_of(fitted.folder)
+
+
 def write_results(
     out: Path,
     fitted: Fitted,
@@ -150,6 +184,7 @@ def write_results(
     timelines: Sequence[Timeline],
     evaluation: dict[str, Any] | None = None,
     curves: dict[str, Any] | None = None,
+    pictures: dict[str, Path] | None = None,
 ) -> dict[str, Any]:
     """scores.csv, events.json, calibration.png and report.html for what was scored and decided."""
     _write_csv(out / "scores.csv", zip(stored, timelines, strict=True))
@@ -170,6 +205,7 @@ def write_results(
         evaluation=evaluation,
         curves=curves,
         reasons=reasons_for(fitted.detector, timelines, out / "events"),
+        pictures=pictures,
     )
     return result
 

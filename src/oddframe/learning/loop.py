@@ -5,6 +5,7 @@ random state is set anew for every step. So a training that was killed and goes 
 the very weights of one that never was (on a CPU, with as many threads).
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
@@ -384,6 +385,8 @@ def _fabric(run: Run, t: Training) -> Any:
     many = t.devices * t.hosts > 1
     if accelerator == "cuda" and many and t.devices > torch.cuda.device_count():
         raise BadInput(f"{t.devices} devices were asked for, this host has {torch.cuda.device_count()}")
+    logging.getLogger("lightning.fabric.connector").setLevel(logging.WARNING)  # it repeats what it was told
+    logging.getLogger("lightning.fabric.utilities.rank_zero").setLevel(logging.WARNING)
     return Fabric(
         accelerator=accelerator,
         devices=[int(index)] if index and not many else t.devices,

@@ -13,6 +13,7 @@ import numpy as np
 
 from oddframe.console import track
 from oddframe.errors import BadVideo, OddframeError
+from oddframe.files import aside
 from oddframe.pictures.palette import NIGHT, ODD, OTHERS, PAPER, QUIET, RARITY, RGB, TRUTH
 from oddframe.pictures.timeline import Timeline, clock, plain, rareness
 from oddframe.scores.events import RELEASE, Box
@@ -45,10 +46,21 @@ def overlay(path: Path, timeline: Timeline, *, width: int = 640, lost: list[str]
         raise BadVideo(f"{timeline.video.source} has no frame between {timeline.video.span} seconds")
     begun, size = first[0], (first[1].shape[0], first[1].shape[1])
     count = 0
-    with video_writer(path, _rate(timeline), size) as writer:
+    with video_writer(path, rate_of(timeline), size) as writer:
         for seconds, picture in track(chain([first], pictures), f"drawing {timeline.video.name}"):
             writer.write(picture, seconds - begun)
             count += 1
+    return count
+
+
+def overlay_frames(folder: Path, timeline: Timeline, *, width: int = 640) -> int:
+    """The same as pictures, NNNNNN.jpg by the frame's index in its source; returns how many."""
+    count = 0
+    for frame in read(timeline.video, ClipSpec(length=1, size=width, colour="rgb")):
+        picture = drawn(frame, timeline, enlarged(frame.pixels, width))
+        with aside(folder / f"{frame.index:06d}.jpg") as part:
+            cv2.imwrite(str(part), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+        count += 1
     return count
 
 
@@ -57,7 +69,7 @@ def film(timeline: Timeline, *, width: int = 640, lost: list[str] | None = None)
     spec = ClipSpec(length=1, size=width, colour="rgb")
     ribbon: Ribbon | None = None
     for frame in read(timeline.video, spec, lost):
-        picture = drawn(frame, timeline, _enlarged(frame.pixels, width))
+        picture = drawn(frame, timeline, enlarged(frame.pixels, width))
         if ribbon is None:
             ribbon = Ribbon(timeline, max(picture.shape[1], NARROWEST) // 2 * 2)
         yield frame.seconds, _stacked(picture, ribbon(frame))
@@ -216,7 +228,7 @@ def _font() -> FreeTypeFont:
     return ImageFont.truetype(str(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), 12)
 
 
-def _enlarged(pixels: Bytes, width: int) -> Bytes:
+def enlarged(pixels: Bytes, width: int) -> Bytes:
     """A writable copy as wide as asked for, unless that would be too tall; sides are even for H.264."""
     H, W = pixels.shape[:2]
     scale = min(width / W, TALLEST / H)
@@ -242,7 +254,8 @@ def _reach(lit: np.ndarray, cells: int, pixels: int) -> tuple[int, int]:
     return int(max(lit[0] - 1, 0) * pixels / cells), int(min(lit[-1] + 2, cells) * pixels / cells) + 1
 
 
-def _rate(timeline: Timeline) -> float:
+def rate_of(timeline: Timeline) -> float:
+    """Frames per second of a timeline's video."""
     try:
         fps = timeline.video.fps or probe(timeline.video).fps
     except OddframeError:

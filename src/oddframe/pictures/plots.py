@@ -77,7 +77,7 @@ def timeline_png(path: Path, timeline: Timeline) -> None:
     """The rarity of one video over time, with threshold, events and, where known, truth."""
     from matplotlib.ticker import MultipleLocator
 
-    with _drawn(path, 9.6, 3.0) as axes:
+    with drawn_axes(path, 9.6, 3.0) as axes:
         seconds, value = thin(timeline.scores.seconds, timeline.rarity, POINTS)
         value, ceiling = np.minimum(value, timeline.highest), timeline.highest * 1.18
         _shade_truth(axes, timeline)
@@ -112,9 +112,30 @@ def timeline_png(path: Path, timeline: Timeline) -> None:
         axes.set_title(_said_of(timeline), loc="right", fontsize=9, color=css(QUIET))
 
 
+def regularity_png(path: Path, timeline: Timeline, score: Floats, threshold: float) -> None:
+    """Regularity as papers plot it: one less the score (N,) between its lowest and highest in this very video.
+
+    That reads the whole video, so it is for looking at beside others' plots; decisions are made on rarity. Frames at
+    or above `threshold`, a score, are dots.
+    """
+    lowest, highest = float(np.nanmin(score)), float(np.nanmax(score))
+    spread = max(highest - lowest, 1e-12)
+    regularity, seconds = 1 - (np.nan_to_num(score, nan=lowest) - lowest) / spread, timeline.scores.seconds
+    with drawn_axes(path, 9.6, 3.0) as axes:
+        _shade_truth(axes, timeline)
+        axes.plot(*thin(seconds, regularity, POINTS), color=css(RARITY), linewidth=1.1)
+        flagged = score >= threshold
+        axes.plot(seconds[flagged], regularity[flagged], ".", color=css(ODD), markersize=3, zorder=4)
+        axes.axhline(1 - (threshold - lowest) / spread, color=css(INK), linewidth=1, linestyle=(0, (4, 3)))
+        axes.set(xlim=(timeline.start, max(timeline.end, timeline.start + timeline.step)), ylim=(-0.03, 1.05))
+        axes.set(ylabel="regularity", xlabel="time (s)")
+        name = _printable(timeline.video.name)
+        axes.set_title(f"{name}: as published, between this video's extremes", loc="left", fontsize=10, color=css(INK))
+
+
 def roc_png(path: Path, curves: Sequence[Curve]) -> None:
     """True against false positive rate; every video's curve stands back behind the pooled ones."""
-    with _drawn(path, 5.2, 5.0) as axes:
+    with drawn_axes(path, 5.2, 5.0) as axes:
         axes.plot([0, 1], [0, 1], color=css(OTHERS), linewidth=1, linestyle=(0, (2, 3)))
         _draw(axes, curves)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
@@ -125,7 +146,7 @@ def roc_png(path: Path, curves: Sequence[Curve]) -> None:
 
 def detection_png(path: Path, curves: Sequence[Curve]) -> None:
     """Share of regions or tracks found against false regions per frame (RBDC, TBDC)."""
-    with _drawn(path, 5.2, 4.4) as axes:
+    with drawn_axes(path, 5.2, 4.4) as axes:
         _draw(axes, curves)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         axes.set(xlabel="false positive regions per frame", ylabel="detection rate")
@@ -137,7 +158,7 @@ def calibration_png(path: Path, calibration: Calibration, threshold: Threshold) 
     """False alarms per hour to expect at every threshold, which one was taken, and how sure that is."""
     from matplotlib.ticker import MultipleLocator
 
-    with _drawn(path, 6.4, 4.2) as axes:
+    with drawn_axes(path, 6.4, 4.2) as axes:
         x, y = cost(calibration, threshold)
         axes.plot(x, y, color=css(RARITY), linewidth=1.6, label="expected on normal video", zorder=3)
         low, high = drawn_interval(threshold)
@@ -164,7 +185,7 @@ def calibration_png(path: Path, calibration: Calibration, threshold: Threshold) 
 
 
 @contextmanager
-def _drawn(path: Path, wide: float, high: float) -> Iterator[Axes]:
+def drawn_axes(path: Path, wide: float, high: float) -> Iterator[Axes]:
     """Empty axes in the house's style; saved to `path` when the block ends well."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

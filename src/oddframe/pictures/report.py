@@ -69,12 +69,13 @@ def write_report(
     evaluation: Mapping[str, Json] | None = None,
     curves: Mapping[str, Any] | None = None,
     reasons: Mapping[Event, Reason] | None = None,
+    pictures: Mapping[str, Path] | None = None,
 ) -> None:
     """Write one HTML file with everything in it but the videos, which it looks for beside itself.
 
     `facts` are the rows of the table at its end: values may be lists or mappings. `evaluation` is what
     `oddframe evaluate --json` prints, `curves` what `scores.evaluation.curves` gives. Pictures of events and reasons
-    are taken into the page; their clips are linked to.
+    are taken into the page; their clips are linked to. `pictures`, by title, come after the curves, taken in as well.
     """
     roc, detection = (roc_curves(curves), detection_curves(curves)) if curves else ([], [])
     most = min(POINTS, max(ALL_POINTS // max(len(timelines), 1), 200))
@@ -91,6 +92,7 @@ def write_report(
         "remarks": "".join(f'<p class="remark">{remark}</p>' for remark in _remarks(timelines, calibration)),
         "evaluation": _evaluation(evaluation, bool(roc), bool(detection)),
         "calibration": "" if calibration is None else _calibration_part(calibration[0]),
+        "pictures": _pictures(pictures or {}),
         "facts": _facts(facts),
         "css": _shipped("report.css"),
         "js": _shipped("report.js"),
@@ -319,6 +321,22 @@ def _metric(key: str, numbers: Mapping[str, Json], why: Mapping[str, Json]) -> s
     if key == "macro_auc" and numbers.get("macro_videos"):
         small = f"over {numbers['macro_videos']} videos"
     return text + (f"<small>{escape(_text(small))}</small>" if small else "")
+
+
+def _pictures(pictures: Mapping[str, Path]) -> str:
+    """Pictures with their titles, each folded away until asked for; films are linked to by name."""
+    kinds = {".png": "png", ".jpg": "jpeg"}
+    shown = []
+    for title, path in pictures.items():
+        if kind := kinds.get(path.suffix):
+            data = base64.b64encode(path.read_bytes()).decode()
+            inside = f'<img loading="lazy" alt="{escape(_text(title))}" src="data:image/{kind};base64,{data}">'
+        else:
+            inside = f'<video controls preload="none" src="{escape(_url(Path(path.name)))}"></video>'
+        shown.append(f"<details><summary>{escape(_text(title))}</summary>{inside}</details>")
+    if not shown:
+        return ""
+    return f'<section class="part pictures"><h2>More pictures</h2>{"".join(shown)}</section>'
 
 
 def _facts(facts: Mapping[str, Json]) -> str:

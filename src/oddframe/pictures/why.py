@@ -35,7 +35,7 @@ def reasons_for(detector: object, timelines: Sequence[Timeline], folder: Path) -
     reasons = {}
     for timeline in timelines:
         for n, event in enumerate(timeline.events, start=1):
-            clips = _clip_at(detector.spec, timeline, event)
+            clips = clip_at(detector.spec, timeline, event.peak_seconds)
             if clips is None:
                 continue
             example = detector.nearest_normal(clips)
@@ -44,12 +44,13 @@ def reasons_for(detector: object, timelines: Sequence[Timeline], folder: Path) -
     return reasons
 
 
-def _clip_at(spec: ClipSpec, timeline: Timeline, event: Event) -> Clips | None:
-    """The clip that speaks for the event's peak, cut exactly as in scoring."""
+def clip_at(spec: ClipSpec, timeline: Timeline, seconds: float) -> Clips | None:
+    """The clips up to the one that speaks for a moment, cut exactly as in scoring."""
     video = timeline.video
-    span = spec.span / (spec.fps or video.fps or 10.0) + 1.0
-    begin = max(video.span[0] if video.span else 0.0, event.peak_seconds - span)
-    near = replace(video, span=(begin, event.peak_seconds + 1e-3))
+    rate = spec.fps or video.fps or 1 / timeline.step
+    span = spec.span / rate + 1.0
+    begin = max(video.span[0] if video.span else 0.0, seconds - span)
+    near = replace(video, span=(begin, seconds + (spec.lookahead + 0.5) / rate))
     last = None
     try:
         for clips in clips_of(read(near, spec), spec, video.name):
