@@ -393,9 +393,9 @@ def test_the_api_does_what_the_words_do(street: Path, fitted: Path, tmp_path: Pa
 def test_the_api_raises_what_the_words_say(street: Path, fitted: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="did you mean 'flowgrid'"):
         oddframe.fit("flowgird", street, out=tmp_path / "run")
-    with pytest.raises(ValueError, match="width is at least 16"):
+    with pytest.raises(BadInput, match="flowgrid: width is at least 16"):
         oddframe.fit("flowgrid", street, out=tmp_path / "run", width=3)
-    with pytest.raises(TypeError, match="widht"):
+    with pytest.raises(BadInput, match="did you mean 'width'"):
         oddframe.fit("flowgrid", street, out=tmp_path / "run", widht=3)
     with pytest.raises(BadInput, match="no such file or folder"):
         oddframe.fit("flowgrid", tmp_path / "no" / "where", out=tmp_path / "run")

@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import oddframe
 from films import film
+from oddframe.cli import main
 from oddframe.errors import BadInput, BadRun
 from oddframe.learning.run import Run
 from oddframe.learning.saving import load, save
@@ -18,6 +20,7 @@ from oddframe.types import Clips, Video
 from oddframe.video.clips import clips_of
 from oddframe.video.reader import as_video, read
 
+RECIPES = Path(__file__).parents[1] / "recipes"
 BRIEF = Training(epochs=1, batch=2, precision="float32")
 
 
@@ -210,3 +213,46 @@ def test_a_short_film_is_scored_from_its_first_whole_clip(tmp_path: Path) -> Non
     detector = C3D(size=(32, 48), training=BRIEF).eval()
     found = [detector.score(part) for part in clips_of(read(video, detector.spec), detector.spec, "film")]
     assert [frame for scores in found for frame in scores.frame] == [15, 16, 17, 18, 19]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"lenght": 16}, "no option of c3d is called 'lenght'; did you mean 'length'"),
+        ({"length": 5}, "c3d: a clip of c3d has 2 frames or more, a multiple of 16"),
+        ({"training": {"epochs": 0}}, "c3d: epochs is 1 or more"),
+        ({"training": {"epocs": 1}}, "c3d: .*epocs"),
+    ],
+)
+def test_wrong_options_in_python_are_one_line(options: dict[str, Any], told: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=told):
+        oddframe.fit("c3d", tmp_path, out=tmp_path / "run", **options)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--epoch", "3"], "did you mean --epochs?"),
+        (["--epochs", "many"], "--epochs takes a whole number, got 'many'"),
+        (["--schedule", "cosin"], "--schedule takes one of constant, step"),
+        (["--config", "recipe.yaml"], "training has no option 'epocs', did you mean 'epochs'?"),
+    ],
+)
+def test_wrong_words_are_one_line(
+    words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipe.yaml").write_text("training:\n  epocs: 3\n")
+    assert main(["fit", "c3d", "nowhere", "--out", "run", *words]) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_recipes_are_understood(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each says in its second line how it is used: that line is parsed."""
+    command = recipe.read_text().splitlines()[1].removeprefix("#").split()
+    assert command[:2] == ["oddframe", "fit"]
+    assert f"recipes/{recipe.name}" in command
+    words = [str(recipe) if word.startswith("recipes/") else word for word in command[1:]]
+    assert main([*words, "--print_config"]) == 0
+    assert "epochs" in capsys.readouterr().out

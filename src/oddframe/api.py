@@ -1,5 +1,6 @@
 """The verbs for programs: the same ones as on the command line, quiet, returning what they found."""
 
+import inspect
 import io
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -8,6 +9,7 @@ from typing import Any
 
 from oddframe.commands import evaluating, scoring, simulating
 from oddframe.commands.fitting import fit_data
+from oddframe.errors import BadInput, unknown
 from oddframe.families import member
 from oddframe.scores.fitted import USUAL_RATE, Fitted, load_run
 
@@ -22,10 +24,22 @@ def fit(
     threads: int = 2,
     device: str = "cpu",
     false_alarms_per_hour: float = USUAL_RATE,
+    resume: bool = True,
     **options: Any,
 ) -> Fitted:
-    """Learn a data set or a folder of normal video; `options` are the method's own (`oddframe fit METHOD --help`)."""
-    detector = member("methods", method, "method")(**options)
+    """Learn a data set or a folder of normal video; `options` are the method's own (`oddframe fit METHOD --help`).
+
+    Raises BadInput for an option that the method does not have, with the nearest name, or that cannot be.
+    """
+    kind = member("methods", method, "method")
+    known = inspect.signature(kind).parameters
+    for name in options:
+        if name not in known:
+            raise unknown(f"option of {method}", name, known)
+    try:
+        detector = kind.of(options)
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"{method}: {error}") from error
     with redirect_stdout(io.StringIO()):
         return fit_data(
             detector,
@@ -36,6 +50,7 @@ def fit(
             threads=threads,
             device=device,
             false_alarms_per_hour=false_alarms_per_hour,
+            resume=resume,
         )
 
 

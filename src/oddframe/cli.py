@@ -222,6 +222,9 @@ def _plainly(text: str, parser: ArgumentParser) -> str:
     if found := re.match(r"Option '(\w+)' is not accepted$", text):
         near = get_close_matches(found[1], options, 1)
         return f"--config: there is no option {found[1]!r}" + (f", did you mean {near[0]!r}?" if near else "")
+    if found := re.match(r"Group '(\w+)' does not accept option '(\w+)'", text):
+        near = get_close_matches(found[2], [_bare(name) for name in options if name.startswith(found[1] + ".")], 1)
+        return f"--config: {found[1]} has no option {found[2]!r}" + (f", did you mean {near[0]!r}?" if near else "")
     if text.startswith(("Unexpected config:", "Problems parsing config:")):
         return "--config names a file that is not YAML with lines of `option: value`"
     return re.sub(r'^Parser key "([\w.]+)":', lambda found: f"{written(found[1])}:", text)
