@@ -5,6 +5,8 @@ import math
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from dataclasses import replace
@@ -21,6 +23,7 @@ from oddframe.errors import BadInput, BadRun
 from oddframe.learning.loop import by_loss, train
 from oddframe.learning.run import Run
 from oddframe.learning.training import Training, rate_at
+from oddframe.scores.fitted import load_run
 
 CPU = Training(epochs=3, batch=4, optimizer="sgd", rate=0.05, precision="float32")
 
@@ -344,3 +347,16 @@ def test_impossible_recipes_are_refused(wrong: dict[str, Any], told: str) -> Non
 def test_several_hosts_want_torchrun(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="2 hosts are started by torchrun"):
         train(network(), Numbers(), by_loss(reconstruct), Run(tmp_path), replace(CPU, hosts=2))
+
+
+def test_processes_that_torchrun_started_write_one_run(street: Path, tmp_path: Path) -> None:
+    words = ["fit", "conv-lstm", "simulated", "--root", str(street), "--out", str(tmp_path / "run"), "--devices", "2"]
+    brief = ["--size", "[16,24]", "--length", "2", "--epochs", "1", "--batch", "4", "--keep", "best"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    told = subprocess.run(
+        [*torchrun, "-m", "oddframe.cli", *words, *brief, "--precision", "float32"],
+        capture_output=True, text=True, timeout=300, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr[-2000:]
+    assert told.stdout.count("learned conv-lstm") == 1
+    assert load_run(tmp_path / "run").detector.name == "conv-lstm"

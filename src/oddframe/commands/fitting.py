@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import tempfile
 import time
 from collections.abc import Sequence
 from json import dumps
@@ -12,7 +13,7 @@ from oddframe.console import say
 from oddframe.datasets.contract import open_data
 from oddframe.errors import BadInput, BadVideo
 from oddframe.learning.detector import Detector
-from oddframe.learning.run import Run
+from oddframe.learning.run import Run, rank
 from oddframe.pictures.network import draw_run
 from oddframe.scores.calibration import calibrate
 from oddframe.scores.fitted import UNFINISHED, USUAL_RATE, Fitted, circumstances, room_for_run, save_run
@@ -67,7 +68,8 @@ def fit_data(
         false_alarms_per_hour=false_alarms_per_hour,
         resume=resume,
     )
-    tell(fitted, json)
+    if rank() == 0:
+        tell(fitted, json)
     return fitted
 
 
@@ -87,7 +89,8 @@ def fit_videos(
     import torch
 
     _refuse_impossible(seed, threads, device, false_alarms_per_hour)
-    folder = room_for_run(out)
+    # of torchrun's processes the first writes the run, and what the others write is nobody's
+    folder = room_for_run(out) if rank() == 0 else Path(tempfile.mkdtemp(prefix="oddframe-"))
     if not resume:
         forget(folder)
     began = time.perf_counter()
@@ -114,6 +117,8 @@ def fit_videos(
     fitted = save_run(folder, detector, calibration, threshold, facts)
     draw_run(folder, fitted.detector)
     forget(folder)
+    if rank():
+        shutil.rmtree(folder, ignore_errors=True)
     return fitted
 
 

@@ -25,7 +25,7 @@ from oddframe.console import Tick, progress, say
 from oddframe.errors import BadInput, OddframeError
 from oddframe.files import aside
 from oddframe.learning.precision import SmallInSingle
-from oddframe.learning.run import Run
+from oddframe.learning.run import Run, launched_by_torchrun
 from oddframe.learning.saving import read_weights
 from oddframe.learning.training import Training, rate_at
 from oddframe.video.ahead import ahead
@@ -91,12 +91,16 @@ def train(
             "lower --batch" + (" or --accumulate" if training.accumulate > 1 else "")
         )
     fabric = _fabric(run, training)
-    many = fabric.world_size > 1
-    rows = fabric.launch(partial(_descend, job=job)) if many else _descend(fabric, job)
-    if many:
+    many, launched = fabric.world_size > 1, launched_by_torchrun()
+    if many and not launched:  # processes of its own, which end with the training and leave its checkpoint
+        rows = fabric.launch(partial(_descend, job=job, shared=True))
         module.load_state_dict(read_weights(job.checkpoint)["module"])
+    else:
+        fabric.launch()
+        rows = _descend(fabric, job)
     if training.keep == "best":
-        module.load_state_dict(read_weights(job.best)["module"])
+        best: Any = read_weights(job.best)["module"] if fabric.is_global_zero else None
+        module.load_state_dict(fabric.broadcast(best) if many and launched else best)
     module.to(run.device).eval()
     return History(rows)
 
@@ -157,10 +161,10 @@ class _State:
     best: float = math.inf
 
 
-def _descend(fabric: Any, job: _Job) -> Rows:
-    """Train in one process of perhaps several."""
+def _descend(fabric: Any, job: _Job, shared: bool = False) -> Rows:
+    """Train in one process of perhaps several. `shared`: the weights came in memory that all processes see."""
     t, state = job.training, _State()
-    if fabric.world_size > 1:  # the weights came in memory that all processes share
+    if shared:
         job = replace(job, module=deepcopy(job.module))
     module, optimizer = fabric.setup(job.module.to(fabric.device), _optimizer(job.module, t))
     _resume(fabric, job, state, optimizer)
@@ -371,12 +375,11 @@ def _fabric(run: Run, t: Training) -> Any:
     try:
         import tensorboard  # type: ignore[import-untyped]  # noqa: F401
         from lightning.fabric import Fabric
-        from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
     except ImportError as error:
         raise BadInput(f"training a network needs {error.name}; pip install 'oddframe[train]'") from error
 
     accelerator, _, index = run.device.partition(":")
-    launched = TorchElasticEnvironment.detect()  # by torchrun, which starts a process for each device itself
+    launched = launched_by_torchrun()
     if t.hosts > 1 and not launched:
         raise BadInput(
             f"{t.hosts} hosts are started by torchrun: `torchrun --nnodes {t.hosts} --nproc-per-node {t.devices} "

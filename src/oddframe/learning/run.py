@@ -1,5 +1,6 @@
 """What a fit is given besides videos and options: where to write, on what, how reproducibly."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,3 +44,13 @@ class Run:
         with aside(path) as part:
             np.savez(part, **arrays)  # type: ignore[arg-type]
         return arrays
+
+
+def launched_by_torchrun() -> bool:
+    """Whether torchrun started this process, one for each device of each host."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def rank() -> int:
+    """Which of torchrun's processes this is; only the first, 0, writes results."""
+    return int(os.environ["RANK"]) if launched_by_torchrun() else 0
