@@ -19,6 +19,7 @@ from oddframe.methods.reconstruct import C3D, CELL, WINDOW, ConvLSTM, ConvLSTMLa
 from oddframe.types import Clips, Video
 from oddframe.video.clips import clips_of
 from oddframe.video.reader import as_video, read
+from oddframe.video.sampling import RandomClips
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 BRIEF = Training(epochs=1, batch=2, precision="float32")
@@ -256,3 +257,21 @@ def test_recipes_are_understood(recipe: Path, capsys: pytest.CaptureFixture[str]
     words = [str(recipe) if word.startswith("recipes/") else word for word in command[1:]]
     assert main([*words, "--print_config"]) == 0
     assert "epochs" in capsys.readouterr().out
+
+
+def test_statistics_of_batches_are_those_of_the_weights_as_they_are(tmp_path: Path) -> None:
+    """After a short training the running ones are of weights of long ago."""
+    video = as_video(film(tmp_path / "film.mp4", 40))
+    torch.manual_seed(0)
+    detector = ConvLSTM(size=(32, 48), length=2, training=BRIEF)
+    for module in detector.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.fill_(3.0)  # type: ignore[union-attr]
+    data = RandomClips([video], detector.spec, count=40)
+    given = detector._task(torch.stack([data[k].pixels for k in range(8)]))[0]
+    with torch.no_grad():
+        trained = detector.net.train()(given)
+        before = detector.net.eval()(given)
+        detector._settle(data)
+        after = detector.net.eval()(given)
+    assert float((before - trained).abs().mean()) > 5 * float((after - trained).abs().mean())

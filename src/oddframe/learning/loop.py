@@ -388,8 +388,8 @@ def _fabric(run: Run, t: Training) -> Any:
     many = t.devices * t.hosts > 1
     if accelerator == "cuda" and many and t.devices > torch.cuda.device_count():
         raise BadInput(f"{t.devices} devices were asked for, this host has {torch.cuda.device_count()}")
-    logging.getLogger("lightning.fabric.connector").setLevel(logging.WARNING)  # it repeats what it was told
-    logging.getLogger("lightning.fabric.utilities.rank_zero").setLevel(logging.WARNING)
+    for name in ("fabric", "pytorch"):  # they repeat what they were told
+        logging.getLogger(f"lightning.{name}.utilities.rank_zero").setLevel(logging.WARNING)
     return Fabric(
         accelerator=accelerator,
         devices=[int(index)] if index and not many else t.devices,

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import update_bn
 
 from oddframe.learning.detector import Detector
 from oddframe.learning.loop import by_loss, train
@@ -26,6 +27,7 @@ from oddframe.video.sampling import RandomClips, clip_windows
 
 WINDOW = 16  # pixels of the side of the window in which errors are summed
 CELL = 4  # pixels of a cell of the map, which holds the worst window of its place
+SETTLED_ON = 200  # clips from which the statistics of batch normalisation are taken
 LOOKED_AT = 64  # clips of normal video from which the scale of the map is learned
 AT_ONCE = 8  # clips that are put through the network together; more need more memory and are no faster
 CHANGE = 0.02  # change of a pixel, as a share of white, that counts as much as standing still does
@@ -96,6 +98,7 @@ class Reconstruction(Detector):
         data = RandomClips(videos, self.spec, count=max(1, count), seed=run.seed)
         history = train(self.net, data, by_loss(self.loss), run, self.training_recipe)
         run.notes["epochs"] = history.rows
+        self._settle(data)
         self._learn_scale(RandomClips(videos, self.spec, count=LOOKED_AT, seed=run.seed + 1))
 
     def loss(self, net: nn.Module, batch: Any) -> Tensor:
@@ -150,6 +153,22 @@ class Reconstruction(Detector):
 
     def _of_target(self, made: Tensor) -> Tensor:
         return made[:, :, -1:] if self.target == "next" else made
+
+    def _settle(self, clips: RandomClips) -> None:
+        """Take the statistics of batch normalisation anew, over training clips, by the weights as they are now.
+
+        The running ones are of weights of long ago: after a short training a network that copies well while it is
+        trained copies nothing with them (Wu & Johnson, "Rethinking Batch in BatchNorm", 2021, section 3).
+        """
+        batch, device = self.training_recipe.batch, next(self.net.parameters()).device
+        count = min(len(clips), SETTLED_ON) // batch * batch
+        given = (
+            self._task(torch.stack([clips[k].pixels for k in range(start, start + batch)]).to(device))[0]
+            for start in range(0, count, batch)
+        )
+        torch.manual_seed(clips.seed)  # of dropout
+        with torch.no_grad(), autocast(device, self.training_recipe.precision):
+            update_bn(given, self.net)
 
     def _learn_scale(self, clips: RandomClips) -> None:
         self.eval()
