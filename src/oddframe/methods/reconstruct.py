@@ -28,7 +28,7 @@ from oddframe.video.sampling import RandomClips, clip_windows
 WINDOW = 16  # pixels of the side of the window in which errors are summed
 CELL = 4  # pixels of a cell of the map, which holds the worst window of its place
 SETTLED_ON = 200  # clips from which the statistics of batch normalisation are taken
-LOOKED_AT = 64  # clips of normal video from which the scale of the map is learned
+LOOKED_AT = 64  # clips of normal video from which usual errors are learned
 AT_ONCE = 8  # clips that are put through the network together; more need more memory and are no faster
 CHANGE = 0.02  # change of a pixel, as a share of white, that counts as much as standing still does
 
@@ -53,6 +53,7 @@ class Reconstruction(Detector):
         target: Literal["clip", "next"],
         motion: float,
         error_of: Literal["clip", "frame"],
+        judge: Literal["mean", "worst"],
         training: Training,
     ) -> None:
         super().__init__()
@@ -69,8 +70,9 @@ class Reconstruction(Detector):
             raise ValueError("what is predicted is the last frame: --target next wants --error-of frame, speaking last")
         self.length, self.size, self.stride, self.colour = length, tuple(size), stride, colour
         self.speaks_for, self.output, self.target, self.motion = speaks_for, output, target, motion
-        self.error_of, self.training_recipe = error_of, training
-        self.map_scale = 1.0  # frame's error to the map's peak, on normal video
+        self.error_of, self.judge, self.training_recipe = error_of, judge, training
+        self.usual: Tensor | None = None  # (h, w) error of windows on normal video, at each place
+        self.scale = (1.0, 0.0)  # from windows' errors beyond that to the scale of the score: factor and offset
 
     def build(self) -> nn.Module:
         """The network, (N, C, T, H, W) to the same, from −1 or 0 to 1. Weights are drawn from torch's random state."""
@@ -99,7 +101,7 @@ class Reconstruction(Detector):
         history = train(self.net, data, by_loss(self.loss), run, self.training_recipe)
         run.notes["epochs"] = history.rows
         self._settle(data)
-        self._learn_scale(RandomClips(videos, self.spec, count=LOOKED_AT, seed=run.seed + 1))
+        self._learn_usual(RandomClips(videos, self.spec, count=LOOKED_AT, seed=run.seed + 1))
 
     def loss(self, net: nn.Module, batch: Any) -> Tensor:
         """Mean squared error of a batch of clips (N, C, T, H, W) uint8."""
@@ -107,13 +109,12 @@ class Reconstruction(Detector):
         return (weight * (self._of_target(net(given)) - wanted) ** 2).mean()
 
     def score(self, clips: Clips) -> Scores:
-        """(N,) root mean squared errors in grey levels of 255, and (N, h, w) maps of windows' errors, so scaled."""
+        """(N,) root mean squared errors in grey levels of 255, and (N, h, w) maps of windows' errors on their scale."""
         parts = [self._errors(part) for part in _parts(clips.pixels)]
         error = np.concatenate(parts)  # (N, T, H, W)
-        value = np.sqrt(error.mean((1, 2, 3)))
-        at = min(self.spec.voice // self.stride, error.shape[1] - 1)
-        heat = np.stack([window_errors(one[at if self.error_of == "clip" else -1]) for one in error])
-        heat *= self.map_scale
+        beyond = self._beyond(error)
+        value = beyond.max((1, 2)) if self.judge == "worst" else np.sqrt(error.mean((1, 2, 3)))
+        heat = beyond if self.judge == "worst" else np.maximum(beyond * self.scale[0] + self.scale[1], 0)
         return Scores(clips.video, clips.frame, clips.seconds, value, map=heat, lookahead=self.spec.lookahead)
 
     def reconstruct(self, clips: Clips) -> tuple[Floats, Floats]:
@@ -170,22 +171,36 @@ class Reconstruction(Detector):
         with torch.no_grad(), autocast(device, self.training_recipe.precision):
             update_bn(given, self.net)
 
-    def _learn_scale(self, clips: RandomClips) -> None:
+    def _beyond(self, error: Floats) -> Floats:
+        """(N, h, w) errors of windows of the frame spoken for, beyond what is usual there, from (N, T, H, W)."""
+        at = self.spec.voice // self.stride if self.error_of == "clip" else 0
+        heat = np.stack([window_errors(one[at]) for one in error])
+        return heat if self.usual is None else np.maximum(heat - self.usual.numpy(), 0)
+
+    def _learn_usual(self, clips: RandomClips) -> None:
+        """What errors are usual where, and how the map compares with the score.
+
+        Edges are copied badly by every network, always. And the worst window of a normal frame is worse than the frame:
+        the map is scaled so that its peaks on normal video have the median and the spread of the scores.
+        """
         self.eval()
-        ratios = []
-        with torch.inference_mode():
-            for item in range(0, LOOKED_AT, AT_ONCE):
-                batch = torch.stack([clips[k].pixels for k in range(item, item + AT_ONCE)])
-                for error in self._errors(batch):
-                    peak = max(window_errors(frame).max() for frame in error)
-                    ratios.append(np.sqrt(error.mean()) / max(peak, 1e-6))
-        self.map_scale = float(np.median(ratios))
+        self.usual = None
+        batches = [
+            torch.stack([clips[k].pixels for k in range(start, start + AT_ONCE)])
+            for start in range(0, LOOKED_AT, AT_ONCE)
+        ]
+        errors = np.concatenate([self._errors(batch) for batch in batches])
+        self.usual = torch.from_numpy(np.median(self._beyond(errors), axis=0))
+        peaks = np.quantile(self._beyond(errors).max((1, 2)), (0.5, 0.9))
+        values = np.quantile(np.sqrt(errors.mean((1, 2, 3))), (0.5, 0.9))
+        factor = float((values[1] - values[0]) / max(peaks[1] - peaks[0], 1e-6))
+        self.scale = (factor, float(values[0] - factor * peaks[0]))
 
-    def get_extra_state(self) -> dict[str, float]:
-        return {"map_scale": self.map_scale}
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"usual": self.usual, "scale": list(self.scale)}
 
-    def set_extra_state(self, state: dict[str, float]) -> None:
-        self.map_scale = float(state["map_scale"])
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.usual, self.scale = state["usual"], (float(state["scale"][0]), float(state["scale"][1]))
 
 
 def _parts(pixels: Tensor) -> list[Tensor]:
@@ -216,6 +231,7 @@ class ConvLSTM(Reconstruction):
         target: Copy the clip as published, or predict the frame after it.
         motion: Extra weight of pixels that change; 0 as published.
         error_of: Error of the whole clip as published, or of the frame that it speaks for.
+        judge: Mean error as published, or that of the worst window beyond what is usual at its place.
         training: How the network is trained.
     """
 
@@ -234,11 +250,12 @@ class ConvLSTM(Reconstruction):
         target: Literal["clip", "next"] = "clip",
         motion: float = 0.0,
         error_of: Literal["clip", "frame"] = "clip",
+        judge: Literal["mean", "worst"] = "mean",
         training: Training = Training(epochs=50, batch=4, optimizer="sgd", rate=0.01),  # noqa: B008  frozen
     ) -> None:
         super().__init__(
             length=length, size=size, stride=stride, colour=colour, speaks_for=speaks_for, output=output,
-            target=target, motion=motion, error_of=error_of, training=training,
+            target=target, motion=motion, error_of=error_of, judge=judge, training=training,
         )  # fmt: skip
         self.net = self.build()
 
@@ -260,6 +277,7 @@ class C3D(Reconstruction):
         target: Copy the clip as published, or predict the frame after it.
         motion: Extra weight of pixels that change; 0 as published.
         error_of: Error of the whole clip as published, or of the frame that it speaks for.
+        judge: Mean error as published, or that of the worst window beyond what is usual at its place.
         training: How the network is trained.
     """
 
@@ -279,11 +297,12 @@ class C3D(Reconstruction):
         target: Literal["clip", "next"] = "clip",
         motion: float = 0.0,
         error_of: Literal["clip", "frame"] = "clip",
+        judge: Literal["mean", "worst"] = "mean",
         training: Training = Training(epochs=50, batch=4, optimizer="sgd", rate=0.01),  # noqa: B008  frozen
     ) -> None:
         super().__init__(
             length=length, size=size, stride=stride, colour=colour, speaks_for=speaks_for, output=output,
-            target=target, motion=motion, error_of=error_of, training=training,
+            target=target, motion=motion, error_of=error_of, judge=judge, training=training,
         )  # fmt: skip
         self.variant = variant
         self.net = self.build()
