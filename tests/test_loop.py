@@ -115,9 +115,9 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(tmp_path: Path, serv
     job(str(tmp_path / "whole"), str(tmp_path / "whole.pt"), 0.0)
     random, kills = np.random.default_rng(int.from_bytes(os.urandom(4), "little")), 0
     while True:
-        process = server.Process(target=job, args=(str(tmp_path / "cut"), str(tmp_path / "cut.pt"), 0.02))
+        process = server.Process(target=job, args=(str(tmp_path / "cut"), str(tmp_path / "cut.pt"), 0.05))
         process.start()
-        process.join(0.5 + random.random() if kills < 4 else 60)
+        process.join(0.3 + random.random() if kills < 4 else 60)
         if process.exitcode is None:
             os.kill(process.pid, signal.SIGKILL)
             process.join()
