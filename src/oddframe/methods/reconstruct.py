@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.swa_utils import update_bn
 
 from oddframe.learning.detector import Detector
 from oddframe.learning.loop import by_loss, train
@@ -158,18 +157,25 @@ class Reconstruction(Detector):
     def _settle(self, clips: RandomClips) -> None:
         """Take the statistics of batch normalisation anew, over training clips, by the weights as they are now.
 
-        The running ones are of weights of long ago: after a short training a network that copies well while it is
-        trained copies nothing with them (Wu & Johnson, "Rethinking Batch in BatchNorm", 2021, section 3).
+        The running ones are of weights of long ago and of activations thinned by dropout: after a short training a
+        network that copies well while it is trained copies nothing with them (Wu & Johnson, "Rethinking Batch in
+        BatchNorm", 2021, section 3; Li et al., CVPR 2019, on dropout).
         """
         batch, device = self.training_recipe.batch, next(self.net.parameters()).device
-        count = min(len(clips), SETTLED_ON) // batch * batch
-        given = (
-            self._task(torch.stack([clips[k].pixels for k in range(start, start + batch)]).to(device))[0]
-            for start in range(0, count, batch)
-        )
-        torch.manual_seed(clips.seed)  # of dropout
+        norms = [module for module in self.net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        usual = [norm.momentum for norm in norms]
+        self.net.eval()
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all batches
+            norm.train()
         with torch.no_grad(), autocast(device, self.training_recipe.precision):
-            update_bn(given, self.net)
+            for start in range(0, min(len(clips), SETTLED_ON) // batch * batch, batch):
+                pixels = torch.stack([clips[k].pixels for k in range(start, start + batch)])
+                self.net(self._task(pixels.to(device))[0])
+        for norm, momentum in zip(norms, usual, strict=True):
+            norm.momentum = momentum
+        self.net.eval()
 
     def _beyond(self, error: Floats) -> Floats:
         """(N, h, w) errors of windows of the frame spoken for, beyond what is usual there, from (N, T, H, W)."""
