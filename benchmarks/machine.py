@@ -45,7 +45,9 @@ def middle(values: list[float]) -> float:
 
 def write(name: str, result: Mapping[str, Any]) -> Path:
     """Put a result into benchmarks/results with the command, commit and machine that it came from."""
-    told = circumstances(["python", *[Path(sys.argv[0]).name, *sys.argv[1:]]])
+    # where things lie on this machine is nobody else's business
+    words = [f"…/{Path(word).name}" if word.startswith("/") else word for word in sys.argv[1:]]
+    told = circumstances(["python", Path(sys.argv[0]).name, *words])
     told["machine"] |= {"memory_gb": _memory(), "load_at_end": os.getloadavg()[0], "platform": platform.machine()}
     path = RESULTS / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
