@@ -1,7 +1,7 @@
 """Where the real data is, and tiny real things for every test: a film of a few small frames rather than a mock."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -21,6 +21,14 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the real videos of ../shared/data, which are not here")
     return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is kept between fits is kept between those of the tests, and not in the tester's own folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -95,8 +95,40 @@ def _write(path: Path) -> None:
         rows = [f"{frame},1,0.1,0.1,0.4,0.5" for frame in range(*ODD)]
         path.write_text("\n".join(["frame,track,x1,y1,x2,y2", *rows]))
     elif ending == ".csv":
-        path.write_text(f"start,end,kind\n{ODD[0]},{ODD[1]},runner\n")
+        path.write_text(_drivers() if path.name == "LABEL.csv" else f"start,end,kind\n{ODD[0]},{ODD[1]},runner\n")
+    elif ending == ".txt":
+        _list(path)
     elif ending == ".json":
         path.write_text(json.dumps({}))
     else:
         raise ValueError(f"a TREE may name no {path.name}: teach miniature.py to write one")
+
+
+def _list(path: Path) -> None:
+    """A list of a data set of classes, from the films that were built beside it."""
+    if path.name == "videos.txt":
+        films = sorted(other for other in path.parent.rglob("*.mp4") if not other.name.startswith("."))
+        path.write_text("\n".join(f"https://example.org/{k}\n{one.stem}: 0.0 - 2.0" for k, one in enumerate(films)))
+        return
+    folders = sorted(folder for folder in path.parent.parent.glob("*/*") if folder.is_dir())
+    sides = [[film for film in sorted(folder.iterdir()) if film.suffix == ".avi"] for folder in folders]
+    if path.name == "classInd.txt":
+        path.write_text("".join(f"{k} {folder.name}\r\n" for k, folder in enumerate(folders, 1)))
+    elif path.name.startswith(("trainlist", "testlist")):  # the first class to train on, the second to test
+        side = path.name.startswith("test")
+        path.write_text("".join(f"{one.parent.name}/{one.name} {side + 1}\r\n" for one in sides[side]))
+    elif "_test_split" in path.name:
+        for folder, (one, other) in zip(folders, sides, strict=True):
+            name = re.sub(r"^.*(?=_test_split\d)", folder.name, path.name)
+            (path.parent / name).write_text(f"{one.name} 1 \n{other.name} 2 \n")
+    else:
+        raise ValueError(f"a TREE may name no {path.name}: teach miniature.py to write one")
+
+
+def _drivers() -> str:
+    """The table of the driver data set, with blanks for what is as in the row above."""
+    rows = ["val,rec,start,end,label"]
+    for v, r in ((v, r) for v in range(1, 7) for r in range(1, 7)):
+        rows.append(f"{f'val0{v}' if r == 1 else ''},rec{r},0,{ODD[0] - 1},N")
+        rows += [f",,{ODD[0]},{ODD[1] - 1},A", f",,{ODD[1]},{FRAMES - 1},N"]
+    return "\n".join(rows) + "\n"

@@ -14,6 +14,7 @@ from films import film
 from miniature import FRAMES, ODD, build, marks, masks
 from oddframe.commands.preparing import datasets, prepare
 from oddframe.datasets.avenue import Avenue
+from oddframe.datasets.classes import ClassData
 from oddframe.datasets.contract import DataSet, Split, member_of, open_data
 from oddframe.datasets.folder import Folder
 from oddframe.datasets.shanghaitech import ShanghaiTech
@@ -75,7 +76,11 @@ def test_reads_the_tree_that_it_documents(name: str, layout: int, original: Call
     assert split.test or not any("test" in name for entry in layouts(data.TREE)[layout] for name in _below(entry))
     for video in [*split.train, *split.test]:
         assert len(list(read(video, SMALL))) == FRAMES
-    for video in split.test:
+    assert not data.classes or all(video.label and video.truth is None for video in (*split.train, *split.test))
+    for video in () if data.classes else split.test:
+        if isinstance(data, ClassData):  # a film is one class, whole
+            assert truth_of(video).frame.tolist() == [video.label in data.anomalous] * FRAMES
+            continue
         assert truth_of(video).frame.tolist() == marks().astype(bool).tolist()
         assert pickle.loads(pickle.dumps(video)).truth(FRAMES).frame.sum() == 2, "videos go to worker processes"
         with pytest.raises(BadTruth, match=rf"{FRAMES}|{FRAMES - 3}"):
@@ -123,9 +128,12 @@ def test_prepare_counts_what_is_there(
     assert answer["usable"]
     assert answer["found"]["train_frames"] == FRAMES * len(split.train)
     assert answer["found"]["test_frames"] == FRAMES * len(split.test)
-    assert answer["found"]["anomalous_frames"] == 2 * len(split.test)
-    assert answer["labelled"] == len(split.test)
-    assert f"{len(split.train)} videos, {FRAMES * len(split.train)} frames" in lines
+    truths = [truth_of(video) for video in split.test if video.truth is not None]
+    odd = sum(int(truth.frame.sum()) for truth in truths)
+    assert answer["found"]["anomalous_frames"] == odd
+    assert odd or name == "class-folders" or member_of(name).classes
+    assert answer["labelled"] == len(truths)
+    assert f"{len(split.train)} videos, {FRAMES * len(split.train):,} frames" in lines
     assert len(lines.splitlines()) <= 25, "one screen"
     assert ("do not compare" in lines) == (member_of(name).counts is not None)
     prepare(name, root, json=True)

@@ -30,7 +30,7 @@ FLOORS = (  # from the roof down
     ("types", "errors", "console", "files", "families"),
 )
 LEVEL = {room: level for level, rooms in enumerate(reversed(FLOORS)) for room in rooms}
-SHARED_BY_DATASETS = {"datasets.contract", "datasets.layout", "datasets.tree"}
+SHARED_BY_DATASETS = {"datasets.classes", "datasets.contract", "datasets.layout", "datasets.tree"}
 HEAVY = ("torch", "cv2", "av", "sklearn", "scipy", "numpy", "matplotlib", "plotly", "rich", "jsonargparse")
 # split, so that this line is not one of them
 SOMEBODYS_DISK = re.compile(r"(?<![\w.])/(?:work|home|root|Users)/\w|\b[A-Z]:\\\\?Users\b")

@@ -30,6 +30,12 @@ COMMANDS = {  # verb: the module and function that do it, and one line of help. 
     "fit": ("fitting.fit_data", "learn what is normal: fit METHOD DATA --out RUN"),
     "score": ("scoring.score", "find what is odd in videos: score RUN VIDEO… --out DIR"),
     "evaluate": ("evaluating.evaluate", "measure a run on a data set: evaluate RUN DATA --root ROOT"),
+    "probe": ("probing.probe", "what a run's embeddings are worth: a classifier on them, of videos with classes"),
+    "retrieve": ("probing.retrieve", "whether the nearest embeddings of a video are of its class"),
+    "describe": ("analysing.describe", "draw how clips in classes are distributed"),
+    "classes": ("analysing.classes", "judge clips in classes: classes RUN DATA --root ROOT"),
+    "threshold": ("analysing.threshold", "apply thresholds to clips in classes: threshold RUN --error E --distance D"),
+    "fuse": ("fusing.fuse", "measure runs on several streams together: fuse RUN RUN… DATA --root ROOT"),
     "methods": ("listing.methods", "the methods that can be fitted"),
     "datasets": ("preparing.datasets", "the data sets that can be read"),
     "info": ("listing.info", "what a run folder holds"),
@@ -116,6 +122,8 @@ def parser_of(command: str, method: str | None = None) -> ArgumentParser:
             continue
         many: dict[str, Any] = {"nargs": "+"} if "list" in str(types[parameter.name]) else {}
         kind = types[parameter.name].__args__[0] if many else types[parameter.name]
+        if parameter.default is not parameter.empty:
+            many |= {"nargs": "?", "default": parameter.default}
         parser.add_argument(parameter.name, type=kind, help=explained[1].get(parameter.name, ""), **many)
     parser.add_function_arguments(verb, skip={p.name for p in placed}, as_positional=False)
     if method is not None:

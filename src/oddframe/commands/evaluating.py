@@ -14,7 +14,14 @@ from oddframe.errors import BadInput, BadTruth
 from oddframe.families import member
 from oddframe.files import room, write_json
 from oddframe.learning.run import Run
-from oddframe.pictures.plots import detection_curves, detection_png, regularity_png, roc_curves, roc_png
+from oddframe.pictures.plots import (
+    detection_curves,
+    detection_png,
+    regularity_png,
+    roc_curves,
+    roc_png,
+    spread_png,
+)
 from oddframe.pictures.report import frames_seen
 from oddframe.pictures.timeline import file_stem
 from oddframe.scores.calibration import Threshold
@@ -36,6 +43,7 @@ def evaluate(
     data: str,
     *,
     root: Path | None = None,
+    stream: str | None = None,
     out: Path | None = None,
     false_alarms_per_hour: float | None = None,
     overlay: bool = False,
@@ -51,6 +59,7 @@ def evaluate(
         run: the folder that `oddframe fit` wrote.
         data: a data set, as `oddframe datasets` lists them, or a folder of your own with test and truth.
         root: where a named data set lies.
+        stream: of videos with several, the one to measure on; the one the run has learned unless given.
         out: where results go; RUN/evaluation-DATA unless given.
         false_alarms_per_hour: threshold for another rate than the run's own.
         overlay: write the video with heat map, boxes and score ribbon for every test video.
@@ -59,7 +68,7 @@ def evaluate(
         json: print one JSON object instead of a table.
     """
     fitted = load_run(run)
-    name, split = open_data(data, root)
+    name, split = open_data(data, root, stream or fitted.facts.get("stream"))
     tests = [replace(video, name=printable(video.name)) for video in split.test if video.truth is not None]
     if not tests:
         raise BadInput(f"{name} has no test video with ground truth, so there is nothing to measure against")
@@ -219,6 +228,10 @@ def _write_report(
     ]
     roc_png(folder / "roc.png", roc_curves(drawn))
     detection_png(folder / "detection.png", detection_curves(drawn))
+    normal, odd = (
+        np.concatenate([video.value[video.truth.frame == flag] for video in judged]) for flag in (False, True)
+    )
+    spread_png(folder / "spread.png", normal, odd, threshold.rarity)
     pictures = more_pictures(folder, fitted, timelines, animation=animation)
     for one, line in zip(stored, timelines, strict=True):
         path = folder / f"{file_stem(line.video.name)}.regularity.png"

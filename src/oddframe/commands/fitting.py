@@ -1,6 +1,7 @@
 """Learn what is normal."""
 
 import math
+import os
 import shutil
 import tempfile
 import time
@@ -14,6 +15,7 @@ from oddframe.datasets.contract import open_data
 from oddframe.errors import BadInput, BadVideo
 from oddframe.learning.detector import Detector
 from oddframe.learning.run import Run, rank
+from oddframe.pictures.learned import draw_embeddings
 from oddframe.pictures.network import draw_run
 from oddframe.scores.calibration import calibrate
 from oddframe.scores.fitted import UNFINISHED, USUAL_RATE, Fitted, circumstances, room_for_run, save_run
@@ -29,12 +31,14 @@ def fit_data(
     data: str,
     *,
     root: Path | None = None,
+    stream: str | None = None,
     out: Path,
     seed: int = 0,
     threads: int = 2,
     device: str = "cpu",
     false_alarms_per_hour: float = USUAL_RATE,
     resume: bool = True,
+    cache: Path | None = None,
     json: bool = False,
 ) -> Fitted:
     """Learn what is normal from the normal videos of a data set or folder, and write a run folder.
@@ -46,27 +50,31 @@ def fit_data(
         detector: what is to learn.
         data: a data set, as `oddframe datasets` lists them, or a folder of your own videos.
         root: where a named data set lies.
+        stream: of videos with several, such as two cameras on one driver, the one to learn; all unless given.
         out: the run folder, new or an earlier run that is replaced when this one is complete.
         seed: of everything drawn at random; the same one gives the same run on the same machine.
         threads: videos decoded and described side by side.
         device: where networks run: cpu, cuda, cuda:1 …
         false_alarms_per_hour: how often an alarm on normal video may be false; sets the threshold.
         resume: go on where an earlier fit into the same folder was interrupted.
+        cache: where embeddings are kept for the next fit, of whatever head; in your own cache folder unless given.
         json: print one JSON object instead of lines for a person.
     """
-    name, split = open_data(data, root)
+    name, split = open_data(data, root, stream)
     if not split.train:
         raise BadInput(f"{name} has no normal video to learn from; put some into its train folder")
     fitted = fit_videos(
         detector,
         split.train,
         data=name,
+        stream=stream,
         out=out,
         seed=seed,
         threads=threads,
         device=device,
         false_alarms_per_hour=false_alarms_per_hour,
         resume=resume,
+        cache=cache or own_cache(),
     )
     if rank() == 0:
         tell(fitted, json)
@@ -78,17 +86,19 @@ def fit_videos(
     videos: Sequence[Video],
     *,
     data: str = "videos",
+    stream: str | None = None,
     out: Path,
     seed: int = 0,
     threads: int = 2,
     device: str = "cpu",
     false_alarms_per_hour: float = USUAL_RATE,
     resume: bool = True,
+    cache: Path | None = None,
 ) -> Fitted:
-    """The same for videos in hand."""
+    """The same for videos in hand; without `cache` nothing is kept for other fits."""
     import torch
 
-    _refuse_impossible(seed, threads, device, false_alarms_per_hour)
+    refuse_impossible(seed, threads, device, false_alarms_per_hour)
     # of torchrun's processes the first writes the run, and what the others write is nobody's
     folder = room_for_run(out) if rank() == 0 else Path(tempfile.mkdtemp(prefix="oddframe-"))
     if not resume:
@@ -97,7 +107,7 @@ def fit_videos(
     facts = circumstances()
     videos, left_out = readable(videos)
     torch.manual_seed(seed)
-    run = Run(folder, seed=seed, device=device, threads=threads)
+    run = Run(folder, seed=seed, device=device, threads=threads, cache=cache)
     held_out, how = fit_and_hold_out(detector.to(device), videos, run)
     calibration = calibrate(held_out, how)
     threshold = calibration.threshold(false_alarms_per_hour, seed)
@@ -105,6 +115,7 @@ def fit_videos(
         "method": detector.name,
         "options": detector.options,
         "data": data,
+        **({"stream": stream} if stream else {}),
         "seed": seed,
         "trained_on": [
             {"name": video.name, "source": str(video.source), "hash": content_hash(video.source)} for video in videos
@@ -117,9 +128,15 @@ def fit_videos(
     fitted = save_run(folder, detector, calibration, threshold, facts)
     draw_run(folder, fitted.detector)
     forget(folder)
+    draw_embeddings(folder)
     if rank():
         shutil.rmtree(folder, ignore_errors=True)
     return fitted
+
+
+def own_cache() -> Path:
+    """Where this user's programs keep what they can make again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "oddframe" / "embeddings"
 
 
 def forget(folder: Path) -> None:
@@ -179,8 +196,8 @@ def tell(fitted: Fitted, json: bool) -> None:
     print(f"threshold: rarity {t.rarity:.2f} for {t.asked:g} false alarms per hour; {t.note}")
 
 
-def _refuse_impossible(seed: int, threads: int, device: str, false_alarms_per_hour: float) -> None:
-    """Raise BadInput, before hours are spent, for what no fit can work with."""
+def refuse_impossible(seed: int, threads: int, device: str, false_alarms_per_hour: float = USUAL_RATE) -> None:
+    """Raise BadInput, before hours are spent, for what nothing can work with."""
     import torch
 
     if seed < 0:

@@ -1,12 +1,14 @@
 """Which methods there are, and what a run is."""
 
 import inspect
-from json import dumps
+from json import dumps, loads
 from pathlib import Path
 from typing import Any
 
+from oddframe.errors import BadInput
 from oddframe.families import members
 from oddframe.scores.fitted import load_run
+from oddframe.video.boxes import BoxFile
 
 
 def methods(*, json: bool = False) -> dict[str, str]:
@@ -21,12 +23,14 @@ def methods(*, json: bool = False) -> dict[str, str]:
 
 
 def info(run: Path, *, json: bool = False) -> dict[str, Any]:
-    """Say what a run folder holds: method, options, what it learned from, its threshold, its size.
+    """Say what a run folder holds: method, options, what it learned from, its threshold, its size. Or what a file does.
 
     Args:
-        run: the folder that `oddframe fit` wrote.
+        run: the folder that `oddframe fit` wrote, or a saved result: .npz, .npy, .json, or a .pkl of boxes.
         json: print one JSON object instead of lines for a person.
     """
+    if Path(run).expanduser().is_file():
+        return _tell(inside(Path(run).expanduser()), json)
     fitted = load_run(run)
     parameters = list(fitted.detector.parameters())
     buffers = [buffer for buffer in fitted.detector.buffers() if buffer.is_floating_point()]
@@ -39,6 +43,50 @@ def info(run: Path, *, json: bool = False) -> dict[str, Any]:
             "total": sum(p.numel() for p in parameters) + sum(b.numel() for b in buffers),
         },
     }
+    return _tell(told, json)
+
+
+def inside(path: Path) -> dict[str, Any]:
+    """What a saved result holds, by name: shape, type and range of arrays, values of the rest. Raises BadInput.
+
+    Nothing in the file is run, whatever it is.
+    """
+    import numpy as np
+
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as held:
+                return {name: _about(held[name]) for name in held.files}
+        if path.suffix == ".npy":
+            return {path.stem: _about(np.load(path, allow_pickle=False))}
+        if path.suffix == ".json":
+            told = loads(path.read_text())
+            return told if isinstance(told, dict) else {path.stem: told}
+    except Exception as error:  # numpy, zip and json each have their own word for damage
+        raise BadInput(
+            f"{path} is damaged, or not what its ending says: {' '.join(str(error).split())[:160]}"
+        ) from error
+    if path.suffix in (".pkl", ".pickle"):
+        boxes = BoxFile(path)
+        counts = {name: sum(map(len, frames.values())) for name, frames in boxes.videos.items()}
+        return {name: f"{boxes.lengths[name]} frames, {count} boxes" for name, count in counts.items()}
+    raise BadInput(f"{path} is no run folder and no .npz, .npy, .json or .pkl of boxes")
+
+
+def _about(array: Any) -> str:
+    import numpy as np
+
+    if array.ndim == 0:
+        return str(array)
+    span = ""
+    if array.size and array.dtype.kind in "fiub":
+        known = array[~np.isnan(array)]
+        span = f", {known.min():g} to {known.max():g}" if known.size else ", no number"
+        span += f", {array.size - known.size} not a number" if known.size < array.size else ""
+    return f"{array.dtype} {tuple(array.shape)}{span}"
+
+
+def _tell(told: dict[str, Any], json: bool) -> dict[str, Any]:
     if json:
         print(dumps(told, indent=2))
     else:

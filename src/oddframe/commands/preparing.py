@@ -4,8 +4,10 @@ from dataclasses import asdict
 from json import dumps
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, Literal
 
+from oddframe.commands.dividing import Dividing, divide_into
+from oddframe.datasets.classes import ClassData
 from oddframe.datasets.contract import Counts, DataSet, Inventory, member_of
 from oddframe.errors import BadInput
 from oddframe.families import members
@@ -13,17 +15,37 @@ from oddframe.families import members
 SHOWN = 6  # lines of a kind before "and N more": the answer fits one screen
 
 
-def prepare(name: str, root: Path, *, json: bool = False) -> dict[str, Any]:
+def prepare(
+    name: str,
+    root: Path,
+    out: Path | None = None,
+    *,
+    seed: int = 0,
+    anomalous: list[str] | None = None,
+    by: Literal["source", "clip"] = "source",
+    target: int = 0,
+    vary: Literal["train", "all"] = "train",
+    json: bool = False,
+) -> dict[str, Any]:
     """Check a data set on disk: what is there, what is missing, whether the counts are the published ones.
 
-    Frames are counted without decoding; all ground truth is read and held against its video. Nothing is changed.
+    Frames are counted without decoding; all ground truth is read and held against its video. Nothing is changed. With
+    OUT, clips in classes are divided into train, val, test and anomaly, and written there as mp4 with four tables.
 
     Args:
         name: a data set, as `oddframe datasets` lists them; `folder` for videos of your own.
         root: the folder that holds it.
+        out: where clips in classes are written, divided; a folder that was begun is gone on with.
+        seed: of the division and of the varied copies.
+        anomalous: classes that count as anomalous, such as [fight]; those of the data set unless given.
+        by: source keeps clips of one source on one side; clip divides them singly, as published.
+        target: clips that each class of train is brought to by varied copies (val to a twentieth); 0 makes none.
+        vary: parts in which copies are made, train or all (train and val).
         json: print one JSON object instead of lines for a person.
     """
     data, root = member_of(name), Path(root).expanduser()
+    if out is not None:
+        return _divide(data, root, Path(out), Dividing(seed, _tuple(anomalous), by, target, vary), json)
     stock = data.check(root)
     answer = _answer(data, root, stock)
     if json:
@@ -35,6 +57,26 @@ def prepare(name: str, root: Path, *, json: bool = False) -> dict[str, Any]:
         others = f", and {len(stock.damaged) - 1} more" if len(stock.damaged) > 1 else ""
         raise BadInput(f"{name} at {root} cannot be used as it is: {stock.damaged[0]}{others}")
     return answer
+
+
+def _divide(data: DataSet, root: Path, out: Path, how: Dividing, json: bool) -> dict[str, Any]:
+    if not isinstance(data, ClassData):
+        raise BadInput(f"{data.name} is no data set of clips in classes: there is nothing to divide; leave OUT away")
+    told = divide_into(data, root, out, how)
+    if json:
+        print(dumps(told, indent=2))
+        return told
+    for part, classes in told["clips"].items():
+        counts = ", ".join(f"{label} {count}" for label, count in classes.items()) or "none"
+        print(_row(part, f"{_many(sum(classes.values()), 'clip')}: {counts}"))
+    for line in _several("left out", tuple(told["left_out"])):
+        print(line)
+    print(_row("ready", f"oddframe fit embedding class-folders --root {quote(str(out))} --out RUN"))
+    return told
+
+
+def _tuple(names: list[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)
 
 
 def datasets(*, json: bool = False) -> dict[str, str]:

@@ -66,6 +66,7 @@ class DataSet(ABC):
     TREE: ClassVar[str]
     offered: ClassVar[str]  # where its authors offer it
     counts: ClassVar[Counts | None] = None  # as published
+    classes: ClassVar[bool] = False  # its videos have classes and no anomalies: to be probed, not evaluated
 
     @abstractmethod
     def places(self, root: Path) -> dict[str, Path]:
@@ -99,11 +100,23 @@ class DataSet(ABC):
         return (inspect.getdoc(cls) or "").split("\n", 1)[0]
 
 
-def open_data(data: str, root: Path | None = None) -> tuple[str, Split]:
+def open_data(data: str, root: Path | None = None, stream: str | None = None) -> tuple[str, Split]:
     """The name and the videos of what DATA means on the command line.
 
-    DATA is the name of a data set, which is at `root`, or the path of a folder or video of somebody's own.
+    DATA is the name of a data set, which is at `root`, or the path of a folder or video of somebody's own. With a
+    stream, such as one of several cameras, only the videos of that label.
     """
+    name, split = _open(data, root)
+    if stream in (None, "all"):
+        return name, split
+    labels = sorted({video.label for video in split.train + split.test if video.label})
+    if stream not in labels:
+        raise unknown("stream", str(stream), labels) if labels else BadInput(f"{name} has no streams, got {stream!r}")
+    train, test = ([video for video in videos if video.label == stream] for videos in (split.train, split.test))
+    return name, Split(train, test)
+
+
+def _open(data: str, root: Path | None) -> tuple[str, Split]:
     family, path = members("datasets"), Path(data).expanduser()
     if data in family and root is not None:
         return data, family[data]().read(Path(root).expanduser())

@@ -22,7 +22,13 @@ class Run:
     seed: int = 0
     device: str = "cpu"
     threads: int = 2  # videos decoded and described side by side
+    cache: Path | None = None  # for what other runs can use again; in the run's own folder unless given
     notes: dict[str, object] = field(default_factory=dict)  # what a fit wants written into run.json
+
+    @property
+    def kept(self) -> Path:
+        """The folder for what other runs can use again."""
+        return self.cache or self.folder / "remembered"
 
     def random(self, *salt: int) -> np.random.Generator:
         """A generator that depends on the seed and the salt alone."""

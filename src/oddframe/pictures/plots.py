@@ -154,6 +154,22 @@ def detection_png(path: Path, curves: Sequence[Curve]) -> None:
         _legend(axes, "lower right")
 
 
+def spread_png(path: Path, normal: Floats, odd: Floats, threshold: float) -> None:
+    """How the rarities of normal and of odd frames are spread, each as shares of its own, and the threshold."""
+    with drawn_axes(path, 7.0, 3.4) as axes:
+        edges = np.linspace(0, max(4.0, threshold, normal.max(initial=0), odd.max(initial=0)), 61)
+        for part, shade, what in ((normal, RARITY, "normal"), (odd, ODD, "odd")):
+            if len(part):
+                shares = np.full(len(part), 1 / len(part))
+                label = f"{len(part):,} {what} frames"
+                kept, colour = np.clip(part, 0, edges[-1]), css(shade)
+                axes.hist(kept, edges.tolist(), weights=shares, color=colour, alpha=0.55, label=label)
+        axes.axvline(threshold, color=css(INK), linewidth=1.2, linestyle=(0, (4, 2)), label="threshold")
+        axes.set(xlabel="rarity", ylabel="share of frames", xlim=(0, edges[-1]))
+        axes.set_title("Scores of normal and of odd frames", loc="left", fontsize=10, color=css(INK))
+        _legend(axes, "upper right")
+
+
 def calibration_png(path: Path, calibration: Calibration, threshold: Threshold) -> None:
     """False alarms per hour to expect at every threshold, which one was taken, and how sure that is."""
     from matplotlib.ticker import MultipleLocator
@@ -185,14 +201,14 @@ def calibration_png(path: Path, calibration: Calibration, threshold: Threshold) 
 
 
 @contextmanager
-def drawn_axes(path: Path, wide: float, high: float) -> Iterator[Axes]:
-    """Empty axes in the house's style; saved to `path` when the block ends well."""
+def drawn_axes(path: Path, wide: float, high: float, *, solid: bool = False) -> Iterator[Axes]:
+    """Empty axes in the house's style, of three dimensions if solid; saved to `path` when the block ends well."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(wide, high), dpi=144, layout="constrained", facecolor="white")
     canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    axes = figure.add_subplot(projection="3d" if solid else None)
     axes.grid(color=css(FAINT), linewidth=0.7)
     axes.set_axisbelow(True)
     axes.tick_params(colors=css(QUIET), labelsize=8, length=0)

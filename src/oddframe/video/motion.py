@@ -29,6 +29,7 @@ NOISE_FLOOR = 15.0  # grey levels: smaller changes are never taken for motion
 USUAL_HEIGHT = 24.0  # pixels, for scenes in which nothing was seen to move
 LEAST_SHIFT = 1.0  # pixels that a typical thing should at least move between the frames compared: 1–3 suit the flow
 APART = (0.1, 0.5)  # seconds between two frames in which something is seen to move: the longer where all are slow
+SMALLEST = 12  # pixels of the longer side, below which OpenCV finds no flow
 LOOKED_AT = (8, 5)  # videos, and spots in each, from which size and speed are read
 _mine = threading.local()
 
@@ -90,6 +91,13 @@ def motion_cells(before: Bytes, now: Bytes, seconds: float, look: Look, flow: Fl
         momentum = _at_cells(speed * moving, window, look) * float(0.1 / seconds)
         numbers += [momentum, np.log1p(_at_cells(change, window, look)), momentum / np.maximum(share, 1e-3)]
     return cell, np.stack([part.ravel()[cell] for part in numbers], axis=-1)
+
+
+def optical_flow(before: Bytes, now: Bytes, flow: Flow) -> Floats:
+    """(H, W, 2): how far right and down each pixel of `before` has moved in `now`. Small pictures do not move."""
+    if max(before.shape) < SMALLEST:
+        return np.zeros((*before.shape, 2), np.float32)
+    return np.asarray(_estimator(flow).calc(np.ascontiguousarray(before), np.ascontiguousarray(now), None))
 
 
 def moving_pixels(change: Bytes) -> Bytes:

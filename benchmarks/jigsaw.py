@@ -1,0 +1,217 @@
+"""Jigsaw on Ped2: what each task and each epoch is worth, what scoring costs, how fast training is fed.
+
+    oddframe fit jigsaw ped2 --root DATA/ucsd --config recipes/jigsaw-ped2.yaml --out RUN
+    python benchmarks/jigsaw.py tasks RUN --root DATA/ucsd [--checkpoints DIR] [--every 1] [--out NAME]
+    python benchmarks/jigsaw.py cost RUN --root DATA/ucsd
+    python benchmarks/jigsaw.py feed recipes/jigsaw-ped2.yaml --root DATA/ucsd
+
+`tasks` gives frame AUC for each head alone and combined, plain, with the run's causal running mean, and as published
+(stretched video by video, Gaussian of 20 frames); with a folder of checkpoints, the same for each: nothing is chosen by
+it, the run's own weights are the last. `cost` splits the time of scoring. `feed` holds cubes cut on the way against
+patches read from .npy files, as the authors' program does, and the training step in bf16 against float32.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml  # type: ignore[import-untyped]
+
+from machine import middle, write
+from oddframe.datasets.contract import open_data
+from oddframe.learning.loop import by_loss
+from oddframe.learning.precision import Precision, autocast
+from oddframe.learning.run import Run
+from oddframe.learning.saving import read_weights
+from oddframe.methods.jigsaw import Jigsaw
+from oddframe.scores.fitted import load_run
+from oddframe.scores.judged import held
+from oddframe.scores.metrics import as_published, auc
+from oddframe.types import Bools, Floats, Video
+from oddframe.video.clips import clips_of
+from oddframe.video.cubes import Cubes
+from oddframe.video.reader import read
+from oddframe.video.regions import cut
+
+SIGMA = 20.0  # frames: the authors' Gaussian
+
+
+def main() -> None:
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("what", choices=["tasks", "cost", "feed"])
+    words.add_argument("run", type=Path)
+    words.add_argument("--data", default="ped2")
+    words.add_argument("--root", type=Path, required=True)
+    words.add_argument("--checkpoints", type=Path)
+    words.add_argument("--every", type=int, default=1, help="judge each of so many frames")
+    words.add_argument("--out")
+    asked = words.parse_args()
+    recipe = asked.run.suffix == ".yaml"
+    detector = Jigsaw.of(yaml.safe_load(asked.run.read_text())) if recipe else load_run(asked.run).detector
+    assert isinstance(detector, Jigsaw)
+    split = open_data(asked.data, asked.root)[1]
+    if asked.what == "tasks":
+        found = tasks(detector, split.test, asked.checkpoints, asked.every)
+    elif asked.what == "cost":
+        found = cost(detector, split.test[0])
+    else:
+        found = feed(detector, split.train)
+    write(asked.out or f"jigsaw-{asked.what}", {"run": asked.run.name, "data": asked.data, **found})
+
+
+def tasks(detector: Jigsaw, videos: list[Video], checkpoints: Path | None, every: int) -> dict[str, Any]:
+    """AUC by head, for the run's own weights and for each checkpoint."""
+    seen = [Seen(detector, video, every) for video in videos]
+    result: dict[str, Any] = {"last": measured(detector, seen)}
+    print("last", result["last"], flush=True)
+    result["curve"] = []
+    for path in sorted(checkpoints.glob("*.pt")) if checkpoints else []:
+        held_there = read_weights(path)
+        detector.net.load_state_dict(held_there["module"])
+        row = held_there["state"]["rows"][-1] if held_there["state"]["rows"] else {}
+        result["curve"].append(
+            {"step": held_there["state"]["step"], "loss": row.get("loss"), **measured(detector, seen)}
+        )
+        print(result["curve"][-1], flush=True)
+    return result
+
+
+class Seen:
+    """One test video with its things cut out once, and its truth."""
+
+    def __init__(self, detector: Jigsaw, video: Video, every: int) -> None:
+        self.frame, self.count, cubes, frames = [], [], [], 0
+        for clips in clips_of(read(video, detector.spec), detector.spec, video.name):
+            frames = int(clips.frame[-1]) + 1 + detector.spec.lookahead
+            for pixels, frame in zip(clips.pixels.permute(0, 2, 3, 4, 1).numpy(), clips.frame, strict=True):
+                if frame % every == 0:
+                    found = pixels[None]
+                    if detector.level == "object":
+                        found = detector._cut(pixels, video.name, int(frame))[1]
+                    self.frame.append(int(frame))
+                    self.count.append(len(found))
+                    cubes.append(found)
+        self.cubes = torch.from_numpy(np.concatenate(cubes)).permute(0, 4, 1, 2, 3)
+        assert video.truth is not None
+        self.odd: Bools = video.truth(frames).frame
+
+    def peaks(self, detector: Jigsaw) -> Floats:
+        """(T, heads): the strangest thing of each frame, in units of normal video; 0 where nothing moves."""
+        strange = detector._strange(self.cubes) / detector.usual.numpy()
+        ends = np.cumsum(self.count)
+        peaks = [strange[end - n : end].max(0, initial=0) for n, end in zip(self.count, ends, strict=True)]
+        return np.stack(peaks)[held(np.array(self.frame), len(self.odd))]
+
+
+def measured(detector: Jigsaw, seen: list[Seen]) -> dict[str, Any]:
+    """AUC of each head and of their mean."""
+    values = [one.peaks(detector) for one in seen]
+    odd = [one.odd for one in seen]
+    heads = {name: [value[:, k] for value in values] for k, name in enumerate(detector.weights)}
+    if len(detector.weights) > 2:
+        for level in ("frame", "clip"):
+            columns = [k for k, name in enumerate(detector.weights) if name.startswith(level)]
+            heads[level] = [value[:, columns].mean(1) for value in values]
+    heads["combined"] = [value.mean(1) for value in values]
+    return {name: aucs(odd, value, detector.smoothing) for name, value in heads.items()}
+
+
+def aucs(odd: list[Bools], value: list[Floats], weight: float) -> dict[str, float | None]:
+    smoothed = []
+    for one in value:
+        past, out = one[0], []
+        for now in one:
+            past = weight * past + (1 - weight) * now
+            out.append(past)
+        smoothed.append(np.array(out))
+    told = {
+        "plain": auc(np.concatenate(odd), np.concatenate(value)),
+        "honest": auc(np.concatenate(odd), np.concatenate(smoothed)),
+        "as_published": as_published(odd, value, SIGMA)[0],
+        "as_published_macro": as_published(odd, value, SIGMA)[1],
+    }
+    return {name: None if number is None else round(number, 4) for name, number in told.items()}
+
+
+def cost(detector: Jigsaw, video: Video) -> dict[str, Any]:
+    """Milliseconds a frame of each part of scoring, and frames per second of all, with this many threads."""
+    began = time.perf_counter()
+    frames = list(read(video, detector.spec))
+    spent = {"decode": time.perf_counter() - began}
+    batches = list(clips_of(frames, detector.spec, video.name))
+    clips = [pixels for batch in batches for pixels in batch.pixels.permute(0, 2, 3, 4, 1).numpy()]
+    began = time.perf_counter()
+    boxes = [detector._boxes(clip, video.name, 0) for clip in clips]
+    spent["regions"], began = time.perf_counter() - began, time.perf_counter()
+    cubes = [cut(clip, box, detector.side) for clip, box in zip(clips, boxes, strict=True)]
+    spent["cut"], began = time.perf_counter() - began, time.perf_counter()
+    detector._strange(torch.from_numpy(np.concatenate(cubes)).permute(0, 4, 1, 2, 3))
+    spent["network"], began = time.perf_counter() - began, time.perf_counter()
+    for batch in batches:
+        with torch.inference_mode():
+            detector.score(batch)
+    score = time.perf_counter() - began
+    return {
+        "threads": torch.get_num_threads(),
+        "things_a_frame": round(float(np.mean([len(box) for box in boxes])), 1),
+        "milliseconds_a_frame": {name: round(1000 * s / len(clips), 2) for name, s in spent.items()},
+        "score_frames_per_second": round(len(clips) / score, 1),
+        "frames_per_second": round(len(clips) / (score + spent["decode"]), 1),
+    }
+
+
+def feed(detector: Jigsaw, videos: list[Video]) -> dict[str, Any]:
+    """Samples per second of three ways to feed training, and steps per second in two precisions."""
+    found: dict[str, Any] = {}
+    fresh = detector.fresh()
+    with tempfile.TemporaryDirectory() as folder:
+        run, few = Run(Path(folder)), videos[:2]
+        fresh._learn_places(few)
+        began = time.perf_counter()
+        marked = fresh._mark_all(few, run)
+        found["frames_per_second_of_looking_for_things"] = round(
+            sum(len(one.index) for one in marked) / (time.perf_counter() - began), 1
+        )
+        data = Cubes(marked, fresh.spec, side=fresh.side, count=600)
+        data[0]
+        for i in range(len(data)):  # as the authors' patches: float32 in [0, 1], (3, T, 64, 64)
+            cube = data[i].numpy().astype(np.float32) / 255
+            np.save(Path(folder) / f"{i}.npy", np.broadcast_to(cube, (3, *cube.shape[1:])) if len(cube) == 1 else cube)
+        order = np.random.default_rng(0).permutation(len(data))
+        found["cut_on_the_way"] = per_second(data[int(i)] for i in order)
+        found["read_npy"] = per_second(torch.from_numpy(np.load(Path(folder) / f"{i}.npy")) for i in order)
+        found["bytes_of_patches_on_disk"] = 0
+        found["megabytes_of_frames_held"] = round(data.cache.held / 1e6, 1)
+        batch = torch.stack([data[i] for i in range(32)])
+    found |= {"side": fresh.side, "channels": fresh.first, "threads": torch.get_num_threads()}
+    net, step = fresh._network().train(), by_loss(fresh.task)
+    precisions: tuple[Precision, ...] = ("float32", "bf16")
+    for precision in precisions:
+        seconds = []
+        for _ in range(6):
+            began = time.perf_counter()
+            net.zero_grad()
+            with autocast("cpu", precision):
+                step(net, batch, lambda loss, gradient=None: loss.backward(gradient))
+            seconds.append(time.perf_counter() - began)
+        found[f"samples_per_second_{precision}"] = round(len(batch) / middle(seconds[1:]), 1)
+    found["bf16_over_float32"] = round(found["samples_per_second_bf16"] / found["samples_per_second_float32"], 2)
+    found["cut_over_npy"] = round(found["cut_on_the_way"] / found["read_npy"], 2)
+    print(found)
+    return found
+
+
+def per_second(samples: Iterator[Any]) -> float:
+    began, count = time.perf_counter(), 0
+    for _ in samples:
+        count += 1
+    return round(count / (time.perf_counter() - began), 1)
+
+
+if __name__ == "__main__":
+    main()

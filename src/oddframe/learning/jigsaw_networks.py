@@ -1,0 +1,121 @@
+"""The two networks that solve jigsaw puzzles: wide branches for object cubes, four heads for whole frames and clips.
+
+B cubes, C channels, T frames, S pixels a side, R pieces of a puzzle.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+HIDDEN = 512
+DROPPED = 0.3
+
+
+class WideBranchNet(nn.Module):
+    """Wang et al. (ECCV 2022): cubes (B, C, T, S, S) to logits, `temporal` (B, T, T) and `spatial` (B, 9, 9).
+
+    With `width` 32, 3 channels and 64 pixels it has the published 1,570,530 parameters at 7 frames, 1,586,946 at 9.
+    """
+
+    def __init__(self, *, frames: int = 7, channels: int = 3, side: int = 64, width: int = 32) -> None:
+        super().__init__()
+        self.pieces, w = {"temporal": frames, "spatial": 9}, width
+        self.trunk = nn.Sequential(
+            *_block(channels, w),
+            *_block(w, w),
+            nn.MaxPool3d((1, 2, 2)),
+            *_block(w, 2 * w),
+            *_block(2 * w, 2 * w),
+            nn.MaxPool3d((1, 2, 2)),
+            *_block(2 * w, 2 * w),
+            *_block(2 * w, 2 * w),
+            nn.MaxPool3d((frames, 2, 2), stride=(1, 2, 2)),
+        )
+        self.flat = nn.Sequential(
+            nn.Conv2d(2 * w, 2 * w, 3, padding=1),
+            nn.InstanceNorm2d(2 * w),
+            nn.ReLU(inplace=True),
+            nn.Dropout2d(DROPPED),
+            # smaller cubes are not pooled a fourth time: nine tiles cannot be told apart on a grid of 2 × 2
+            nn.MaxPool2d(2) if side >= 64 else nn.Identity(),
+            nn.Flatten(),
+        )
+        size = 2 * w * (side // (16 if side >= 64 else 8)) ** 2
+        self.temporal = nn.Sequential(nn.Linear(size, HIDDEN), nn.ReLU(inplace=True), nn.Linear(HIDDEN, frames**2))
+        self.spatial = nn.Sequential(nn.Linear(size, HIDDEN), nn.ReLU(inplace=True), nn.Linear(HIDDEN, 81))
+
+    def forward(self, cubes: Tensor, level: str = "") -> dict[str, Tensor]:
+        """Logits of both heads; there is one level."""
+        seen = self.flat(self.trunk(cubes).squeeze(2))
+        found = {"temporal": self.temporal(seen), "spatial": self.spatial(seen)}
+        return {level + name: rows.view(-1, R, R) for name, rows in found.items() for R in [self.pieces[name]]}
+
+
+class FourHeadNet(nn.Module):
+    """Whole frames, short clips of 7 and long ones of 5 × 7 frames, on one backbone: any of four puzzles.
+
+    With one channel, width 32 and all heads it has 48.85 million parameters, 36.7 of them in the first layer of
+    clip-temporal; `lean` pools each sub-clip there instead of each frame (1.3 million).
+    """
+
+    def __init__(
+        self,
+        *,
+        heads: Sequence[str],
+        frames: int = 7,
+        clips: int = 5,
+        channels: int = 1,
+        width: int = 32,
+        lean: bool = False,
+    ) -> None:
+        super().__init__()
+        w = width
+        self.backbone = nn.Sequential(
+            *_block(channels, w),
+            *_block(w, w),
+            nn.MaxPool3d((1, 2, 2)),
+            *_block(w, 2 * w, 5),
+            *_block(2 * w, 2 * w, 5),
+            nn.MaxPool3d((1, 2, 2)),
+            *_block(2 * w, 4 * w),
+            *_block(4 * w, 4 * w),
+        )
+        self.pieces = {name: {"frame-temporal": frames, "clip-temporal": clips}.get(name, 9) for name in heads}
+        long = (clips, 2, 2) if lean else (frames * clips, 4, 4)
+        shapes = {"frame-temporal": (frames, 4, 4), "clip-temporal": long}
+        self.processors, self.heads = nn.ModuleDict(), nn.ModuleDict()
+        for name, pieces in self.pieces.items():
+            time, high, wide = shapes.get(name, (1, 4, 4))
+            if (key := self._processor(name)) not in self.processors:
+                kernel = 1 if key == "spatial" else 5
+                self.processors[key] = nn.Sequential(
+                    *_block(4 * w, 4 * w, kernel), nn.AdaptiveMaxPool3d((time, high, wide)), nn.Flatten()
+                )
+            size = 4 * w * time * high * wide
+            self.heads[name] = nn.Sequential(
+                nn.Linear(size, HIDDEN), nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Linear(HIDDEN, pieces**2)
+            )
+
+    def forward(self, cubes: Tensor, level: str) -> dict[str, Tensor]:
+        """Logits (B, R, R) of each head of a level, frame or clip, for cubes (B, C, T, S, S) of its length."""
+        seen = self.backbone(cubes)
+        found: dict[str, Tensor] = {}
+        flat: dict[str, Tensor] = {}
+        for name, pieces in self.pieces.items():
+            if name.startswith(level):
+                key = self._processor(name)
+                if key not in flat:
+                    flat[key] = self.processors[key](seen)
+                found[name] = self.heads[name](flat[key]).view(-1, pieces, pieces)
+        return found
+
+    @staticmethod
+    def _processor(name: str) -> str:
+        """Both levels share what looks at space."""
+        return "spatial" if name.endswith("spatial") else name
+
+
+def _block(given: int, out: int, long: int = 3) -> list[nn.Module]:
+    """A convolution over `long` × 3 × 3, normalised within each cube: neighbours in a batch do not matter."""
+    conv = nn.Conv3d(given, out, (long, 3, 3), padding=(long // 2, 1, 1), bias=False)
+    return [conv, nn.InstanceNorm3d(out), nn.ReLU(inplace=True)]

@@ -1,0 +1,183 @@
+"""Spatial and temporal jigsaw puzzles: shuffled, solved one softmax a piece, and scored by the worst-placed piece.
+
+Wang et al., "Video Anomaly Detection by Solving Decoupled Spatio-Temporal Jigsaw Puzzles", ECCV 2022. One convention
+for all: row p of a label says where piece p went. B cubes, C channels, T frames, S pixels a side, R pieces of a puzzle.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+TILES = 3  # a side: nine tiles
+
+
+class Puzzles(NamedTuple):
+    """Shuffled cubes, where each piece went, and which of the two tasks each cube is for."""
+
+    pixels: Tensor  # (B, C, T, S, S)
+    temporal: Tensor  # (B, R) place of each frame or sub-clip
+    spatial: Tensor  # (B, 9) cell of each tile
+    is_temporal: Tensor  # (B,) bool; the others are spatial
+
+
+def border_of(side: int) -> int:
+    """Pixels of the black frame around nine equal tiles: 2 at 64 pixels, as published.
+
+    >>> [border_of(side) for side in (32, 48, 64, 128)]
+    [1, 3, 2, 4]
+    """
+    border = max(1, side // 32)
+    while (side - 2 * border) % TILES:
+        border += 1
+    return border
+
+
+def framed(cubes: Tensor) -> Tensor:
+    """The cubes with a black border: how every input looks, shuffled or not, in training and in scoring."""
+    b = border_of(cubes.shape[-1])
+    return F.pad(cubes[..., b:-b, b:-b], (b, b, b, b))
+
+
+def shuffle_tiles(cubes: Tensor, to: Tensor) -> Tensor:
+    """Tile p (row by row) of every frame goes to cell `to[:, p]`, (B, 9); the border is black."""
+    B, C, T, S, _ = cubes.shape
+    b = border_of(S)
+    tile = (S - 2 * b) // TILES
+    cut = cubes[..., b : S - b, b : S - b].reshape(B, C, T, TILES, tile, TILES, tile)
+    pieces = cut.permute(0, 3, 5, 1, 2, 4, 6).reshape(B, TILES**2, -1)
+    placed = torch.empty_like(pieces).scatter_(1, to[:, :, None].expand_as(pieces), pieces)
+    back = placed.reshape(B, TILES, TILES, C, T, tile, tile).permute(0, 3, 4, 1, 5, 2, 6)
+    return F.pad(back.reshape(B, C, T, S - 2 * b, S - 2 * b), (b, b, b, b))
+
+
+def shuffle_time(cubes: Tensor, to: Tensor) -> Tensor:
+    """Frame p, or the p-th of R sub-clips of equal length, goes to place `to[:, p]`, (B, R)."""
+    B, C, T, S, _ = cubes.shape
+    R = to.shape[1]
+    pieces = cubes.reshape(B, C, R, T // R, S, S)
+    where = to[:, None, :, None, None, None].expand_as(pieces)
+    return torch.empty_like(pieces).scatter_(2, where, pieces).reshape(B, C, T, S, S)
+
+
+def set_puzzles(cubes: Tensor, pieces: int, still: float, share: float = 0.5) -> Puzzles:
+    """A puzzle of each cube (B, C, T, S, S) in [0, 1]: temporal, with so many pieces, or spatial, as chance has it.
+
+    `share` of them are temporal.
+
+    A cube in which nothing changes from the first frame to the last by `still` keeps its order, and its label says so:
+    nobody could tell. Draws from torch's random state.
+    """
+    B, device = len(cubes), cubes.device
+    is_temporal = torch.rand(B, device=device) < share
+    temporal = torch.rand(B, pieces, device=device).argsort(1)
+    spatial = torch.rand(B, TILES**2, device=device).argsort(1)
+    cells = torch.arange(TILES**2, device=device)
+    spatial = torch.where(is_temporal[:, None], cells, spatial)
+    changed = (framed(cubes)[:, :, -1] - framed(cubes)[:, :, 0]).abs().flatten(1).amax(1)
+    moves = is_temporal & (changed >= still)
+    temporal = torch.where(moves[:, None], temporal, torch.arange(pieces, device=device))
+    pixels = shuffle_time(shuffle_tiles(cubes, spatial), temporal)
+    return Puzzles(pixels, temporal, spatial, is_temporal)
+
+
+def puzzle_loss(logits: Tensor, places: Tensor, counts: Tensor) -> Tensor:
+    """Mean cross-entropy over all rows of the puzzles that count: R softmaxes each, with no tie between them.
+
+    logits (B, R, R), places (B, R), counts (B,) bool. Zero, with a gradient, when a batch has no such puzzle.
+    """
+    rows = F.cross_entropy(logits.flatten(0, 1).float(), places.flatten(), reduction="none").view_as(places)
+    return (rows * counts[:, None]).sum() / (counts.sum() * places.shape[1]).clamp(min=1)
+
+
+def strangeness(logits: Tensor) -> Tensor:
+    """(B,) −log of the least probability, over the pieces of an unshuffled puzzle, of lying where they belong.
+
+    The published score is that probability itself, which is high for what is normal; this is its falling function.
+    """
+    z = logits.double()
+    right = z.diagonal(dim1=1, dim2=2)  # (B, R)
+    wrong = z.masked_fill(torch.eye(z.shape[1], dtype=torch.bool, device=z.device), -torch.inf).logsumexp(2)
+    # −log p = log(1 + exp(wrong − right)), which still tells near-certain pieces apart where 1 − p is rounded to 0
+    return F.softplus(wrong - right).amax(1)
+
+
+def scaled(cubes: Tensor) -> Tensor:
+    """uint8 pixels as numbers in [0, 1]."""
+    return cubes.float() / 255
+
+
+@dataclass(frozen=True)
+class Task:
+    """The loss: the weighted sum of the puzzles of all heads. With four heads, of two levels on one backbone."""
+
+    weights: dict[str, float]  # of each head's loss, by name
+    frames: int  # of the short clip
+    still: float
+
+    @property
+    def levels(self) -> list[str]:
+        """The beginnings of the heads' names: one nameless level, or frame and clip."""
+        return list(dict.fromkeys(name.rpartition("-")[0] for name in self.weights))
+
+    def __call__(self, net: nn.Module, batch: Tensor) -> dict[str, Tensor]:
+        """The losses of uint8 cubes (B, C, T, S, S), `loss` their sum."""
+        cubes, told = scaled(batch), dict[str, Tensor]()
+        for level in self.levels:
+            mine = [name for name in self.weights if name.rpartition("-")[0] == level]
+            temporal = [name for name in mine if name.endswith("temporal")]
+            part = cubes if level != "frame" else self._short(cubes, int(torch.randint(self._starts(cubes), ())))
+            share = len(temporal) / len(mine)
+            puzzles = set_puzzles(part, self._pieces(net, temporal), self.still, share)
+            logits = net(puzzles.pixels, level)
+            for name in mine:
+                places, counts = (
+                    (puzzles.temporal, puzzles.is_temporal)
+                    if name in temporal
+                    else (puzzles.spatial, ~puzzles.is_temporal)
+                )
+                told[name] = puzzle_loss(logits[name], places, counts)
+        return {"loss": torch.stack([told[name] * weight for name, weight in self.weights.items()]).sum(), **told}
+
+    def look(self, net: nn.Module, cubes: Tensor) -> dict[str, Tensor]:
+        """Logits of all heads for cubes that are not shuffled; frame heads look at the middle of a long clip."""
+        told: dict[str, Tensor] = {}
+        for level in self.levels:
+            told |= net(cubes if level != "frame" else self._short(cubes, self._starts(cubes) // 2), level)
+        return told
+
+    def _starts(self, cubes: Tensor) -> int:
+        return int(cubes.shape[2] - self.frames + 1)
+
+    def _short(self, cubes: Tensor, start: int) -> Tensor:
+        return cubes[:, :, start : start + self.frames]
+
+    def _pieces(self, net: Any, temporal: list[str]) -> int:
+        pieces = getattr(net, "pieces", None) or net.module.pieces
+        return int(pieces[temporal[0]]) if temporal else 1
+
+
+def weights_of(heads: str, known: Sequence[str]) -> dict[str, float]:
+    """`temporal,spatial:0.5` as weights by head. Raises ValueError.
+
+    >>> weights_of("spatial:0.5", ("temporal", "spatial"))
+    {'spatial': 0.5}
+    """
+    if heads == "all":
+        return dict.fromkeys(known, 1.0)
+    weights: dict[str, float] = {}
+    for word in heads.split(","):
+        name, _, weight = word.strip().partition(":")
+        try:
+            weights[name] = float(weight or 1)
+        except ValueError:
+            weights[name] = -1
+        if name not in known or not 0 < weights[name] < math.inf:
+            raise ValueError(
+                f"heads are of {', '.join(known)}, each perhaps with a weight as in {known[0]}:0.5, got {word!r}"
+            )
+    return {name: weights[name] for name in known if name in weights}

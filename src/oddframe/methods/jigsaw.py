@@ -1,0 +1,332 @@
+"""Jigsaw puzzles: learn to undo shuffles of normal video; what cannot be put in order again is odd.
+
+Object level: Wang et al., "Video Anomaly Detection by Solving Decoupled Spatio-Temporal Jigsaw Puzzles" (ECCV 2022), on
+cubes around whatever moves, found without a detector's weights and cut while training. Full-frame level: a student
+variant of it, with puzzles of whole frames and of clips of clips on one backbone.
+We differ: each cube draws its task at random (theirs by the parity of its number, so that half of the cubes never see
+a task); one convention of labels; the black border is everywhere; no weights are picked on test video; tasks are put
+on one scale by normal video before they are added.
+
+N clips, C channels, T frames in a clip, H × W pixels; n boxes of a clip; S pixels a side of a cube.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from oddframe.console import progress, say
+from oddframe.errors import BadInput
+from oddframe.learning.detector import Detector
+from oddframe.learning.jigsaw_networks import FourHeadNet, WideBranchNet
+from oddframe.learning.loop import by_loss, train
+from oddframe.learning.precision import autocast, channels_last
+from oddframe.learning.puzzles import Task, framed, scaled, strangeness, weights_of
+from oddframe.learning.run import Arrays, Run
+from oddframe.learning.training import Training
+from oddframe.types import Bytes, Clips, ClipSpec, Floats, Scores, Video
+from oddframe.video.boxes import OnnxBoxes, box_file, read_model, sized
+from oddframe.video.clips import clips_of
+from oddframe.video.cubes import Cubes, FrameCache, Marked
+from oddframe.video.reader import content_hash, probe, read
+from oddframe.video.regions import Scene, cut, grey_of, learn_scene, moving_boxes, tidy, union
+
+OBJECT_HEADS = ("temporal", "spatial")
+FRAME_HEADS = ("frame-temporal", "frame-spatial", "clip-temporal", "clip-spatial")
+CELL = 8  # pixels of a cell of the map
+AT_ONCE = {"object": 16, "full-frame": 4}  # cubes a network is given, always: another number may round otherwise
+MEASURED = 300  # normal clips from which the scale of each task is read
+
+
+class Jigsaw(Detector):
+    """Shuffled pieces of normal video are put in order again, in space and in time; what resists is odd.
+
+    Args:
+        level: Puzzles of cubes around moving things, or of whole frames and clips.
+        heads: Which puzzles, with commas between: temporal and spatial at object level, frame-temporal, frame-spatial,
+            clip-temporal and clip-spatial at full-frame level. A weight of its loss may follow, as in `spatial:0.5`.
+        boxes: What things are: whatever moves, what a detector finds, both, or what a file says.
+        detector: An ONNX object detector, for boxes of a detector or the union.
+        boxes_file: Boxes made elsewhere, a pickle as the authors publish or an npz, or a folder of both.
+        confidence: The least that a detector or a file must be sure of a box.
+        frames: Frames of a cube or short clip, odd; 7 as published for Ped2 and Avenue, 9 for ShanghaiTech.
+        clips: Short clips in a long one, odd, at full-frame level.
+        side: Pixels of a cube's or frame's side as the network sees it; 16 divides it.
+        width: Pixels across at which video is looked at for cubes; nothing is enlarged.
+        colour: Three channels, or one.
+        channels: Of the network's first layer; 32 as published, fewer are quicker.
+        lean: A clip-temporal head that pools over each sub-clip: 13 million parameters instead of 49.
+        still: Change of brightness from first frame to last, of 1, below which a cube keeps its order.
+        every: Frames from one middle of training cubes to the next.
+        cubes: Cubes in an epoch, 0 for all.
+        memory: MB of decoded frames kept while training.
+        smoothing: Weight of the past in the causal running mean of scores.
+        training: How the network is trained.
+    """
+
+    name = "jigsaw"
+
+    def __init__(
+        self,
+        *,
+        level: Literal["object", "full-frame"] = "object",
+        heads: str = "all",
+        boxes: Literal["motion", "detector", "union", "file"] = "motion",
+        detector: str = "",
+        boxes_file: str = "",
+        confidence: float = 0.3,
+        frames: int = 7,
+        clips: int = 5,
+        side: int = 64,
+        width: int = 640,
+        colour: Literal["rgb", "grey"] = "rgb",
+        channels: int = 32,
+        lean: bool = False,
+        still: float = 0.2,
+        every: int = 1,
+        cubes: int = 0,
+        memory: int = 1000,
+        smoothing: float = 0.7,
+        training: Training = Training(epochs=20, batch=64, optimizer="adam", rate=1e-4),  # noqa: B008
+    ) -> None:
+        super().__init__()
+        for holds, rule, got in (
+            (level in AT_ONCE, "level is object or full-frame", level),
+            (boxes in ("motion", "detector", "union", "file"), "boxes are motion, detector, union or file", boxes),
+            (boxes not in ("detector", "union") or detector, "boxes of a detector need --detector MODEL.onnx", boxes),
+            (boxes != "file" or boxes_file, "boxes of a file need --boxes-file", boxes),
+            (frames >= 3 and frames % 2 == 1, "frames are an odd number from 3 on", frames),
+            (clips >= 3 and clips % 2 == 1, "clips are an odd number from 3 on", clips),
+            (side >= 32 and side % 16 == 0, "a side is 32 pixels or more and divided by 16", side),
+            (width >= 32, "width is at least 32 pixels", width),
+            (channels >= 1, "channels are 1 or more", channels),
+            (0 <= still < 1, "still is at least 0 and below 1", still),
+            (every >= 1, "every is 1 frame or more", every),
+            (cubes >= 0, "cubes are 0 (all) or more", cubes),
+            (memory >= 1, "memory is 1 MB or more", memory),
+            (0 <= confidence <= 1, "confidence is from 0 to 1", confidence),
+            (0 <= smoothing < 1, "smoothing is at least 0 and below 1", smoothing),
+        ):
+            if not holds:
+                raise ValueError(f"{rule}, got {got!r}")
+        self.level, self.source, self.past = level, boxes, smoothing
+        self.frames, self.clips, self.side, self.width = frames, clips, side, width
+        self.colour: Literal["rgb", "grey"] = colour
+        self.first, self.lean, self.boxes_file, self.confidence = channels, lean, boxes_file, confidence
+        self.every, self.cubes, self.memory, self.training_options = every, cubes, memory, training
+        self.detector_path = detector
+        self.weights = weights_of(heads, OBJECT_HEADS if level == "object" else FRAME_HEADS)
+        self.task = Task(self.weights, frames, still)
+        self.net = self._network()
+        self.finder: OnnxBoxes | None = None
+        for name in ("background", "unrest", "sizes", "shown", "usual", "model"):
+            self.register_buffer(name, torch.empty(0))
+        self.background: Tensor  # (H, W) uint8, of the camera without what moves
+        self.unrest: Tensor  # (H, W) grey levels
+        self.sizes: Tensor  # (3,) rise of heights with the row of the feet, and aspect
+        self.shown: Tensor  # (2,) height and width of the videos learned from, in which boxes of a file are
+        self.usual: Tensor  # (heads,) a high score of each task on normal video
+        self.model: Tensor  # bytes of the detector, so that a run is whole
+
+    @property
+    def spec(self) -> ClipSpec:
+        if self.level == "object":
+            return ClipSpec(length=self.frames, size=self.width, colour=self.colour, speaks_for="centre")
+        long = any(name.startswith("clip") for name in self.weights)
+        length = self.frames * (self.clips if long else 1)
+        return ClipSpec(length=length, size=(self.side, self.side), colour=self.colour, speaks_for="centre")
+
+    @property
+    def smoothing(self) -> float:
+        return self.past
+
+    # The two verbs.
+
+    def fit(self, videos: Sequence[Video], run: Run) -> None:
+        facts = probe(videos[0])
+        self.shown = torch.tensor([facts.height, facts.width])
+        if self.level == "object":
+            self._learn_places(videos)
+        marked = self._mark_all(videos, run)
+        with torch.random.fork_rng():
+            torch.manual_seed(run.seed)
+            self.net = self._network().to(run.device)
+        options = self.training_options
+        data = Cubes(
+            marked,
+            self.spec,
+            side=self.side,
+            count=self.cubes,
+            seed=run.seed,
+            memory=(self.memory << 20) // max(1, options.workers),
+        )
+        run.notes["puzzles"] = {"cubes": len(data.of), "frames": sum(len(one.index) for one in marked)}
+        history = train(self.net, data, by_loss(self.task), run, options, name="jigsaw")
+        run.notes["losses"] = [round(loss, 5) for loss in history.column("loss")]
+        self._learn_scale(marked, data.cache)
+
+    def score(self, clips: Clips) -> Scores:
+        """(N,) scores, with boxes and (N, h, w) maps at object level.
+
+        The value of a clip is the mean over the tasks of its strangest thing, in units of a high score of normal video;
+        where nothing moves it is 0. Raises BadVideo for pictures of another size than those learned from.
+        """
+        if not self.usual.numel():
+            raise BadInput("this jigsaw detector has learned nothing yet; fit it first")
+        pixels = clips.pixels.permute(0, 2, 3, 4, 1).cpu().numpy()  # (N, T, H, W, C)
+        if self.level == "full-frame":
+            value = (self._strange(clips.pixels) / self.usual.cpu().numpy()).mean(1)
+            return Scores(clips.video, clips.frame, clips.seconds, value.astype(np.float32))
+        with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
+            found = list(pool.map(lambda n: self._cut(pixels[n], clips.video, int(clips.frame[n])), range(len(clips))))
+        H, W = pixels.shape[2:4]
+        ends = np.cumsum([len(boxes) for boxes, _ in found])
+        cubes = torch.from_numpy(np.concatenate([cubes for _, cubes in found])).permute(0, 4, 1, 2, 3)
+        strange = self._strange(cubes) / self.usual.cpu().numpy()  # (n, heads)
+        value, heat, said = np.zeros(len(clips), np.float32), [], []
+        for n, ((boxes, _), end) in enumerate(zip(found, ends, strict=True)):
+            mine = strange[end - len(boxes) : end]
+            value[n] = mine.max(0, initial=0).mean()
+            heat.append(painted(boxes, mine.mean(1), (H, W)))
+            said.append(np.column_stack([boxes / [W, H, W, H], mine.mean(1)]).astype(np.float32))
+        return Scores(clips.video, clips.frame, clips.seconds, value, map=np.stack(heat), boxes=tuple(said))
+
+    # 1. Things: where they are in a clip, and what is cut around them.
+
+    def _learn_places(self, videos: Sequence[Video]) -> None:
+        """What boxes need to know: background and sizes, a detector's bytes, or that a file fits."""
+        self.background, self.unrest, self.model = torch.empty(0), torch.empty(0), torch.empty(0)
+        self.sizes, self.finder = torch.empty(0), None
+        if self.source in ("motion", "union"):
+            scene = learn_scene(videos, self.spec)
+            self.sizes = torch.tensor([*scene.rise, scene.aspect])
+            if scene.background is not None and scene.unrest is not None:
+                self.background, self.unrest = torch.from_numpy(scene.background), torch.from_numpy(scene.unrest)
+        if self.source in ("detector", "union"):
+            self.model = torch.from_numpy(read_model(self.detector_path).copy())
+
+    def _scene(self) -> Scene:
+        base, slope, aspect = (float(number) for number in self.sizes)
+        known = self.background.numel() > 0
+        background = self.background.cpu().numpy() if known else None
+        return Scene(background, self.unrest.cpu().numpy() if known else None, (base, slope), aspect)
+
+    def _boxes(self, clip: Bytes, video: str, frame: int) -> Floats:
+        """(n, 4) boxes of the middle frame of a clip (T, H, W, C), in its pixels."""
+        shape, found = clip.shape[1:3], np.zeros((0, 4), np.float32)
+        if self.source == "file":
+            told = box_file(self.boxes_file, self.confidence).boxes(video, frame)
+            found = sized(told, self.shown.tolist(), shape)
+        if self.source in ("detector", "union"):
+            if self.finder is None:
+                self.finder = OnnxBoxes(self.model.cpu().numpy(), self.confidence)
+            found = self.finder(clip[len(clip) // 2])
+        if self.source in ("motion", "union"):
+            found = union(found, moving_boxes(grey_of(clip), self._scene()))
+        return tidy(found, shape)
+
+    def _cut(self, clip: Bytes, video: str, frame: int) -> tuple[Floats, Bytes]:
+        boxes = self._boxes(clip, video, frame)
+        return boxes, cut(clip, boxes, self.side)
+
+    def _mark_all(self, videos: Sequence[Video], run: Run) -> list[Marked]:
+        """Where cubes are, in every video; from disk when it was looked at before."""
+        with ThreadPoolExecutor(max(1, run.threads)) as pool, progress("watching", len(videos), "videos") as tick:
+
+            def one(video: Video) -> Marked:
+                sure = [blake2b(part.cpu().numpy().tobytes()).hexdigest() for part in (self.background, self.model)]
+                words: list[object] = [content_hash(video.source), video.span, self.spec, self.source, self.every]
+                words += [self.boxes_file, self.confidence, self.sizes.tolist(), *sure]
+                name = f"jigsaw-{blake2b(repr(words).encode(), digest_size=8).hexdigest()}"
+                held = run.remember(name, lambda: self._mark(video))
+                tick()
+                return Marked(video, **held)
+
+            return list(pool.map(one, videos))
+
+    def _mark(self, video: Video) -> Arrays:
+        spec, lost, index = self.spec, list[str](), list[int]()
+        whole = np.zeros((1, 0), np.float32)  # a picture has no sides to be told
+        places, boxes = [], [whole[:0] if self.level == "full-frame" else np.zeros((0, 4), np.float32)]
+        place = spec.length // 2
+        for clips in clips_of(_noted(read(video, spec, lost, threads=1), index), spec, video.name):
+            for clip, frame in zip(clips.pixels.permute(0, 2, 3, 4, 1).numpy(), clips.frame, strict=True):
+                if (place - spec.length // 2) % self.every == 0:
+                    boxes.append(whole if self.level == "full-frame" else self._boxes(clip, video.name, int(frame)))
+                    places += [place] * len(boxes[-1])
+                place += 1
+        for line in lost:
+            say(f"damaged: {line}")
+        if self.source == "file" and self.level == "object":
+            box_file(self.boxes_file, self.confidence).refuse_other(video.name, len(index))
+        return {
+            "index": np.array(index, np.int64),
+            "place": np.array(places, np.int64),
+            "box": np.concatenate(boxes),
+        }
+
+    # 2. Puzzles: the network, and how strange it finds what lies as it should.
+
+    def _network(self) -> nn.Module:
+        planes = 3 if self.colour == "rgb" else 1
+        net: nn.Module
+        if self.level == "object":
+            net = WideBranchNet(frames=self.frames, channels=planes, side=self.side, width=self.first)
+        else:
+            net = FourHeadNet(
+                heads=list(self.weights),
+                frames=self.frames,
+                clips=self.clips,
+                channels=planes,
+                width=self.first,
+                lean=self.lean,
+            )
+        channels_last(net)
+        return net
+
+    def _strange(self, cubes: Tensor) -> Floats:
+        """(n, heads) of cubes (n, C, T, S, S) uint8, a fixed number at once so that company changes nothing."""
+        size, device = AT_ONCE[self.level], next(self.net.parameters()).device
+        parts = [np.zeros((0, len(self.weights)))]
+        for start in range(0, len(cubes), size):
+            some = cubes[start : start + size]
+            full = torch.zeros((size, *some.shape[1:]), dtype=torch.uint8, device=some.device)
+            full[: len(some)] = some
+            with torch.inference_mode(), autocast(device, self.training_options.precision):
+                told = self.task.look(self.net, framed(scaled(full.to(device))))
+            parts.append(torch.stack([strangeness(told[name]) for name in self.weights], 1)[: len(some)].cpu().numpy())
+        return np.concatenate(parts)
+
+    def _learn_scale(self, marked: Sequence[Marked], cache: FrameCache) -> None:
+        """A high score of each task on normal clips: of twenty frames one is stranger."""
+        self.net.eval()
+        every = [(k, place) for k, one in enumerate(marked) for place in np.unique(one.place)]
+        peaks = []
+        for k, place in every[:: -(-len(every) // MEASURED)]:
+            clip, one = cache.window(k, int(place)), marked[k]
+            cubes = cut(clip, one.box[one.place == place], self.side) if self.level == "object" else clip[None]
+            peaks.append(self._strange(torch.from_numpy(cubes).permute(0, 4, 1, 2, 3)).max(0))
+        high = np.maximum(np.quantile(np.stack(peaks), 0.95, axis=0), 1e-3)
+        self.usual = torch.from_numpy(high)
+
+
+def painted(boxes: Floats, values: Floats, shape: Sequence[int]) -> Floats:
+    """(h, w): in each cell of a picture of H × W the highest value of the boxes that cover it, 0 where none does."""
+    heat = np.zeros([max(1, side // CELL) for side in shape], np.float32)
+    scale = np.array([heat.shape[1] / shape[1], heat.shape[0] / shape[0]] * 2)
+    for (x1, y1, x2, y2), value in zip(boxes * scale, values, strict=True):
+        a, b = int(x1), int(y1)
+        part = heat[b : max(b + 1, round(float(y2))), a : max(a + 1, round(float(x2)))]
+        np.maximum(part, value, out=part)
+    return heat
+
+
+def _noted(frames: Iterator[Any], index: list[int]) -> Iterator[Any]:
+    """The same frames; their indices are written down."""
+    for frame in frames:
+        index.append(frame.index)
+        yield frame

@@ -1,0 +1,272 @@
+"""Boxes of what moves, with no weights learned anywhere, and cubes cut around boxes without writing one to disk.
+
+What differs from the still background, or moved against both the past and the future of a clip, is foreground. A part
+of it about as large as things are at that height of the picture is one thing; a larger one is split by place and
+optical flow into as many as fit, and kept whole as well where it is solid: a cart is no crowd.
+
+T frames in a clip, H × W pixels; n boxes, rows of x1 y1 x2 y2 in pixels of the clip.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from oddframe.errors import BadInput, BadVideo
+from oddframe.types import Bytes, ClipSpec, Floats, Video
+from oddframe.video.motion import USUAL_HEIGHT, optical_flow
+from oddframe.video.reader import frames_at
+from oddframe.video.sampling import frames_of
+
+# the first three so that boxes agree best with a detector's on Ped2's *training* clips; the others change little there
+LEVEL = 10.0  # grey levels: the least by which what moves differs from what was there
+NOISES = 4.0  # times a pixel's own unrest
+PAIR = 1.5  # usual heights: longest side of a part that is kept whole though it may be several
+SAMPLED = 160  # frames from which the background and the sizes are learned
+CHANGED_SCENE = 0.4  # share of the picture unlike the background from which on it is the light or the camera
+LEAST = 0.2  # of the area of a usual thing: smaller parts are specks
+MERGED = 1.55  # usual areas from which on a part is looked at as several things
+SOLID = 0.5  # share of its box that a part fills when it is kept whole
+MOST_SIDES = 6.0  # usual heights: no thing is longer
+SMALLEST = 10  # pixels of a box's longer side (main.py of the published code)
+FILL = 0.55  # share of its box that a walker fills
+ROWS = 6  # stripes of the picture in which sizes are read
+FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+POINTS = 500  # foreground pixels by which a crowd is split
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is known of one camera: its still background, and how large things are where."""
+
+    background: Bytes | None  # (H, W) grey; None where the camera moves, or there are several
+    unrest: Floats | None  # (H, W) grey levels by which a still pixel differs from the background
+    rise: tuple[float, float]  # height of a thing in pixels = rise[0] + rise[1] × the row of its feet
+    aspect: float  # its width / its height
+
+    def height(self, feet: float) -> float:
+        """How high a thing is whose lower edge is in this row."""
+        return max(float(SMALLEST), self.rise[0] + self.rise[1] * feet)
+
+
+def learn_scene(videos: Sequence[Video], spec: ClipSpec) -> Scene:
+    """Background by the median of frames from all over the videos, sizes from parts that stand alone.
+
+    Raises BadInput when videos differ in shape.
+    """
+    pictures: list[Bytes] = []
+    medians: list[Bytes] = []
+    each = max(8, SAMPLED // max(1, len(videos)))
+    for video in videos:
+        mine = list(_spots(video, spec, each))
+        if mine:
+            pictures += mine
+            medians.append(np.median(np.stack(mine), axis=0).astype(np.uint8))
+    if not pictures:
+        raise BadInput("the training videos hold no frame that can be read, so there is nothing to learn from")
+    if len({picture.shape for picture in pictures}) > 1:
+        sizes = sorted({picture.shape for picture in pictures})
+        raise BadInput(f"the training videos differ in shape ({sizes}); fit one detector for each camera")
+    stack = np.stack(pictures)
+    background = np.asarray(np.median(stack, axis=0), np.uint8)
+    change = np.abs(stack.astype(np.int16) - background)
+    unrest = np.asarray(1.4826 * np.median(change, axis=0), np.float32)
+    unlike = [float((cv2.absdiff(one, background) > 2 * LEVEL).mean()) for one in medians]
+    if np.median(unlike) > CHANGED_SCENE / 2:  # several cameras, or one that moves
+        return Scene(None, None, (USUAL_HEIGHT, 0.0), 0.5)
+    plain = Scene(background, unrest, (USUAL_HEIGHT, 0.0), 0.5)
+    return _with_sizes(plain, pictures)
+
+
+def moving_boxes(clip: Bytes, scene: Scene) -> Floats:
+    """(n, 4): what moves in the middle frame of a grey clip (T, H, W). Deterministic, and of this clip alone."""
+    middle = len(clip) // 2
+    mask = foreground(clip, scene)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    arrows: Floats | None = None
+    boxes: list[tuple[float, float, float, float]] = []
+    for k in range(1, count):
+        x, y, w, h, area = (int(number) for number in stats[k])
+        high = scene.height(y + h)
+        usual = FILL * high * high * scene.aspect
+        if area < LEAST * usual or max(w, h) < SMALLEST:
+            continue
+        several = area > MERGED * usual and (h > 1.35 * high or w > 1.7 * scene.aspect * high)
+        # two who walk together, or one on a bicycle? both answers are kept; of a crowd only what is solid
+        if not several or max(w, h) <= PAIR * high or (area >= SOLID * w * h and max(w, h) <= MOST_SIDES * high):
+            boxes.append((x, y, x + w, y + h))
+        if several:
+            if arrows is None:
+                arrows = optical_flow(clip[max(0, middle - 1)], clip[min(len(clip) - 1, middle + 1)], "ultrafast")
+            inside = labels[y : y + h, x : x + w] == k
+            boxes += _split(inside, arrows[y : y + h, x : x + w], x, y, scene)
+    return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def foreground(clip: Bytes, scene: Scene) -> Bytes:
+    """(H, W) 0 or 1: the middle frame of a clip where it is unlike the background, or unlike both past and future."""
+    soft = [_soft(clip[t]) for t in (0, len(clip) // 2, len(clip) - 1)]
+    moved = cv2.min(cv2.absdiff(soft[1], soft[0]), cv2.absdiff(soft[1], soft[2]))
+    mask = (moved > LEVEL).astype(np.uint8)
+    if scene.background is not None and scene.unrest is not None:
+        if scene.background.shape != clip.shape[1:]:
+            H, W = scene.background.shape
+            raise BadVideo(
+                f"the pictures are {clip.shape[2]}×{clip.shape[1]} where those learned from were {W}×{H}; "
+                "fit a detector on normal video of this camera"
+            )
+        unlike = cv2.absdiff(soft[1], _soft(scene.background)) > np.maximum(LEVEL, NOISES * scene.unrest)
+        if unlike.mean() < CHANGED_SCENE:  # else it is the light or the camera, and the background says nothing
+            mask |= unlike.astype(np.uint8)
+    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
+    return np.asarray(cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
+
+
+def tidy(boxes: Floats, shape: Sequence[int]) -> Floats:
+    """(m, 4) of (n, ≥ 4): inside a picture of H × W, none smaller than 10 pixels, none strictly inside another.
+
+    These are the published system's rules, and boxes that reach beyond the picture are cut at its edge.
+    """
+    H, W = shape
+    inside = np.asarray(boxes, np.float32)[:, :4].copy().reshape(-1, 4)
+    inside[:, 0::2] = inside[:, 0::2].clip(0, W)
+    inside[:, 1::2] = inside[:, 1::2].clip(0, H)
+    sides = inside[:, 2:] - inside[:, :2]
+    inside = inside[(sides.max(1) >= SMALLEST) & (sides.min(1) >= 1)]
+    if not len(inside):
+        return np.asarray(inside)
+    low, high = inside[:, None, :2], inside[:, None, 2:]
+    within = (low > inside[None, :, :2]).all(-1) & (high < inside[None, :, 2:]).all(-1)  # (m, m) first inside second
+    return np.asarray(inside[~within.any(1)])
+
+
+def union(first: Floats, more: Floats, covered: float = 0.5) -> Floats:
+    """The first boxes, and of the others those of which less than this share is covered by any one of the first."""
+    if not len(first) or not len(more):
+        return np.concatenate([first[:, :4], more[:, :4]])
+    low = np.maximum(first[None, :, :2], more[:, None, :2])
+    high = np.minimum(first[None, :, 2:4], more[:, None, 2:4])
+    shared = (high - low).clip(0).prod(-1)  # (more, first)
+    area = (more[:, 2:4] - more[:, :2]).prod(-1)
+    alone = shared.max(1) < covered * area
+    return np.concatenate([first[:, :4], more[alone, :4]])
+
+
+def cut(clip: Bytes, boxes: Floats, side: int) -> Bytes:
+    """(n, T, side, side, C): the same box out of every frame of a clip (T, H, W, C), scaled to a square.
+
+    Samples lie as those of an aligned RoIAlign with one sample a pixel; where a box shrinks by more than half again, it
+    is first averaged over areas, which RoIAlign does by taking more samples.
+    """
+    T, _, _, C = clip.shape
+    cubes = np.empty((len(boxes), T, side, side, C), np.uint8)
+    for cube, (x1, y1, x2, y2) in zip(cubes, boxes, strict=True):
+        a, b = max(0, int(x1) - 1), max(0, int(y1) - 1)
+        part = clip[:, b : int(np.ceil(y2)) + 1, a : int(np.ceil(x2)) + 1]
+        left, top, dx, dy = float(x1) - a, float(y1) - b, float(x2 - x1) / side, float(y2 - y1) / side
+        h, w = part.shape[1:3]
+        small = (max(1, round(w * min(1.0, 1.5 / dx))), max(1, round(h * min(1.0, 1.5 / dy))))
+        shrinks, fx, fy = small != (w, h), small[0] / w, small[1] / h
+        # pixel i of the cube looks at left + (i + 0.5) × step of the picture, whose pixel centres are at + 0.5
+        place = np.array([[dx * fx, 0, (left + 0.5 * dx) * fx - 0.5], [0, dy * fy, (top + 0.5 * dy) * fy - 0.5]])
+        for t in range(T):
+            picture = cv2.resize(part[t], small, interpolation=cv2.INTER_AREA) if shrinks else part[t]
+            cv2.warpAffine(picture, place, (side, side), cube[t], FLAGS, cv2.BORDER_REPLICATE)
+    return cubes
+
+
+def grey_of(clip: Bytes) -> Bytes:
+    """(T, H, W) of a clip (T, H, W, C) of one or three channels."""
+    if clip.shape[-1] == 1:
+        return np.asarray(clip[..., 0])
+    return np.stack([np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in clip])
+
+
+def _split(inside: Floats, arrows: Floats, x: int, y: int, scene: Scene) -> list[tuple[float, float, float, float]]:
+    """Boxes of the things of which a part (h, w) seems to consist: k means over place and motion."""
+    rows, columns = np.nonzero(inside)
+    high = scene.height(y + float(rows.max()) + 1)
+    wide = scene.aspect * high
+    count = int(np.clip(round(len(rows) / (FILL * high * wide)), 2, 24))
+    every = max(1, len(rows) // POINTS)
+    flow = arrows[rows[::every], columns[::every]]
+    # a step of one pixel a frame tells two things apart as half a width does
+    points = np.column_stack([columns[::every] / wide, rows[::every] / high, flow / 2 * 0.5]).astype(np.float32)
+    middles = _means(points, count)
+    places = np.column_stack([columns / wide, rows / high, arrows[rows, columns] / 2 * 0.5])
+    nearest = ((places[:, None] - middles[None]) ** 2).sum(-1).argmin(1)
+    boxes = []
+    for k in range(len(middles)):
+        r, c = rows[nearest == k], columns[nearest == k]
+        if len(r) < LEAST * FILL * high * wide:
+            continue
+        # the outermost fiftieth are stray pixels of a neighbour
+        (top, bottom), (left, right) = np.percentile(r, (2, 98)), np.percentile(c, (2, 98))
+        boxes.append((x + float(left), y + float(top), x + float(right) + 1, y + float(bottom) + 1))
+    return boxes
+
+
+def _means(points: Floats, count: int) -> Floats:
+    """(k, d) k means, begun from points far apart: no chance, so that a clip has one answer."""
+    chosen = [int(((points - points.mean(0)) ** 2).sum(1).argmax())]
+    far = ((points - points[chosen[0]]) ** 2).sum(1)
+    while len(chosen) < min(count, len(points)):
+        chosen.append(int(far.argmax()))
+        far = np.minimum(far, ((points - points[chosen[-1]]) ** 2).sum(1))
+    middles = points[chosen].copy()
+    for _ in range(8):
+        nearest = ((points[:, None] - middles[None]) ** 2).sum(-1).argmin(1)
+        for k in range(len(middles)):
+            if (mine := nearest == k).any():
+                middles[k] = points[mine].mean(0)
+    return np.asarray(middles)
+
+
+def _with_sizes(scene: Scene, pictures: Sequence[Bytes]) -> Scene:
+    """The same scene with heights by row, as a line through stripes of the picture, from parts that stand alone."""
+    H, W = pictures[0].shape
+    found = []
+    for picture in pictures:
+        _, _, stats, _ = cv2.connectedComponentsWithStats(foreground(np.stack([picture] * 3), scene))
+        for x, y, w, h, area in stats[1:]:
+            alone = x > 0 and y > 0 and x + w < W and y + h < H
+            # wider ones are crowds that stick together, thin ones edges
+            if alone and SMALLEST <= h < H / 2 and 0.2 * h <= w < 1.2 * h and area >= 0.35 * w * h:
+                found.append((float(y + h), float(h), float(w)))
+    if len(found) < 8:
+        return scene
+    feet, heights, widths = np.array(found).T
+    typical = float(np.percentile(heights, 40))  # below the middle: what sticks together looks larger
+    keep = (heights > 0.5 * typical) & (heights < 2 * typical)
+    feet, heights, widths = feet[keep], heights[keep], widths[keep]
+    stripe = np.minimum((feet / H * ROWS).astype(int), ROWS - 1)
+    rows = [s for s in range(ROWS) if (stripe == s).sum() >= 5]
+    middles = np.array([np.median(feet[stripe == s]) for s in rows])
+    levels = np.array([np.percentile(heights[stripe == s], 50) for s in rows])
+    weights = np.sqrt([float((stripe == s).sum()) for s in rows])
+    slope, base = np.polyfit(middles, levels, 1, w=weights) if len(rows) >= 3 else (0.0, typical)
+    if slope < 0:  # things nearer the camera stand lower and look larger; the other way round is chance
+        slope, base = 0.0, typical
+    aspect = float(np.clip(np.percentile(widths / heights, 40), 0.25, 1.5))
+    return Scene(scene.background, scene.unrest, (float(base), float(slope)), aspect)
+
+
+def _spots(video: Video, spec: ClipSpec, count: int) -> Iterator[Bytes]:
+    """Grey frames from all over a video."""
+    single = ClipSpec(length=1, size=spec.size, colour="grey", fps=spec.fps)
+    frames = frames_of(video, single)
+    if not len(frames):
+        return
+    wanted = frames[np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int))]
+    try:
+        yield from frames_at(video, single, wanted.tolist())[..., 0]
+    except BadVideo:  # damaged somewhere; the other spots will do
+        for index in wanted:
+            with suppress(BadVideo):
+                yield frames_at(video, single, [int(index)])[0, ..., 0]
+
+
+def _soft(frame: Bytes) -> Bytes:
+    return np.asarray(cv2.GaussianBlur(frame, (3, 3), 0), np.uint8)

@@ -1,0 +1,448 @@
+"""Ready-made networks: what they were published as, their weights, and the method built on them."""
+
+import inspect
+import re
+import shutil
+import types
+from dataclasses import replace
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from films import film
+from oddframe.cli import parser_of
+from oddframe.errors import BadInput
+from oddframe.families import members
+from oddframe.learning import encoders, weights
+from oddframe.learning.autoencoder import Rebuilder
+from oddframe.learning.encoders import ENCODERS, Encoder, OverTime, encoder, normalised
+from oddframe.learning.finetuning import finetune, unfreeze
+from oddframe.learning.heads import AS_PUBLISHED
+from oddframe.learning.run import Run
+from oddframe.learning.saving import load, save
+from oddframe.learning.slowfast import SlowFastR50, SlowR50, pooled
+from oddframe.learning.timesformer import Layer, TimeSformer
+from oddframe.types import Clips, ClipSpec, Video
+from oddframe.video.clips import clips_of
+from oddframe.video.reader import read
+
+Embedding = members("methods")["embedding"]
+OURS = [one for one in ENCODERS if not one.foreign]
+
+
+def count(net: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+# The networks.
+
+
+@pytest.mark.parametrize("name", [one.name for one in OURS])
+def test_an_encoder_gives_as_many_numbers_as_it_says(name: str) -> None:
+    one = encoder(name)
+    with torch.device("meta"):  # shapes without numbers
+        net = one.make(one.frames, one.side).eval()
+        assert net(torch.zeros(2, 3, one.frames, one.side, one.side)).shape == (2, one.width)
+
+
+def filled(one: Encoder, start: int) -> nn.Module:
+    """The network with other numbers in every tensor, without the time that drawing them takes."""
+    with torch.device("meta"):
+        net = one.make(4, 64)
+    net.to_empty(device="cpu")
+    for k, value in enumerate(net.state_dict().values(), start):
+        value.fill_(k)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        # with the 400 classes of Kinetics: PyTorchVideo's model zoo says 32.45 and 34.57 million
+        pytest.param("slow", 32_454_096, id="slow-r50"),
+        pytest.param("slowfast", 34_566_488, id="slowfast-r50"),
+        # torchvision's own numbers, less the classifier of 512 × 400 + 400
+        pytest.param("r2plus1d-18", 31_505_325 - 205_200, id="r2plus1d-18"),
+        pytest.param("r3d-18", 33_371_472 - 205_200, id="r3d-18"),
+    ],
+)
+def test_networks_have_the_published_number_of_parameters(name: str, published: int) -> None:
+    made = {"slow": lambda: SlowR50(400), "slowfast": lambda: SlowFastR50(400)}
+    with torch.device("meta"):
+        net = made[name]() if name in made else encoder(name).make(16, 112)
+    assert count(net) == published
+
+
+def test_slowfast_has_the_published_names() -> None:
+    """Some of each sort, written down from PyTorchVideo's definition."""
+    with torch.device("meta"):
+        held = {key: tuple(value.shape) for key, value in SlowFastR50(400).state_dict().items()}
+    assert held["blocks.0.multipathway_blocks.1.conv.weight"] == (8, 3, 5, 7, 7)
+    assert held["blocks.0.multipathway_fusion.conv_fast_to_slow.weight"] == (16, 8, 7, 1, 1)
+    assert held["blocks.1.multipathway_blocks.0.res_blocks.0.branch1_conv.weight"] == (256, 80, 1, 1, 1)
+    assert held["blocks.1.multipathway_blocks.0.res_blocks.0.branch2.conv_a.weight"] == (64, 80, 1, 1, 1)
+    assert held["blocks.3.multipathway_blocks.0.res_blocks.0.branch2.conv_a.weight"] == (256, 640, 3, 1, 1)
+    assert held["blocks.4.multipathway_blocks.1.res_blocks.2.branch2.norm_c.running_var"] == (256,)
+    assert held["blocks.3.multipathway_fusion.norm.weight"] == (256,)
+    assert not [key for key in held if key.startswith(("blocks.4.multipathway_fusion", "blocks.5"))]
+    assert held["blocks.6.proj.weight"] == (400, 2304)
+    with torch.device("meta"):
+        slow = SlowR50(400).state_dict()
+    assert tuple(slow["blocks.2.res_blocks.0.branch1_norm.weight"].shape) == (512,)
+    assert tuple(slow["blocks.5.proj.weight"].shape) == (400, 2048)
+
+
+def test_timesformer_has_the_published_names_and_number() -> None:
+    with torch.device("meta"):
+        net = TimeSformer()
+    held = {key: tuple(value.shape) for key, value in net.state_dict().items()}
+    assert len(held) == 5 + 12 * 20 + 2
+    assert held["embeddings.position_embeddings"] == (1, 197, 768)
+    assert held["embeddings.patch_embeddings.projection.weight"] == (768, 3, 16, 16)
+    assert held["encoder.layer.0.temporal_attention.attention.qkv.weight"] == (2304, 768)
+    assert held["encoder.layer.11.attention.output.dense.bias"] == (768,)
+    assert held["encoder.layer.5.intermediate.dense.weight"] == (3072, 768)
+    assert round((count(net) + 768 * 400 + 400) / 1e6, 1) == 121.6  # the paper says 121.4
+
+
+def test_divided_attention_is_what_the_paper_says() -> None:
+    """One layer against loops over patches and frames, in float64."""
+    torch.manual_seed(0)
+    N, P, T, D, heads = 2, 3, 4, 8, 2
+    layer = Layer(D, heads).double()
+    x = torch.randn(N, 1 + P * T, D, dtype=torch.float64)
+
+    def attend(attention: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
+        q, k, v = attention.attention.qkv(tokens).chunk(3, -1)
+        out = []
+        for h in range(heads):
+            part = slice(h * D // heads, (h + 1) * D // heads)
+            weight = (q[:, part] @ k[:, part].T / (D // heads) ** 0.5).softmax(-1)
+            out.append(weight @ v[:, part])
+        return attention.output.dense(torch.cat(out, -1))
+
+    wanted = x.clone()
+    for n in range(N):
+        tokens = x[n, 1:].reshape(P, T, D).clone()
+        for p in range(P):
+            mixed = attend(layer.temporal_attention, layer.temporal_layernorm(tokens[p]))
+            tokens[p] = tokens[p] + layer.temporal_dense(mixed)
+        space, first = torch.zeros(P, T, D, dtype=x.dtype), []
+        for t in range(T):
+            frame = torch.cat([x[n, :1], tokens[:, t]])
+            mixed = attend(layer.attention, layer.layernorm_before(frame))
+            first.append(mixed[0])
+            space[:, t] = mixed[1:]
+        y = torch.cat([x[n, :1] + torch.stack(first).mean(0), (tokens + space).reshape(P * T, D)])
+        inner = nn.functional.gelu(layer.intermediate.dense(layer.layernorm_after(y)))
+        wanted[n] = y + layer.output.dense(inner)
+    np.testing.assert_allclose(layer(x, T).detach(), wanted.detach(), rtol=1e-10, atol=1e-12)
+
+
+def test_timesformer_takes_other_sizes_and_knows_place_and_time() -> None:
+    torch.manual_seed(0)
+    net = TimeSformer(side=32, frames=4, width=16, depth=2, heads=2).eval()
+    nn.init.normal_(net.embeddings.time_embeddings)
+    x = torch.randn(1, 3, 4, 32, 32)
+    assert net(x).shape == (1, 16)
+    assert net(torch.randn(2, 3, 6, 48, 32)).shape == (2, 16)
+    assert not torch.allclose(net(x), net(x.flip(2)), atol=1e-4), "time has a direction"
+    assert not torch.allclose(net(x), net(x.roll(16, 4)), atol=1e-4), "place matters"
+
+
+def test_the_slow_pathway_and_the_pooling_are_as_published() -> None:
+    x = torch.randn(2, 5, 4, 8, 8, dtype=torch.float64)
+    wanted = np.mean([x[:, :, :, a : a + 7, b : b + 7].mean((2, 3, 4)) for a in (0, 1) for b in (0, 1)], axis=0)
+    np.testing.assert_allclose(pooled(x), wanted, rtol=1e-12)
+    seen: list[torch.Tensor] = []
+    net = SlowFastR50().eval()
+    net.blocks[0].multipathway_blocks[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    frames = torch.arange(32.0).view(1, 1, 32, 1, 1).expand(1, 3, 32, 32, 32)
+    with torch.inference_mode():
+        net(frames)
+    assert seen[0][0, 0, :, 0, 0].tolist() == [0, 4, 8, 13, 17, 22, 26, 31]
+
+
+def test_pictures_are_averaged_over_time() -> None:
+    net = OverTime(nn.Sequential(nn.Flatten(), nn.Linear(12, 5)))
+    x = torch.randn(2, 3, 7, 2, 2)
+    wanted = torch.stack([net.picture(x[:, :, t]) for t in range(7)]).mean(0)
+    torch.testing.assert_close(net(x), wanted)
+
+
+def test_colours_are_those_of_training() -> None:
+    one = encoder("r2plus1d-18")
+    pixels = torch.full((1, 3, 2, 4, 4), 51, dtype=torch.uint8)
+    got = normalised(pixels, one, torch.device("cpu"))[0, :, 0, 0, 0]
+    wanted = [(0.2 - m) / d for m, d in zip((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989), strict=True)]
+    np.testing.assert_allclose(got, wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "side", "why"),
+    [
+        pytest.param("mvit-v2-s", 16, 112, "takes 16 frames of 224² pixels and no others", id="fixed"),
+        pytest.param("slowfast-r50", 10, 256, "a multiple of 4 frames, got 10", id="frames"),
+        pytest.param("timesformer", 8, 100, "multiple of 16 and at least 16, got 100", id="patches"),
+        pytest.param("r3d-18", 8, 8, "at least 16, got 8", id="tiny"),
+        pytest.param("r3d", 8, 112, "encoder is one of r2plus1d-18", id="no such"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(name: str, frames: int, side: int, why: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(why)):
+        Embedding(encoder=name, frames=frames, side=side)
+
+
+# Weights.
+
+
+@pytest.mark.parametrize(
+    ("name", "classifier", "wrapped", "prefix"),
+    [
+        pytest.param("r3d-18", "fc.weight", None, "", id="torchvision"),
+        pytest.param("slow-r50", "blocks.5.proj.weight", "model_state", "", id="pytorchvideo"),
+        pytest.param("slowfast-r50", "blocks.6.proj.weight", "model_state", "", id="pytorchvideo, two pathways"),
+        pytest.param("image-resnet18", "fc.bias", "state_dict", "module.", id="from several GPUs"),
+    ],
+)
+def test_published_files_are_loaded(
+    name: str, classifier: str, wrapped: str | None, prefix: str, tmp_path: Path
+) -> None:
+    one = encoder(name)
+    theirs, ours = filled(one, 1), filled(one, 0)
+    state = {prefix + key.removeprefix("picture."): value for key, value in theirs.state_dict().items()}
+    state[prefix + classifier] = torch.zeros(4)
+    torch.save({wrapped: state, "epoch": 3} if wrapped else state, tmp_path / "weights.pth")
+    told = weights.put_weights(ours, one, str(tmp_path / "weights.pth"))
+    assert told == str(tmp_path / "weights.pth")
+    for key, value in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[key], value), key
+
+
+def test_timesformers_weights_are_loaded_under_the_hubs_names(tmp_path: Path) -> None:
+    small = {"side": 32, "frames": 2, "width": 16, "depth": 1, "heads": 2}
+    theirs, ours = TimeSformer(**small), TimeSformer(**small)
+    state = {f"timesformer.{key}": value for key, value in theirs.state_dict().items()}
+    torch.save(state | {"classifier.weight": torch.zeros(400, 16)}, tmp_path / "pytorch_model.bin")
+    weights.put_weights(ours, encoder("timesformer"), str(tmp_path / "pytorch_model.bin"))
+    assert torch.equal(ours.encoder.layer[0].temporal_dense.weight, theirs.encoder.layer[0].temporal_dense.weight)
+
+
+def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
+    one = encoder("image-resnet18")
+    net = filled(one, 0)
+    assert isinstance(net, OverTime)
+    state = dict(net.picture.state_dict())
+    cases = {
+        "missing": ({key: value for key, value in state.items() if key != "conv1.weight"}, "1 missing, such as conv1"),
+        "unexpected": (state | {"extra.weight": torch.zeros(2)}, "1 unexpected, such as extra.weight"),
+        "shape": (
+            state | {"bn1.bias": torch.zeros(3)},
+            r"1 of another shape, such as bn1.bias \(\(3,\), not \(64,\)\)",
+        ),
+    }
+    for name, (held, why) in cases.items():
+        torch.save(held, tmp_path / f"{name}.pth")
+        with pytest.raises(BadInput, match=why) as caught:
+            weights.put_weights(net, one, str(tmp_path / f"{name}.pth"))
+        assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
+    one = encoder("r3d-18")
+    (tmp_path / "text.pth").write_text("hello")
+    torch.save(nn.Linear(2, 2), tmp_path / "code.pth")
+    for name, why in (("none.pth", "no such file"), ("text.pth", "damaged"), ("code.pth", "code, which is not loaded")):
+        with pytest.raises(BadInput, match=why):
+            weights.put_weights(nn.Linear(1, 1), one, str(tmp_path / name))
+
+
+def test_a_hub_that_cannot_be_reached_says_where_the_file_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise URLError("no route")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    one = encoder("image-resnet18")
+    with pytest.raises(BadInput, match=r"cannot reach download\.pytorch\.org .*checkpoints/resnet18-f37072fd\.pth"):
+        weights.put_weights(nn.Linear(1, 1), one, "hub")
+    assert "BSD-3-Clause" in capsys.readouterr().err
+    net = filled(one, 0)  # a file that was brought there is taken without a network
+    torch.save(net.picture.state_dict(), tmp_path / "checkpoints" / one.file)
+    assert "resnet18-f37072fd" in weights.put_weights(filled(one, 0), one, "hub")
+
+
+def test_a_library_that_is_absent_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> types.ModuleType:
+        raise ImportError(name)
+
+    monkeypatch.setattr(encoders, "import_module", absent)
+    with pytest.raises(BadInput, match=r"needs transformers.*pip install 'oddframe\[hub\]'"):
+        encoder("vjepa2-l").make(16, 256)
+    with pytest.raises(BadInput, match=r"needs torchvision.*pip install 'oddframe\[train\]'"):
+        encoder("r3d-18").make(16, 112)
+
+
+def test_every_encoder_says_where_its_weights_are_and_on_what_terms() -> None:
+    for one in ENCODERS:
+        assert one.url.startswith("https://")
+        assert "trained on" in one.terms
+        one.check(one.frames, one.side)
+
+
+# The method.
+
+
+@pytest.fixture(scope="module")
+def moving(tmp_path_factory: pytest.TempPathFactory) -> list[Video]:
+    folder = tmp_path_factory.mktemp("moving")
+    return [Video(f"m{k}", film(folder / f"{k}.mp4", 40, start=30 * k)) for k in range(3)]
+
+
+SMALL = {"encoder": "image-resnet18", "frames": 2, "seconds": 0.2, "hop_seconds": 0.2, "side": 32}
+
+
+def clips(video: Video, spec: ClipSpec) -> Clips:
+    return next(clips_of(read(video, spec), spec, video.name, 4))
+
+
+def test_the_network_stays_in_eval_mode_whatever_is_asked(moving: list[Video], tmp_path: Path) -> None:
+    detector = Embedding(**SMALL)
+    detector.fit(moving, Run(tmp_path))
+    before = {key: value.clone() for key, value in detector.net.state_dict().items()}
+    detector.train()
+    assert not any(module.training for module in detector.net.modules())
+    assert detector.head.training
+    some = clips(moving[0], detector.spec)
+    with torch.inference_mode():
+        one = detector.embed(some)
+        two = torch.cat([detector.embed(replace_rows(some, [k])) for k in range(len(some))])
+    assert torch.equal(one, two)
+    for key, value in detector.net.state_dict().items():
+        assert torch.equal(before[key], value)
+
+
+def replace_rows(some: Clips, rows: list[int]) -> Clips:
+    return replace(
+        some, pixels=some.pixels[rows], frame=some.frame[rows], seconds=some.seconds[rows], times=some.times[rows]
+    )
+
+
+def test_clips_last_as_long_as_asked() -> None:
+    spec = Embedding(encoder="r2plus1d-18").spec
+    assert (spec.length, spec.fps, spec.hop, spec.size) == (16, 16, 8, (112, 112))
+    spec = Embedding(encoder="timesformer", seconds=4, hop_seconds=1).spec
+    assert (spec.length, spec.fps, spec.hop, spec.size) == (8, 2, 2, (224, 224))
+    for wrong in ({"seconds": 0.0}, {"hop_seconds": -1.0}, {"unfreeze_epoch": 30}, {"layers": (5,)}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            Embedding(**wrong)
+
+
+def test_another_head_uses_the_same_embeddings(
+    moving: list[Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path / "a", cache=tmp_path / "cache")
+    Embedding(**SMALL).fit(moving, run)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
+    assert len(kept) == 3
+    monkeypatch.setattr(Embedding, "embed", None)
+    for head in ("centroid", "mahalanobis", "mixture"):
+        Embedding(**SMALL, head=head).fit(moving, Run(tmp_path / "b", cache=tmp_path / "cache"))
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == kept
+
+
+def test_a_run_of_ones_own_embeds_for_another_head(moving: list[Video], tmp_path: Path) -> None:
+    first = Embedding(**SMALL)
+    first.fit(moving, Run(tmp_path / "a", cache=tmp_path / "cache"))
+    save(first, tmp_path / "run")
+    other = Embedding(encoder="run", weights=str(tmp_path / "run"), head="mahalanobis")
+    assert other.spec == first.spec
+    other.fit(moving, Run(tmp_path / "b"))
+    save(other, tmp_path / "other")
+    some = clips(moving[1], first.spec)
+    with torch.inference_mode():
+        assert torch.equal(other.embed(some), first.embed(some))
+        wanted = other.eval().score(some).value
+        shutil.rmtree(tmp_path / "run")  # a run is whole without what it was made from
+        again = load(tmp_path / "other")
+        np.testing.assert_array_equal(again.score(some).value, wanted)
+    assert again.spec == first.spec
+    with pytest.raises(BadInput, match="no such run folder"):
+        Embedding(encoder="run", weights=str(tmp_path / "run")).fit(moving, Run(tmp_path / "c"))
+    with pytest.raises(ValueError, match="a run cuts video as it did"):
+        Embedding(encoder="run", weights="x", side=64)
+    save(members("methods")["constant"](), tmp_path / "constant")
+    with pytest.raises(BadInput, match="a run of constant, which has no embeddings"):
+        Embedding(encoder="run", weights=str(tmp_path / "constant"))
+
+
+def test_finetuning_moves_what_it_may_and_nothing_else(moving: list[Video], tmp_path: Path) -> None:
+    training = replace(AS_PUBLISHED, epochs=3, batch=8)
+    detector = Embedding(
+        **SMALL, head="autoencoder", layers=(16, 8), unfreeze_epoch=2, unfreeze_from="picture.layer4", training=training
+    )
+    frozen = Embedding(**SMALL)
+    frozen.fit(moving, Run(tmp_path / "frozen"))
+    detector.fit(moving, Run(tmp_path / "tuned"))
+    moved = [
+        key for key, value in frozen.net.state_dict().items() if not torch.equal(value, detector.net.state_dict()[key])
+    ]
+    assert moved
+    assert all(key.startswith("picture.layer4") for key in moved)
+    assert not [key for key in moved if "running" in key], "batch norm does not move"
+    with pytest.raises(BadInput, match=r"unfreeze_from is a number below .* or the beginning .* got 'layer9'"):
+        Embedding(**SMALL, head="autoencoder", unfreeze_epoch=1, unfreeze_from="layer9", training=training).fit(
+            moving, Run(tmp_path / "no")
+        )
+
+
+def test_unfreezing_counts_parameters_as_the_network_does() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    assert unfreeze(net, "3") == ["1.bias"]
+    assert [p.requires_grad for p in net.parameters()] == [False, False, False, True]
+    assert unfreeze(net, "1") == ["0.bias", "1.weight", "1.bias"], "a number, even if a name begins with it"
+
+
+def test_a_detached_target_does_not_collapse(moving: list[Video], tmp_path: Path) -> None:
+    """The original's target lets the encoder shrink what has to be rebuilt."""
+    spec = ClipSpec(length=1, size=(8, 8), colour="grey", fps=10)
+    training = replace(AS_PUBLISHED, epochs=15, batch=16, rate=6e-3, schedule="constant", keep="last")
+    spread = {}
+    for detach in (True, False):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(64, 16))
+        rows = finetune(
+            net,
+            Rebuilder(16, (8, 4), 0.0, False),
+            lambda pixels: pixels.float() / 64,
+            moving,
+            spec,
+            Run(tmp_path / str(detach)),
+            training,
+            clips=48,
+            detach=detach,
+        )
+        spread[detach] = rows[-1]["spread"] / rows[0]["spread"]
+    assert spread[True] > 0.8
+    assert spread[False] < 0.5 * spread[True]
+
+
+@pytest.mark.parametrize(
+    "recipe", sorted((Path(__file__).parents[1] / "recipes").glob("embedding-*.yaml")), ids=lambda path: path.stem
+)
+def test_recipes_are_understood_and_unfreeze_what_there_is(recipe: Path) -> None:
+    given = vars(parser_of("fit", "embedding").parse_args(["data", "--out", "run", "--config", str(recipe)]))
+    names = inspect.signature(Embedding).parameters
+    detector = Embedding.of({name: given[name].as_dict() if name == "training" else given[name] for name in names})
+    assert detector.weights == "hub"
+    assert detector.head.options.training.optimizer == "adam"
+    if detector.unfreeze_epoch is not None:
+        with torch.device("meta"):
+            net = detector.recipe.make(detector.frames, detector.side)
+        assert 0 < len(unfreeze(net, detector.unfreeze_from)) < len(list(net.parameters()))

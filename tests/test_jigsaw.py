@@ -1,0 +1,206 @@
+"""Jigsaw beyond the contract: every source of boxes, both levels, and what it says with nothing to work with."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from films import film
+from oddframe.datasets.contract import open_data
+from oddframe.errors import BadInput
+from oddframe.learning.jigsaw_networks import WideBranchNet
+from oddframe.learning.puzzles import Task, framed, puzzle_loss, set_puzzles, strangeness
+from oddframe.learning.run import Run
+from oddframe.learning.saving import load, save
+from oddframe.learning.training import Training
+from oddframe.methods.jigsaw import Jigsaw, painted
+from oddframe.scores.scoring import joined, score_video
+from oddframe.types import Scores, Video
+from oddframe.video.reader import probe, times_of
+
+TINY: dict[str, Any] = {
+    "side": 32,
+    "channels": 1,
+    "colour": "grey",
+    "frames": 3,
+    "every": 12,
+    "cubes": 16,
+    "training": Training(epochs=1, batch=8, optimizer="adam", precision="float32"),
+}
+
+
+@pytest.fixture(scope="module")
+def videos(street: Path) -> list[Video]:
+    return list(open_data("simulated", street)[1].train)
+
+
+def fitted(videos: list[Video], folder: Path, **options: Any) -> Jigsaw:
+    detector = Jigsaw(**{**TINY, **options})
+    detector.fit(videos, Run(folder))
+    return detector
+
+
+def scored(detector: Jigsaw, video: Video) -> Scores:
+    return joined(score_video(detector, video))
+
+
+@pytest.fixture
+def boxes(videos: list[Video], tmp_path: Path) -> Path:
+    """One box a frame, as a detector would have written them, in pixels of the video."""
+    told = {
+        video.name: [np.array([[20 + k % 50, 30, 40 + k % 50, 70, 0.9]]) for k in range(len(times_of(video)))]
+        for video in videos
+    }
+    path = tmp_path / "boxes.pkl"
+    path.write_bytes(pickle.dumps(told))
+    return path
+
+
+def test_boxes_of_a_file_are_what_is_looked_at(videos: list[Video], boxes: Path, tmp_path: Path) -> None:
+    detector = fitted(videos, tmp_path / "a", boxes="file", boxes_file=str(boxes))
+    scores = scored(detector, videos[0])
+    facts = probe(videos[0])
+    assert scores.boxes is not None
+    for frame, found in zip(scores.frame, scores.boxes, strict=True):
+        x = 20 + frame % 50
+        wanted = np.array([x, 30, x + 20, 70]) / ([facts.width, facts.height] * 2)
+        np.testing.assert_allclose(found[0, :4], wanted, rtol=1e-5)
+    smaller = fitted(videos, tmp_path / "b", boxes="file", boxes_file=str(boxes), width=80)
+    small = scored(smaller, videos[0])
+    assert small.boxes is not None
+    np.testing.assert_allclose(small.boxes[5][0, :4], scores.boxes[5][0, :4], atol=1e-5)
+
+
+def test_boxes_of_other_videos_are_refused(videos: list[Video], boxes: Path, tmp_path: Path) -> None:
+    told = pickle.loads(boxes.read_bytes())
+    told[videos[1].name] = told[videos[1].name][:-4]
+    boxes.write_bytes(pickle.dumps(told))
+    with pytest.raises(BadInput, match="of another video") as error:
+        fitted(videos, tmp_path / "a", boxes="file", boxes_file=str(boxes))
+    assert "\n" not in str(error.value)
+
+
+def test_a_detector_travels_with_the_run(videos: list[Video], shared: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes((shared / "weights" / "fastestdet" / "FastestDet.onnx").read_bytes())
+    detector = fitted(videos, tmp_path / "a", boxes="union", detector=str(model), confidence=0.2)
+    before = scored(detector, videos[0])
+    save(detector, tmp_path)
+    model.unlink()
+    after = load(tmp_path)
+    assert isinstance(after, Jigsaw)
+    np.testing.assert_array_equal(scored(after, videos[0]).value, before.value)
+
+
+@pytest.mark.parametrize("heads", ["all", "frame-spatial", "clip-temporal,frame-temporal:0.5"])
+def test_whole_frames_make_puzzles_too(heads: str, videos: list[Video], tmp_path: Path) -> None:
+    options = {"level": "full-frame", "heads": heads, "clips": 3, "lean": True, "cubes": 8}
+    detector = fitted(videos[:2], tmp_path, **options)
+    assert detector.spec.size == (32, 32), "resized, not cut"
+    assert detector.spec.length == (9 if "clip" in heads or heads == "all" else 3)
+    scores = scored(detector, videos[2])
+    assert len(scores) == 120 - detector.spec.length + 1
+    assert scores.frame[0] == detector.spec.length // 2, "a clip speaks for its middle"
+    assert np.isfinite(scores.value).all()
+    assert scores.map is None
+    told = Run(tmp_path).folder / "logs" / "jigsaw.csv"
+    names = told.read_text().splitlines()[0].split(",")
+    assert [name for name in names if "-" in name] == list(detector.weights)
+
+
+def test_nothing_that_moves_is_nothing_odd(videos: list[Video], tmp_path: Path) -> None:
+    detector = fitted(videos, tmp_path / "run")
+    facts = probe(videos[0])
+    background = np.repeat(detector.background.numpy()[..., None], 3, -1)
+    still = Video("still", film(tmp_path / "still.mp4", [background] * 20, fps=10))
+    assert background.shape == (facts.height, facts.width, 3)
+    scores = scored(detector, still)
+    assert (scores.value == 0).all()
+    assert scores.boxes is not None
+    assert not any(len(found) for found in scores.boxes)
+    with pytest.raises(BadInput, match="nothing moves in the training videos"):
+        fitted([still], tmp_path / "other")
+
+
+def test_a_detector_that_has_learned_nothing_says_so(videos: list[Video]) -> None:
+    with pytest.raises(BadInput, match="fit it first"):
+        scored(Jigsaw(), videos[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"boxes": "detector"}, "--detector MODEL.onnx"),
+        ({"boxes": "file"}, "--boxes-file"),
+        ({"frames": 8}, "odd number from 3"),
+        ({"side": 40}, "divided by 16"),
+        ({"heads": "clip-spatial"}, "heads are of temporal, spatial"),
+        ({"level": "full-frame", "heads": "temporal"}, "heads are of frame-temporal"),
+        ({"level": "pixel"}, "level is object or full-frame"),
+        ({"still": 1.0}, "still is at least 0"),
+    ],
+)
+def test_options_that_cannot_work_are_one_line(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why) as error:
+        Jigsaw(**options)
+    assert "\n" not in str(error.value)
+
+
+def test_a_map_shows_the_strangest_thing_at_each_place() -> None:
+    boxes = np.array([[0, 0, 40, 40], [20, 20, 80, 60], [159, 95, 160, 96]], np.float32)
+    heat = painted(boxes, np.array([2.0, 1.0, 3.0]), (96, 160))
+    assert heat.shape == (12, 20)
+    assert heat[0, 0] == heat[4, 4] == 2
+    assert heat[6, 8] == 1
+    assert heat[11, 19] == 3
+    assert heat[0, 10] == 0
+
+
+def a_world(cubes: int, frames: int = 3, side: int = 32) -> torch.Tensor:
+    """(cubes, 1, T, S, S): things that brighten as time goes on, darkest at their upper left. Easily put in order."""
+    y, x, t = torch.meshgrid(
+        torch.linspace(0, 1, side), torch.linspace(0, 1, side), torch.arange(frames) / frames, indexing="ij"
+    )
+    shade = (0.35 * y + 0.35 * x + 0.25 * t) * (0.7 + 0.3 * torch.rand(cubes, 1, 1, 1))
+    return (shade + 0.05 * torch.rand(cubes, side, side, frames)).permute(0, 3, 1, 2)[:, None]
+
+
+def test_what_does_not_go_as_learned_is_strange() -> None:
+    torch.manual_seed(0)
+    net = WideBranchNet(frames=3, channels=1, side=32, width=4)
+    task, steps = Task({"temporal": 1.0, "spatial": 1.0}, 3, 0.1), torch.optim.Adam(net.parameters(), 1e-3)
+    for _ in range(80):
+        loss = task(net, (255 * a_world(16)).to(torch.uint8))["loss"]
+        steps.zero_grad()
+        loss.backward()
+        steps.step()
+    net.eval()
+    normal = a_world(30)
+    with torch.no_grad():
+        told, backwards, upside_down = (
+            {name: strangeness(rows).mean() for name, rows in task.look(net, framed(cubes)).items()}
+            for cubes in (normal, normal.flip(2), normal.flip(3, 4))
+        )
+    assert backwards["temporal"] > told["temporal"] + 3
+    assert upside_down["spatial"] > told["spatial"] + 0.5
+
+
+def test_training_descends() -> None:
+    """Sixty steps on one small batch: a network that cannot learn its puzzles by heart is wired wrongly."""
+    torch.manual_seed(0)
+    puzzles = set_puzzles(torch.rand(6, 1, 3, 32, 32), 3, 0.1)
+    net = WideBranchNet(frames=3, channels=1, side=32, width=4)
+    steps = torch.optim.Adam(net.parameters(), 3e-3)
+    losses = []
+    for _ in range(60):
+        told = net(puzzles.pixels)
+        loss = puzzle_loss(told["temporal"], puzzles.temporal, puzzles.is_temporal)
+        loss = loss + puzzle_loss(told["spatial"], puzzles.spatial, ~puzzles.is_temporal)
+        steps.zero_grad()
+        loss.backward()
+        steps.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.5 * losses[0]
