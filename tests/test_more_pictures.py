@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from oddframe.cli import main
 from oddframe.learning.training import Training
 from oddframe.methods.baselines import FrameDifference
 from oddframe.methods.reconstruct import C3D, ConvLSTM
@@ -78,9 +79,10 @@ def test_training_is_drawn_from_its_log(tmp_path: Path) -> None:
 def test_a_run_folder_gets_its_pictures_and_one_without_a_network_none(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "train.csv").write_text(LOG)
-    draw_run(tmp_path, ConvLSTM(size=(16, 24), length=2, training=FLOAT).eval())
+    film = timeline(tmp_path).video
+    draw_run(tmp_path, ConvLSTM(size=(16, 24), length=2, training=FLOAT).eval(), film)
     assert list(drawn_of(tmp_path)) == ["Training: train", "Network"]
-    draw_run(tmp_path / "other", FrameDifference())
+    draw_run(tmp_path / "other", FrameDifference(), film)
     assert drawn_of(tmp_path / "other") == {}
 
 
@@ -149,3 +151,11 @@ def test_regularity_is_drawn_between_the_extremes(tmp_path: Path) -> None:
     constant = Timeline(Video("v", line.video.source), line.scores, [], 2.0)
     regularity_png(tmp_path / "constant.png", constant, np.ones(40), np.inf)
     assert not shows(tmp_path / "constant.png", ODD)
+
+
+def test_layers_are_drawn_as_real_pictures_pass_them(street: Path, tmp_path: Path) -> None:
+    """A method may take pictures of one shape only, and its spec says but their width."""
+    words = ["fit", "jigsaw", "simulated", "--root", str(street), "--out", str(tmp_path / "run"), "--epochs", "1"]
+    small = ["--side", "32", "--channels", "2", "--cubes", "64", "--batch", "16", "--colour", "grey"]
+    assert main([*words, *small, "--frames", "5", "--precision", "float32"]) == 0
+    assert "Conv3d" in (tmp_path / "run" / "layers.csv").read_text()

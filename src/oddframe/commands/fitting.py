@@ -126,7 +126,7 @@ def fit_videos(
         "seconds": {"fit": round(time.perf_counter() - began, 3)},
     }
     fitted = save_run(folder, detector, calibration, threshold, facts)
-    draw_run(folder, fitted.detector)
+    draw_run(folder, fitted.detector, videos[0])
     forget(folder)
     draw_embeddings(folder)
     if rank():

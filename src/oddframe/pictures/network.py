@@ -12,7 +12,9 @@ from oddframe.files import aside
 from oddframe.learning.detector import Detector
 from oddframe.pictures.palette import FAINT, INK, QUIET, RARITY, css
 from oddframe.pictures.plots import drawn_axes
-from oddframe.types import Clips
+from oddframe.types import Clips, Video
+from oddframe.video.clips import clips_of
+from oddframe.video.reader import read
 
 LARGEST = 40  # layers in a drawing: more are not told apart
 CRITERION = {"loss": "training", "held_out": "held-out normal video"}
@@ -29,8 +31,11 @@ class Layer:
     total: int  # with running statistics
 
 
-def layers(detector: Detector) -> list[Layer]:
-    """The layers that a clip passes, in its order; each once. Empty for a method without a network."""
+def layers(detector: Detector, clips: Clips | None = None) -> list[Layer]:
+    """The layers that clips pass, in their order; each once. Empty for a method without a network.
+
+    Without clips it is a black one, of a shape that not every method takes.
+    """
     import torch
 
     found: dict[str, Layer] = {}
@@ -40,7 +45,7 @@ def layers(detector: Detector) -> list[Layer]:
             hooks.append(module.register_forward_hook(_note(found, name)))
     try:
         with torch.inference_mode():
-            detector.score(_empty_clip(detector))
+            detector.score(clips or _empty_clip(detector))
     finally:
         for hook in hooks:
             hook.remove()
@@ -111,11 +116,18 @@ def training_png(path: Path, log: Path) -> bool:
     return True
 
 
-def draw_run(folder: Path, detector: Detector) -> None:
-    """Everything above, into a run folder. A run without a network gets nothing."""
+def draw_run(folder: Path, detector: Detector, video: Video) -> None:
+    """Everything above, into a run folder, the layers as a clip of this video passes them.
+
+    A run without a network gets nothing.
+    """
     for log in sorted((folder / "logs").glob("*.csv")):
         training_png(folder / f"{log.stem}.loss.png", log)
-    rows = layers(detector) if any(True for _ in detector.parameters()) else []
+    if not any(True for _ in detector.parameters()):
+        return
+    spec = detector.spec
+    clips = next(clips_of(read(video, spec), spec, video.name, batch=1), None)
+    rows = layers(detector, clips) if clips is not None else []
     if rows:
         layers_csv(folder / "layers.csv", rows)
         architecture_png(folder / "architecture.png", rows, detector.name)
