@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,10 @@ QUICK = ("--no-overlay", "--no-clips")  # leave out what is slow to draw
 def started(*words: object) -> subprocess.Popen[str]:
     """A command as a program of its own."""
     command = [sys.executable, "-m", "oddframe.cli", *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # tests that are run in the background of a shell ignore Ctrl-C, and so would what they start
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, preexec_fn=heeding, **pipes)  # noqa: PLW1509
 
 
 # Places that cannot be written to.
