@@ -98,7 +98,8 @@ class Reconstruction(Detector):
         count = sum(len(clip_windows(video, self.spec)) for video in videos) // self.spec.span
         data = RandomClips(videos, self.spec, count=max(1, count), seed=run.seed)
         history = train(self.net, data, by_loss(self.loss), run, self.training_recipe)
-        run.notes["epochs"] = history.rows
+        seconds = sum(history.column("seconds"))  # also those before an interruption
+        run.notes["training"] = {"epochs": len(history.rows), "loss": history.column("loss")[-1], "seconds": seconds}
         self._settle(data)
         self._learn_usual(RandomClips(videos, self.spec, count=LOOKED_AT, seed=run.seed + 1))
 
