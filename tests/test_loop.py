@@ -32,11 +32,10 @@ class Numbers(Dataset[Tensor]):
     """Vectors that depend on the epoch and their number; slow to come, where a test wants to interrupt."""
 
     def __init__(self, count: int = 20, wait: float = 0.0, bad: int = -1) -> None:
-        self.count, self.wait, self.bad, self.epoch = count, wait, bad, torch.zeros((), dtype=torch.int64)
-        self.epoch.share_memory_()
+        self.count, self.wait, self.bad, self.epoch = count, wait, bad, 0
 
     def set_epoch(self, epoch: int) -> None:
-        self.epoch.fill_(epoch)
+        self.epoch = epoch
 
     def __len__(self) -> int:
         return self.count
@@ -45,7 +44,7 @@ class Numbers(Dataset[Tensor]):
         time.sleep(self.wait)
         if item == self.bad:
             raise BadInput("item is bad; give another")
-        return torch.from_numpy(np.random.default_rng([int(self.epoch), item]).normal(size=6).astype(np.float32))
+        return torch.from_numpy(np.random.default_rng([self.epoch, item]).normal(size=6).astype(np.float32))
 
 
 class Infinite(Numbers):

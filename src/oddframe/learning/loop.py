@@ -93,7 +93,7 @@ def train(
     fabric = _fabric(run, training)
     many, launched = fabric.world_size > 1, launched_by_torchrun()
     if many and not launched:  # processes of its own, which end with the training and leave its checkpoint
-        rows = fabric.launch(partial(_descend, job=job, shared=True))
+        rows = fabric.launch(partial(_descend_apart, job=job))
         module.load_state_dict(read_weights(job.checkpoint)["module"])
     else:
         fabric.launch()
@@ -159,6 +159,14 @@ class _State:
     sums: dict[str, float] = field(default_factory=dict)  # of this epoch's steps so far
     seconds: float = 0.0
     best: float = math.inf
+
+
+def _descend_apart(fabric: Any, job: _Job) -> Rows:
+    """The same in a process that ends with it: gloo's threads must have ended before, or they abort it."""
+    rows = _descend(fabric, job, shared=True)
+    fabric.barrier()
+    torch.distributed.destroy_process_group()
+    return rows
 
 
 def _descend(fabric: Any, job: _Job, shared: bool = False) -> Rows:
@@ -248,6 +256,19 @@ def _end_of_epoch(fabric: Any, job: _Job, state: _State, module: Any, log: "_Log
 # Batches.
 
 
+class _Turned(Dataset[Any]):
+    """Items by epoch and number, so that worker processes, which have a copy of the data, turn it with us."""
+
+    def __init__(self, data: Dataset[Any]) -> None:
+        self.data = data
+
+    def __getitem__(self, place: tuple[int, int]) -> Any:
+        epoch, item = place
+        if hasattr(self.data, "set_epoch"):
+            self.data.set_epoch(epoch)
+        return self.data[item]
+
+
 @dataclass
 class _Order:
     """Which items go into which batch of this process: those of batch b, in order, dealt out to the processes."""
@@ -256,11 +277,12 @@ class _Order:
     size: int  # items in a batch, over all processes
     rank: int
     world: int
+    epoch: int = 0
     start: int = 0  # the first batch of this epoch
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         for b in range(self.start, self.count):
-            yield list(range(b * self.size + self.rank, (b + 1) * self.size, self.world))
+            yield [(self.epoch, item) for item in range(b * self.size + self.rank, (b + 1) * self.size, self.world)]
 
     def __len__(self) -> int:
         return self.count - self.start
@@ -280,7 +302,7 @@ def _decoded(fabric: Any, job: _Job, step: int) -> Iterator[Any]:
     if t.workers:
         more |= {"persistent_workers": True, "multiprocessing_context": "forkserver", "prefetch_factor": 2}
     loader = DataLoader(
-        job.data,
+        _Turned(job.data),
         batch_sampler=order,
         num_workers=t.workers,
         collate_fn=job.collate,
@@ -289,8 +311,7 @@ def _decoded(fabric: Any, job: _Job, step: int) -> Iterator[Any]:
     try:
         for epoch in range(step // job.epoch_steps, t.epochs):
             order.start = (step - epoch * job.epoch_steps) * t.accumulate if step > epoch * job.epoch_steps else 0
-            if hasattr(job.data, "set_epoch"):
-                job.data.set_epoch(epoch)
+            order.epoch = epoch
             yield from loader
     except OddframeError as error:
         # from a worker it comes with the worker's whole traceback; the last line is ours
