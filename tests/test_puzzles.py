@@ -16,6 +16,7 @@ from oddframe.learning.puzzles import (
     set_puzzles,
     shuffle_tiles,
     shuffle_time,
+    shuffles,
     strangeness,
     weights_of,
 )
@@ -93,6 +94,18 @@ def test_tasks_are_drawn_and_what_stands_still_keeps_its_order() -> None:
     assert torch.equal(puzzles.temporal.sort(1).values, times.expand(400, 7))
     still = moving[:, :, :1].expand(-1, -1, 7, -1, -1)
     assert (set_puzzles(still, 7, still=0.2).temporal == times).all()
+
+
+def test_of_some_only_a_random_number_moves() -> None:
+    torch.manual_seed(0)
+    to = shuffles(4000, 7, True, torch.device("cpu"))
+    places = torch.arange(7)
+    assert torch.equal(to.sort(1).values, places.expand(4000, 7))
+    moved = (to != places).float()
+    # of k chosen places, k - 1 move on average; k is 2 … 7
+    assert abs(float(moved.sum(1).mean()) - 3.5) < 0.1
+    assert torch.allclose(moved.mean(0), torch.full((7,), 0.5), atol=0.03)
+    assert (shuffles(4000, 7, False, torch.device("cpu")) != places).float().mean() > 0.84
 
 
 def test_each_index_meets_both_tasks() -> None:

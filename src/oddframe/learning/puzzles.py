@@ -64,18 +64,31 @@ def shuffle_time(cubes: Tensor, to: Tensor) -> Tensor:
     return torch.empty_like(pieces).scatter_(2, where, pieces).reshape(B, C, T, S, S)
 
 
-def set_puzzles(cubes: Tensor, pieces: int, still: float, share: float = 0.5) -> Puzzles:
+def shuffles(count: int, pieces: int, some: bool, device: torch.device) -> Tensor:
+    """(count, pieces) where each piece goes: any order, or, with `some`, only a random number of two or more move."""
+    if not some:
+        return torch.rand(count, pieces, device=device).argsort(1)
+    place = torch.arange(pieces, device=device)
+    number = torch.randint(2, pieces + 1, (count, 1), device=device)
+    moves = torch.rand(count, pieces, device=device).argsort(1).argsort(1) < number
+    # those that move first, in random order, beside their places in rising order; the others beside their own
+    piece = torch.where(moves, torch.rand(count, pieces, device=device), 1.0 + place).argsort(1)
+    to = torch.where(moves, place, pieces + place).sort(1).values % pieces
+    return torch.empty_like(piece).scatter_(1, piece, to)
+
+
+def set_puzzles(cubes: Tensor, pieces: int, still: float, share: float = 0.5, some: bool = False) -> Puzzles:
     """A puzzle of each cube (B, C, T, S, S) in [0, 1]: temporal, with so many pieces, or spatial, as chance has it.
 
-    `share` of them are temporal.
+    `share` of them are temporal; with `some`, only a random number of their pieces move.
 
     A cube in which nothing changes from the first frame to the last by `still` keeps its order, and its label says so:
     nobody could tell. Draws from torch's random state.
     """
     B, device = len(cubes), cubes.device
     is_temporal = torch.rand(B, device=device) < share
-    temporal = torch.rand(B, pieces, device=device).argsort(1)
-    spatial = torch.rand(B, TILES**2, device=device).argsort(1)
+    temporal = shuffles(B, pieces, some, device)
+    spatial = shuffles(B, TILES**2, False, device)
     cells = torch.arange(TILES**2, device=device)
     spatial = torch.where(is_temporal[:, None], cells, spatial)
     changed = (framed(cubes)[:, :, -1] - framed(cubes)[:, :, 0]).abs().flatten(1).amax(1)
@@ -118,6 +131,7 @@ class Task:
     weights: dict[str, float]  # of each head's loss, by name
     frames: int  # of the short clip
     still: float
+    some: bool = False  # pieces of a temporal puzzle move, not all
 
     @property
     def levels(self) -> list[str]:
@@ -132,7 +146,7 @@ class Task:
             temporal = [name for name in mine if name.endswith("temporal")]
             part = cubes if level != "frame" else self._short(cubes, int(torch.randint(self._starts(cubes), ())))
             share = len(temporal) / len(mine)
-            puzzles = set_puzzles(part, self._pieces(net, temporal), self.still, share)
+            puzzles = set_puzzles(part, self._pieces(net, temporal), self.still, share, self.some)
             logits = net(puzzles.pixels, level)
             for name in mine:
                 places, counts = (

@@ -24,7 +24,7 @@ from oddframe.errors import BadInput
 from oddframe.learning.detector import Detector
 from oddframe.learning.jigsaw_networks import FourHeadNet, WideBranchNet
 from oddframe.learning.loop import by_loss, train
-from oddframe.learning.precision import autocast, channels_last
+from oddframe.learning.precision import autocast
 from oddframe.learning.puzzles import Task, framed, scaled, strangeness, weights_of
 from oddframe.learning.run import Arrays, Run
 from oddframe.learning.training import Training
@@ -61,6 +61,8 @@ class Jigsaw(Detector):
         channels: Of the network's first layer; 32 as published, fewer are quicker.
         lean: A clip-temporal head that pools over each sub-clip: 13 million parameters instead of 49.
         still: Change of brightness from first frame to last, of 1, below which a cube keeps its order.
+        moved: Frames of a temporal puzzle that change places: all of them, as published, or some, a random number from
+            two on: easier puzzles, which are learned long before the published ones are.
         every: Frames from one middle of training cubes to the next.
         cubes: Cubes in an epoch, 0 for all.
         memory: MB of decoded frames kept while training.
@@ -87,6 +89,7 @@ class Jigsaw(Detector):
         channels: int = 32,
         lean: bool = False,
         still: float = 0.2,
+        moved: Literal["all", "some"] = "all",
         every: int = 1,
         cubes: int = 0,
         memory: int = 1000,
@@ -105,6 +108,7 @@ class Jigsaw(Detector):
             (width >= 32, "width is at least 32 pixels", width),
             (channels >= 1, "channels are 1 or more", channels),
             (0 <= still < 1, "still is at least 0 and below 1", still),
+            (moved in ("all", "some"), "moved are all or some", moved),
             (every >= 1, "every is 1 frame or more", every),
             (cubes >= 0, "cubes are 0 (all) or more", cubes),
             (memory >= 1, "memory is 1 MB or more", memory),
@@ -120,7 +124,7 @@ class Jigsaw(Detector):
         self.every, self.cubes, self.memory, self.training_options = every, cubes, memory, training
         self.detector_path = detector
         self.weights = weights_of(heads, OBJECT_HEADS if level == "object" else FRAME_HEADS)
-        self.task = Task(self.weights, frames, still)
+        self.task = Task(self.weights, frames, still, moved == "some")
         self.net = self._network()
         self.finder: OnnxBoxes | None = None
         for name in ("background", "unrest", "sizes", "shown", "usual", "model"):
@@ -285,8 +289,7 @@ class Jigsaw(Detector):
                 width=self.first,
                 lean=self.lean,
             )
-        channels_last(net)
-        return net
+        return net  # channels as they come: normalising cubes one by one and pooling copy any other order
 
     def _strange(self, cubes: Tensor) -> Floats:
         """(n, heads) of cubes (n, C, T, S, S) uint8, a fixed number at once so that company changes nothing."""
