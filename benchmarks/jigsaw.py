@@ -5,9 +5,10 @@
     python benchmarks/jigsaw.py cost RUN --root DATA/ucsd
     python benchmarks/jigsaw.py feed recipes/jigsaw-ped2.yaml --root DATA/ucsd
 
-`tasks` gives frame AUC for each head alone and combined, plain, with the run's causal running mean, and as published
-(stretched video by video, Gaussian of 20 frames); with a folder of checkpoints, the same for each: nothing is chosen by
-it, the run's own weights are the last. `cost` splits the time of scoring. `feed` holds cubes cut on the way against
+What each head of a run is worth `oddframe evaluate RUN DATA` says by itself; `tasks` is for checkpoints. It gives frame
+AUC for each head alone and combined, plain, with the run's causal running mean, and as published (stretched video by
+video, Gaussian of 20 frames); with a folder of checkpoints, the same for each: nothing is chosen by it, the run's own
+weights are the last. `cost` splits the time of scoring. `feed` holds cubes cut on the way against
 patches read from .npy files, as the authors' program does, and the training step in bf16 against float32.
 """
 

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from oddframe.errors import BadInput, BadTruth, BadVideo, Leak
+from oddframe.scores import metrics
 from oddframe.scores.evaluation import Judged, by_kind, curves, every_frame, find_places, refuse_leak, table
 from oddframe.types import Event, Scores, Truth
 
@@ -222,6 +223,41 @@ def test_each_kind_is_held_against_all_normal_frames() -> None:
     # falls 0 and 1 against normal 0, 1, 0, 1: half
     assert by_kind([a, b]) == {"car": {"auc": 1, "frames": 2}, "fall": {"auc": 0.5, "frames": 2}}
     assert by_kind([b]) == {}
+
+
+def in_parts(video: Judged, parts: dict[str, list[float]], raw: dict[str, list[float]]) -> Judged:
+    return replace(
+        video,
+        parts={name: np.array(values, float) for name, values in parts.items()},
+        raw_parts={name: np.array(values, float) for name, values in raw.items()},
+    )
+
+
+def test_each_part_of_a_score_is_measured_like_the_score() -> None:
+    odd = "..##"
+    told = {"good": [0, 1, 2, 3], "bad": [9, 8, 7, 6], "torn": [0, 2, 1, 3]}
+    a = in_parts(film("a", odd), told, {**told, "good": [3, 2, 1, 0]})
+    b = in_parts(film("b", odd), {name: [v + 10 for v in values] for name, values in told.items()}, told)
+    parts = measured(a, b)["parts"]
+    assert list(parts) == ["good", "bad", "torn"]
+    assert [parts[name]["honest"]["macro_auc"] for name in parts] == [1, 0, 0.75]
+    # of 16 pairs of an odd and a normal frame the four within each video are ordered as above; b stands ten above a, so
+    # that the four of its odd frames with a's normal ones are right, and the four the other way wrong
+    assert parts["good"]["honest"]["micro_auc"] == (4 + 4 + 4) / 16
+    assert parts["bad"]["honest"]["micro_auc"] == 4 / 16
+    assert parts["torn"]["honest"]["micro_auc"] == (3 + 3 + 4) / 16
+    published = metrics.as_published([a.truth.frame, b.truth.frame], [a.raw_parts["good"], b.raw_parts["good"]])
+    assert tuple(parts["good"]["as_published"].values()) == published
+    assert measured(film("a", odd))["parts"] == {}
+
+
+def test_parts_that_are_known_of_some_videos_only_are_not_measured_and_that_is_said() -> None:
+    some = {"good": [0.0, 1]}
+    found = measured(in_parts(film("a", ".#"), some, some), film("b", ".#"))
+    assert found["parts"] == {}
+    assert "the parts of the score were not kept of b: none is measured" in found["notes"]
+    with pytest.raises(ValueError, match=r"parts are \['good'\], but unsmoothed \[\]"):
+        in_parts(film("a", ".#"), some, {})
 
 
 def test_a_note_of_the_truth_is_passed_on() -> None:

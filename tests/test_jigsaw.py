@@ -1,5 +1,6 @@
 """Jigsaw beyond the contract: every source of boxes, both levels, and what it says with nothing to work with."""
 
+import csv
 import pickle
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ import pytest
 import torch
 
 from films import film
+from oddframe.api import fit
+from oddframe.cli import main
+from oddframe.commands.evaluating import evaluate
+from oddframe.commands.scoring import score
 from oddframe.datasets.contract import open_data
 from oddframe.errors import BadInput
 from oddframe.learning.jigsaw_networks import WideBranchNet
@@ -16,7 +21,7 @@ from oddframe.learning.puzzles import Task, framed, puzzle_loss, set_puzzles, st
 from oddframe.learning.run import Run
 from oddframe.learning.saving import load, save
 from oddframe.learning.training import Training
-from oddframe.methods.jigsaw import Jigsaw, painted
+from oddframe.methods.jigsaw import FRAME_HEADS, Jigsaw, painted
 from oddframe.scores.scoring import joined, score_video
 from oddframe.types import Scores, Video
 from oddframe.video.reader import probe, times_of
@@ -109,6 +114,44 @@ def test_whole_frames_make_puzzles_too(heads: str, videos: list[Video], tmp_path
     told = Run(tmp_path).folder / "logs" / "jigsaw.csv"
     names = told.read_text().splitlines()[0].split(",")
     assert [name for name in names if "-" in name] == list(detector.weights)
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        pytest.param({}, ["temporal", "spatial"], id="object"),
+        pytest.param(
+            {"level": "full-frame", "clips": 3, "lean": True},
+            [*FRAME_HEADS, "frame", "clip", "temporal", "spatial"],
+            id="full-frame",
+        ),
+        pytest.param({"level": "full-frame", "heads": "frame-spatial,frame-temporal"}, [*FRAME_HEADS[:2]], id="frames"),
+    ],
+)
+def test_each_head_is_measured_alone(
+    options: dict[str, Any], parts: list[str], street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    fit("jigsaw", "simulated", root=street, out=run, **{**TINY, **options, "cubes": 8, "every": 30})
+    found = evaluate(run, "simulated", root=street, out=tmp_path / "e", report=False)
+    told = capsys.readouterr().out
+    assert list(found["parts"]) == parts
+    shown = told.split("AUC of each part")[1].splitlines()
+    assert [line.split()[0] for line in shown[1 : len(parts) + 2]] == [*parts, "combined"]
+    assert f"{found['honest']['micro_auc']:.4f}" in shown[len(parts) + 1], "the last row is the score"
+    score(run, [street / "test" / "test01.mp4"], out=tmp_path / "s", overlay=False, clips=False)
+    with np.load(tmp_path / "s" / "test01.npz") as kept, (tmp_path / "s" / "scores.csv").open() as file:
+        heads = parts[: len(parts) if len(parts) < 4 else 4]
+        for begins, of in (("part.", "score"), ("raw.", "raw")):
+            mean = np.mean([kept[f"{begins}{head}"] for head in heads], axis=0)
+            np.testing.assert_allclose(mean, kept[of], rtol=1e-5, err_msg=f"{of}: the mean of the heads")
+        if "frame" in parts:
+            frame = (kept["part.frame-temporal"] + kept["part.frame-spatial"]) / 2
+            np.testing.assert_allclose(kept["part.frame"], frame, rtol=1e-5)
+        rows = list(csv.DictReader(file))
+        assert [float(row[f"part.{parts[-1]}"]) for row in rows] == pytest.approx(kept[f"part.{parts[-1]}"], rel=1e-4)
+    assert main(["info", str(tmp_path / "s" / "test01.npz")]) == 0
+    assert f"part.{parts[0]} " in capsys.readouterr().out
 
 
 def test_nothing_that_moves_is_nothing_odd(videos: list[Video], tmp_path: Path) -> None:

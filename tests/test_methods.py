@@ -118,6 +118,9 @@ def same(one: Scores, other: Scores, close: float = CLOSE) -> None:
     np.testing.assert_array_equal(one.seconds, other.seconds)
     scale = max(1e-6, float(np.abs(one.value).max()))
     np.testing.assert_allclose(one.value, other.value, rtol=close, atol=close * scale)
+    assert list(one.parts) == list(other.parts)
+    for part, again in zip(one.parts.values(), other.parts.values(), strict=True):
+        np.testing.assert_allclose(part, again, rtol=close, atol=close * max(1e-6, float(np.abs(part).max())))
     assert (one.map is None) == (other.map is None)
     if one.map is not None and other.map is not None:
         np.testing.assert_allclose(one.map, other.map, rtol=close, atol=close * scale)
@@ -171,6 +174,9 @@ def test_scores_have_the_promised_shapes(detector: Detector, frames: list[Frame]
             assert len(scores.map) == len(clips)
             assert np.isfinite(scores.map).all()
             assert (scores.map >= 0).all()
+        for part in scores.parts.values():
+            assert part.shape == scores.value.shape
+            assert np.isfinite(part[~nothing_said]).all()
         for boxes in scores.boxes or ():
             assert boxes.ndim == 2
             assert boxes.shape[1] == 5

@@ -179,6 +179,34 @@ class FineMaps(FrameDifference):
         return replace(scores, map=noise)
 
 
+class InParts(FrameDifference):
+    """With the running mean of a method whose score is made of two."""
+
+    @property
+    def smoothing(self) -> float:
+        return 0.5
+
+    def score(self, clips: Clips) -> Scores:
+        scores = super().score(clips)
+        return replace(scores, parts={"less": 0.5 * scores.value, "more": 1.5 * scores.value})
+
+
+def test_parts_of_a_score_are_kept_beside_it(tmp_path: Path, video: Video) -> None:
+    fitted = replace(run_of(tmp_path / "run", FrameDifference(width=64)), detector=InParts(width=64).eval())
+    one = score_to(tmp_path / "film.npz", fitted, video, maps=False)
+    assert list(one.scores.parts) == list(one.raw_parts) == ["less", "more"]
+    np.testing.assert_allclose(one.scores.parts["more"], 1.5 * one.score, err_msg="smoothed, and no rarity", rtol=1e-6)
+    np.testing.assert_allclose(one.raw_parts["less"], 0.5 * one.raw, rtol=1e-6)
+    assert not np.allclose(one.raw_parts["less"], one.scores.parts["less"])
+    with np.load(one.path) as held:
+        kept = {name: held[name] for name in held.files}
+    assert {name for name in kept if "." in name} == {"part.less", "part.more", "raw.less", "raw.more"}
+    np.savez(one.path, **{name: values for name, values in kept.items() if "." not in name})
+    older = score_to(tmp_path / "film.npz", fitted, video, maps=False)
+    np.testing.assert_array_equal(older.scores.value, one.scores.value)
+    assert older.scores.parts == older.raw_parts == {}, "what was scored before parts were kept is read as ever"
+
+
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     """A map of 300 frames here is 20 MB on disk and 40 in memory; of that a batch, a twentieth, may be held."""
     fitted = replace(run_of(tmp_path / "run", FrameDifference(width=64)), detector=FineMaps(width=64).eval())

@@ -6,7 +6,7 @@ checked once, here. Nothing in this file decodes, learns or judges.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -132,9 +132,13 @@ class Scores:
     map: Floats | None = None  # (N, h, w) on the scale of value; covers the whole picture, any h × w
     boxes: tuple[Floats, ...] | None = None  # N × (n, 5): x1 y1 x2 y2 as fractions of the picture, and a value
     lookahead: int = 0  # frames after `frame` that the score has read, in the source's frames
+    parts: Mapping[str, Floats] = field(default_factory=dict)  # (N,) each: what the value was made of, by name
 
     def __post_init__(self) -> None:
         _same_length(self, "frame", "seconds", "value", "map", "boxes")
+        for name, part in self.parts.items():
+            if part.shape != (len(self.frame),):
+                raise ValueError(f"Scores: {len(self.frame)} frames, but the part {name} has shape {part.shape}")
 
     def __len__(self) -> int:
         return len(self.frame)

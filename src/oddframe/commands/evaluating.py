@@ -32,7 +32,7 @@ from oddframe.scores.judged import Judged
 from oddframe.scores.metrics import auc
 from oddframe.scores.scoring import joined, score_video
 from oddframe.scores.stored import Stored, score_to, tidied
-from oddframe.types import Truth, Video
+from oddframe.types import Floats, Truth, Video
 from oddframe.video.reader import content_hash, times_of
 
 BASELINES = ("constant", "frame-difference")
@@ -115,6 +115,10 @@ def judge(one: Stored, threshold: Threshold) -> Judged:
     """A scored test video beside its truth, frame for frame. Raises BadTruth when their lengths differ."""
     assert one.video.truth is not None
     seconds = times_of(one.video)
+
+    def spread(values: Floats) -> Floats:
+        return every_frame(replace(one.scores, value=values), len(seconds))
+
     truth: Truth = one.video.truth(len(seconds))
     if len(truth.frame) != len(seconds):
         raise BadTruth(f"{one.video.name}: {len(seconds)} frames, but its truth is of {len(truth.frame)}")
@@ -122,14 +126,16 @@ def judge(one: Stored, threshold: Threshold) -> Judged:
         say(f"note: {one.video.name}: {truth.note}")
     return Judged(
         one.video.name,
-        value=every_frame(one.scores, len(seconds)),
-        raw=every_frame(replace(one.scores, value=one.raw), len(seconds)),
+        value=spread(one.scores.value),
+        raw=spread(one.raw),
         truth=truth,
         seconds=seconds,
         events=find_events(one.scores, threshold.rarity),
         map=one.scores.map,
         map_frame=one.scores.frame,
         boxes=one.scores.boxes,
+        parts={name: spread(part) for name, part in one.scores.parts.items()},
+        raw_parts={name: spread(part) for name, part in one.raw_parts.items()},
     )
 
 
@@ -171,6 +177,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         other = f"{published[key]:.4f}" if published.get(key) is not None else ""
         at = len(rows) - 1 if key == "micro_auc" and rows[-1].strip().startswith("(") else len(rows)
         rows.insert(at, f"{key:24}{shown:>18}{other:>14}")
+    rows += _lines_of_parts(result)
     for name, numbers in result["baselines"].items():
         value = numbers["micro_auc"]
         rows.append(f"{'micro_auc of ' + name:30}{'–' if value is None else f'{value:.4f}':>12}")
@@ -178,6 +185,18 @@ def lines(result: dict[str, Any]) -> list[str]:
         value, met = numbers["auc"], f"{numbers['found']} of {numbers['stretches']} raised an event"
         rows.append(f"{'auc of ' + kind:30}{'–' if value is None else f'{value:.4f}':>12}   {met}")
     rows += [f"{key}: undefined, {why}" for key, why in result["why_null"].items()]
+    return rows
+
+
+def _lines_of_parts(result: dict[str, Any]) -> list[str]:
+    """A table of what the score was made of, where the method says; its last row is the score itself."""
+    if not result["parts"]:
+        return []
+    rows = [f"{'AUC of each part':24}{'micro':>9}{'macro':>9}{'as published':>14}{'macro':>9}"]
+    for name, numbers in {**result["parts"], "combined": result}.items():
+        cells = [numbers[column][key] for column in ("honest", "as_published") for key in ("micro_auc", "macro_auc")]
+        shown = ["–" if value is None else f"{value:.4f}" for value in cells]
+        rows.append(f"{name:24}{shown[0]:>9}{shown[1]:>9}{shown[2]:>14}{shown[3]:>9}")
     return rows
 
 

@@ -57,7 +57,9 @@ def fuse(
             with tidied(path):
                 stored = score_to(path, fitted, replace(video, name=printable(video.name)), maps=False)
                 judged = judge(stored, fitted.threshold)
-            streams[stream][recording_of(video)] = replace(judged, map=None, boxes=None, map_frame=None, events=())
+            streams[stream][recording_of(video)] = replace(
+                judged, map=None, boxes=None, map_frame=None, events=(), parts={}, raw_parts={}
+            )
     together = fused(streams)
     told = {"all": _auc(together), **{stream: _auc(list(one.values())) for stream, one in streams.items()}}
     result = {"dataset": data, "recordings": len(together), "streams": told}

@@ -91,7 +91,7 @@ def _tell(told: dict[str, Any], json: bool) -> dict[str, Any]:
         print(dumps(told, indent=2))
     else:
         for key, value in told.items():
-            print(f"{key:14}{_short(value)}")
+            print(f"{key:13} {_short(value)}")
     return told
 
 

@@ -7,9 +7,11 @@ from shlex import quote
 from typing import Any, Literal
 
 from oddframe.commands.dividing import Dividing, divide_into
+from oddframe.commands.rearranging import lay_out
 from oddframe.datasets.classes import ClassData
 from oddframe.datasets.contract import Counts, DataSet, Inventory, member_of
-from oddframe.errors import BadInput
+from oddframe.datasets.dad import Dad
+from oddframe.errors import BadInput, BadVideo
 from oddframe.families import members
 
 SHOWN = 6  # lines of a kind before "and N more": the answer fits one screen
@@ -25,27 +27,37 @@ def prepare(
     by: Literal["source", "clip"] = "source",
     target: int = 0,
     vary: Literal["train", "all"] = "train",
+    frames: bool = False,
     json: bool = False,
 ) -> dict[str, Any]:
     """Check a data set on disk: what is there, what is missing, whether the counts are the published ones.
 
     Frames are counted without decoding; all ground truth is read and held against its video. Nothing is changed. With
-    OUT, clips in classes are divided into train, val, test and anomaly, and written there as mp4 with four tables.
+    OUT, clips in classes are divided into train, val, test and anomaly, and written there as mp4 with four tables; the
+    recordings of `dad` are laid out there as the jigsaw variant has them, as links, with a mask for each.
 
     Args:
         name: a data set, as `oddframe datasets` lists them; `folder` for videos of your own.
         root: the folder that holds it.
-        out: where clips in classes are written, divided; a folder that was begun is gone on with.
+        out: where clips in classes are written, divided, or `dad` is laid out; a folder that was begun is gone on with.
         seed: of the division and of the varied copies.
         anomalous: classes that count as anomalous, such as [fight]; those of the data set unless given.
         by: source keeps clips of one source on one side; clip divides them singly, as published.
         target: clips that each class of train is brought to by varied copies (val to a twentieth); 0 makes none.
         vary: parts in which copies are made, train or all (train and val).
+        frames: write films of `dad` as pictures into OUT, img_<n>.png without loss; otherwise they are only linked.
         json: print one JSON object instead of lines for a person.
     """
     data, root = member_of(name), Path(root).expanduser()
     if out is not None:
-        return _divide(data, root, Path(out), Dividing(seed, _tuple(anomalous), by, target, vary), json)
+        how = Dividing(seed, _tuple(anomalous), by, target, vary)
+        if isinstance(data, Dad):
+            return _lay_out(data, root, Path(out), how, frames, json)
+        if frames:
+            raise BadInput(f"--frames is for dad: of {name} no pictures are written")
+        return _divide(data, root, Path(out), how, json)
+    if frames:
+        raise BadInput("--frames needs OUT, a folder for the pictures")
     stock = data.check(root)
     answer = _answer(data, root, stock)
     if json:
@@ -73,6 +85,31 @@ def _divide(data: DataSet, root: Path, out: Path, how: Dividing, json: bool) -> 
         print(line)
     print(_row("ready", f"oddframe fit embedding class-folders --root {quote(str(out))} --out RUN"))
     return told
+
+
+def _lay_out(data: Dad, root: Path, out: Path, how: Dividing, frames: bool, json: bool) -> dict[str, Any]:
+    if how != Dividing():
+        raise BadInput(f"{data.name} has no classes: leave --seed, --anomalous, --by, --target and --vary away")
+    told = lay_out(data, root, out, frames=frames)
+    print(dumps(told, indent=2) if json else "\n".join(_laid_out(told, out)))
+    if told["damaged"]:
+        raise BadVideo(f"{len(told['damaged'])} films cannot be read; the first: {told['damaged'][0]}")
+    return told
+
+
+def _laid_out(told: dict[str, Any], out: Path) -> list[str]:
+    rows = []
+    for part, streams in told["recordings"].items():
+        counts = ", ".join(f"{name} {count}" for name, count in streams.items()) or "none"
+        rows.append(_row(part, f"{_many(sum(streams.values()), 'video')}: {counts}"))
+    rows.append(_row("links", f"{told['linked']:,} new, {told['there']:,} there before"))
+    if told["films"]:
+        rows.append(_row("films", f"{told['films']:,}; {_many(told['pictures'], 'new picture')} of them"))
+    rows.append(_row("truth", _many(told["masks"], "frame mask")))
+    rows += _several("no truth", tuple(told["without_truth"])) + _several("damaged", tuple(told["damaged"]))
+    stream = next(iter(told["recordings"]["training"]), "top_depth").lower()
+    at = f"--root {quote(str(out))} --stream {stream}"
+    return [*rows, _row("ready", f"oddframe fit jigsaw dad {at} --level full-frame --out RUN")]
 
 
 def _tuple(names: list[str] | None) -> tuple[str, ...] | None:

@@ -4,7 +4,7 @@ import csv
 import itertools
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from json import dumps
 from pathlib import Path
@@ -187,7 +187,7 @@ def write_results(
     pictures: dict[str, Path] | None = None,
 ) -> dict[str, Any]:
     """scores.csv, events.json, calibration.png and report.html for what was scored and decided."""
-    _write_csv(out / "scores.csv", zip(stored, timelines, strict=True))
+    _write_csv(out / "scores.csv", list(zip(stored, timelines, strict=True)))
     result = {
         "run": str(fitted.folder),
         "method": fitted.detector.name,
@@ -228,10 +228,11 @@ def report_facts(fitted: Fitted, threshold: Threshold) -> dict[str, Any]:
     }
 
 
-def _write_csv(path: Path, pairs: Iterable[tuple[Stored, Timeline]]) -> None:
+def _write_csv(path: Path, pairs: Sequence[tuple[Stored, Timeline]]) -> None:
+    named = list(dict.fromkeys(name for one, _ in pairs for name in one.scores.parts))
     with aside(path) as part, part.open("w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["video", "frame", "seconds", "score", "rarity", "event"])
+        rows.writerow(["video", "frame", "seconds", "score", "rarity", "event", *(f"part.{name}" for name in named)])
         for one, line in pairs:
             scores = one.scores
             number = np.zeros(len(scores), int)
@@ -239,7 +240,8 @@ def _write_csv(path: Path, pairs: Iterable[tuple[Stored, Timeline]]) -> None:
                 number[(scores.seconds >= event.start) & (scores.seconds < event.end)] = n
             for at in range(len(scores)):
                 row = (scores.frame[at], f"{scores.seconds[at]:.3f}", f"{one.score[at]:.6g}", f"{scores.value[at]:.4f}")
-                rows.writerow([one.video.name, *row, number[at] or ""])
+                made_of = [f"{scores.parts[name][at]:.6g}" if name in scores.parts else "" for name in named]
+                rows.writerow([one.video.name, *row, number[at] or "", *made_of])
 
 
 def _told(one: Stored, line: Timeline, out: Path) -> dict[str, Any]:

@@ -1,14 +1,17 @@
 """Driver Anomaly Detection: two cameras on a driver, each in depth and infrared (Köpüklü et al., WACV 2021).
 
-Read as its authors ship it; nothing is copied or renamed. Each stream of a recording is a video of its own, so that one
-detector is fitted for each stream and their rarities are fused (`oddframe fuse`).
+Read as its authors ship it, or as the jigsaw variant lays it out again (`oddframe prepare dad ROOT OUT` does so, with
+links): a video has the same name in both. Each stream of a recording is a video of its own, so that one detector is
+fitted for each stream and their rarities are fused (`oddframe fuse`).
 """
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -16,13 +19,40 @@ from oddframe.console import say
 from oddframe.datasets.contract import DataSet, Split
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadTruth
-from oddframe.files import listing, natural
-from oddframe.types import Truth, Video
-from oddframe.video.reader import pictures_of
+from oddframe.files import listing
+from oddframe.types import Bools, Ints, Truth, Video
+from oddframe.video.reader import VIDEO_ENDINGS, pictures_of, times_of
+from oddframe.video.truth import read_labels
 
 FPS = 45.0
+FILMS = sorted(VIDEO_ENDINGS)
 STREAMS = ("front_depth", "front_IR", "top_depth", "top_IR")
+Part = Literal["training", "testing"]
+PARTS: tuple[Part, ...] = ("training", "testing")
 Rows = dict[str, list[tuple[int, int, bool]]]  # of each recording: first frame, last frame, odd?
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream of one recording, in whichever layout it was found."""
+
+    part: Part
+    driver: int
+    number: int  # of the driver's recording
+    stream: str  # one of STREAMS
+    source: Path  # a folder of pictures, or a film
+
+    @property
+    def recording(self) -> str:
+        """As in the authors' tree, such as val01_rec1: one name, whichever layout it is read from."""
+        if self.part == "training":
+            return f"Tester{self.driver}_normal_driving_{self.number}"
+        return f"val{self.driver:02d}_rec{self.number}"
+
+    @property
+    def short(self) -> str:
+        """As in the jigsaw variant's: 01_001 to learn from, 01_0001 to be judged on."""
+        return f"{self.driver:02d}_{self.number:0{3 if self.part == 'training' else 4}d}"
 
 
 class Dad(DataSet):
@@ -56,31 +86,100 @@ DAD/
       top_IR/
         img_0.png …
   LABEL.csv                         val, rec, start, end, N or A; empty cells are those of the row above
+or with films in place of folders of pictures
+DAD/
+  Tester1/ …
+    normal_driving_1/ …
+      front_depth.avi
+      front_IR.avi
+      top_depth.avi
+      top_IR.avi
+  val01/ …
+    rec1/ …
+      front_depth.avi
+      front_IR.avi
+      top_depth.avi
+      top_IR.avi
+  LABEL.csv
+or as the jigsaw variant lays it out again (oddframe prepare dad ROOT OUT)
+DAD_Jigsaw/
+  training/
+    front_depth/                    and so front_IR/, top_depth/ and top_IR/
+      frames/
+        01_001/ …                   Tester1/normal_driving_1
+          img_0.png …
+  testing/
+    front_depth/
+      frames/
+        01_0001/ …                  val01/rec1
+          img_0.png …
+    frame_masks/
+      01_0001.npy …                 0 or 1 for every frame
+or the same with films
+DAD_Jigsaw/
+  training/
+    front_depth/
+      videos/
+        01_001.avi …
+  testing/
+    front_depth/
+      videos/
+        01_0001.avi …
+    frame_masks/
+      01_0001.npy …
 """
 
     def places(self, root: Path) -> dict[str, Path]:
         for base in (root, nearest(root, "DAD")):
-            if base is not None and any(re.fullmatch(r"(Tester|val)\d+", path.name) for path in _inside(base)):
+            if base is not None and any(re.fullmatch(r"(Tester|val)\d+", path.name) for path in _folders(base)):
                 return {"DAD": base}
+        for base in (root, nearest(root, "DAD_Jigsaw")):
+            if base is not None and any(_streams_in(base, part) for part in PARTS):
+                return {"DAD_Jigsaw": base}
         return {}
 
     def read(self, root: Path) -> Split:
-        base = self.places(root).get("DAD")
-        if base is None:
-            raise self.nothing(root, "there is neither Tester1/ nor val01/")
-        label = nearest(base, "LABEL.csv")
-        if label is not None:
-            rows = rows_in(label)
-            there = {f"{v.name}_{r.name}" for v in _inside(base, "val") for r in _inside(v, "rec")}
-            if there and (absent := [name for name in rows if name not in there]):
-                say(f"note: {label} tells of {len(absent)} recordings that are not there: {', '.join(absent[:4])}")
-        split = Split(
-            [video for part in _inside(base, "Tester") for video in _streams(part, "normal_driving_", None)],
-            [video for part in _inside(base, "val") for video in _streams(part, "rec", label)],
-        )
-        if not split.train and not split.test:
-            raise self.nothing(root, f"there is no picture in {base}")
-        return split
+        places = self.places(root)
+        if not places:
+            raise self.nothing(root, "there is neither Tester1/ nor val01/, nor training/ or testing/ with streams")
+        if "DAD" in places:
+            base = places["DAD"]
+            streams, label = as_shipped(base), nearest(base, "LABEL.csv")
+            if label is not None:
+                _note_absent(label, {stream.recording for stream in streams})
+            videos = [(one, _video(one, label=label)) for one in streams]
+        else:
+            base = places["DAD_Jigsaw"]
+            streams, masks = as_laid_out(base), nearest(base / "testing", "frame_masks")
+            videos = [(one, _video(one, masks=masks)) for one in streams]
+        if not videos:
+            raise self.nothing(root, f"there is no picture and no film in {base}")
+        return Split(*([video for one, video in videos if one.part == part] for part in ("training", "testing")))
+
+
+def as_shipped(base: Path) -> list[Stream]:
+    """Every stream of every recording in the authors' tree, in its order."""
+    halves: tuple[tuple[Part, str, str], ...] = (("training", "Tester", "normal_driving_"), ("testing", "val", "rec"))
+    return [
+        Stream(part, driver, number, name, source)
+        for part, whose, which in halves
+        for driver, folder in _numbered(base, whose)
+        for number, recording in _numbered(folder, which)
+        for name in STREAMS
+        if (source := _source(recording, name)) is not None
+    ]
+
+
+def as_laid_out(base: Path) -> list[Stream]:
+    """The same of the jigsaw variant's tree, in the same order. Of a recording that is there as both, the pictures."""
+    found: dict[tuple[int, int, int, int], Stream] = {}
+    for p, part in enumerate(PARTS):
+        for name, folder in _streams_in(base, part).items():
+            for source in [*_inside(folder / "videos", _is_film), *_inside(folder / "frames", _holds_pictures)]:
+                if one := re.match(r"(\d+)_(\d+)(\.\w+)?$", source.name):
+                    driver, number = int(one[1]), int(one[2])
+                    found[p, driver, number, STREAMS.index(name)] = Stream(part, driver, number, name, source)
+    return [found[key] for key in sorted(found)]
 
 
 def rows_in(path: Path) -> Rows:
@@ -143,37 +242,106 @@ def truth_of(label: Path, recording: str, source: Path, frames: int) -> Truth:
     rows = rows_in(label).get(recording)
     if rows is None:
         raise BadTruth(f"{label} says nothing of {recording}")
-    numbers = [int(found[-1]) for path in pictures_of(source) if (found := re.findall(r"\d+", path.stem))]
-    if len(numbers) != frames:
-        raise BadTruth(f"{source} has {len(numbers)} numbered pictures, but {frames} frames were decoded")
-    number = np.array(numbers, np.int64)
-    odd = np.zeros(frames, bool)
+    number = _numbers(source, frames)
+    last = max((end for _, end, _ in rows), default=0)
+    return Truth(odd_in(rows, number), note=_note(number, last))
+
+
+def truth_in(mask: Path, source: Path, frames: int) -> Truth:
+    """The same from a frame mask, which may go on beyond the recording, as those of 10,000 whatever its length do."""
+    flags = read_labels(mask)
+    if flags.ndim != 1:
+        raise BadTruth(f"{mask}: a frame mask is one number for every frame, got an array of shape {flags.shape}")
+    number = _numbers(source, frames)
+    if frames and number[-1] >= len(flags):
+        raise BadTruth(f"{mask} has {len(flags)} labels, but the frames of {source} go up to number {number[-1]}")
+    return Truth(flags[number], note=_note(number, len(flags) - 1))
+
+
+def odd_in(rows: list[tuple[int, int, bool]], number: Ints) -> Bools:
+    """Which of the frames with these numbers are odd."""
+    odd = np.zeros(len(number), bool)
     for start, end, anomalous in rows:
         if anomalous:
             odd |= (number >= start) & (number <= end)
+    return odd
+
+
+def numbers_of(source: Path) -> Ints:
+    """The number of every frame of a stream: the last one in its picture's name; in a film, from 0 on."""
+    if source.is_file():
+        return np.arange(len(times_of(Video(source.stem, source))))
+    return np.array(
+        [int(found[-1]) for path in pictures_of(source) if (found := re.findall(r"\d+", path.stem))], np.int64
+    )
+
+
+def _numbers(source: Path, frames: int) -> Ints:
+    number = numbers_of(source)
+    if len(number) != frames:
+        what = "frames" if source.is_file() else "numbered pictures"
+        raise BadTruth(f"{source} has {len(number)} {what}, but {frames} frames were decoded")
+    return number
+
+
+def _note(number: Ints, last: int) -> str:
     notes = []
     if gaps := int((np.diff(number) > 1).sum()):
         notes.append(f"its pictures have {gaps} gaps in their numbers; labels go by number")
-    last = max((end for _, end, _ in rows), default=0)
-    if frames and last > number[-1]:
+    if len(number) and last > number[-1]:
         notes.append(f"labels go up to frame {last}, its pictures to {number[-1]}")
-    return Truth(odd, note="; ".join(notes))
+    return "; ".join(notes)
 
 
-def _streams(part: Path, begins: str, label: Path | None) -> Iterator[Video]:
-    for recording in _inside(part, begins):
-        name = f"{part.name}_{recording.name}"
-        told = label if label is not None and name in rows_in(label) else None
-        for stream in STREAMS:
-            source = nearest(recording, stream)
-            if source is not None and pictures_of(source):
-                truth = partial(truth_of, told, name, source) if told else None
-                yield Video(f"{name}-{stream.lower()}", source, fps=FPS, label=stream.lower(), truth=truth)
+def _note_absent(label: Path, there: set[str]) -> None:
+    known = {name for name in there if name.startswith("val")}
+    if known and (absent := [name for name in rows_in(label) if name not in known]):
+        say(f"note: {label} tells of {len(absent)} recordings that are not there: {', '.join(absent[:4])}")
 
 
-def _inside(folder: Path, begins: str = "") -> list[Path]:
-    found = [path for path in (listing(folder) if folder.is_dir() else []) if path.is_dir()]
-    return sorted((p for p in found if re.fullmatch(rf"{begins}\w*\d+", p.name)), key=lambda path: natural(path.name))
+def _video(one: Stream, *, label: Path | None = None, masks: Path | None = None) -> Video:
+    truth = None
+    if one.part == "testing" and label is not None and one.recording in rows_in(label):
+        truth = partial(truth_of, label, one.recording, one.source)
+    elif one.part == "testing" and masks is not None and (mask := masks / f"{one.short}.npy").is_file():
+        truth = partial(truth_in, mask, one.source)
+    name = one.stream.lower()
+    return Video(f"{one.recording}-{name}", one.source, fps=FPS, label=name, truth=truth)
+
+
+def _streams_in(base: Path, part: str) -> dict[str, Path]:
+    """The folders of streams in one half of the jigsaw variant's tree."""
+    holder = nearest(base, part)
+    found = {name: nearest(holder, name) for name in STREAMS} if holder is not None else {}
+    return {name: path for name, path in found.items() if path is not None and path.is_dir()}
+
+
+def _numbered(folder: Path, begins: str) -> list[tuple[int, Path]]:
+    """The folders that begin so, each with the number at its end."""
+    named = [(re.fullmatch(rf"{begins}\w*?(\d+)", path.name), path) for path in _folders(folder)]
+    return sorted((int(found[1]), path) for found, path in named if found)
+
+
+def _source(recording: Path, stream: str) -> Path | None:
+    """Its pictures, or failing that its film."""
+    pictures, film = nearest(recording, stream), nearest(recording, *(stream + ending for ending in FILMS))
+    return pictures if pictures is not None and _holds_pictures(pictures) else film
+
+
+def _inside(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
+    return [path for path in (listing(folder) if folder.is_dir() else []) if wanted(path)]
+
+
+def _folders(folder: Path) -> list[Path]:
+    return _inside(folder, Path.is_dir)
+
+
+def _holds_pictures(path: Path) -> bool:
+    return path.is_dir() and bool(pictures_of(path))
+
+
+def _is_film(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in VIDEO_ENDINGS
 
 
 def _name(what: str, cell: str, digits: int, path: Path, number: int) -> str:

@@ -10,9 +10,10 @@ on one scale by normal video before they are added.
 N clips, C channels, T frames in a clip, H × W pixels; n boxes of a clip; S pixels a side of a cube.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -174,7 +175,7 @@ class Jigsaw(Detector):
         self._learn_scale(marked, data.cache)
 
     def score(self, clips: Clips) -> Scores:
-        """(N,) scores, with boxes and (N, h, w) maps at object level.
+        """(N,) scores, with boxes and (N, h, w) maps at object level; what each head says in parts.
 
         The value of a clip is the mean over the tasks of its strangest thing, in units of a high score of normal video;
         where nothing moves it is 0. Raises BadVideo for pictures of another size than those learned from.
@@ -183,21 +184,29 @@ class Jigsaw(Detector):
             raise BadInput("this jigsaw detector has learned nothing yet; fit it first")
         pixels = clips.pixels.permute(0, 2, 3, 4, 1).cpu().numpy()  # (N, T, H, W, C)
         if self.level == "full-frame":
-            value = (self._strange(clips.pixels) / self.usual.cpu().numpy()).mean(1)
-            return Scores(clips.video, clips.frame, clips.seconds, value.astype(np.float32))
+            peaks = self._strange(clips.pixels) / self.usual.cpu().numpy()
+            return Scores(clips.video, clips.frame, clips.seconds, _value(peaks), parts=parts_of(peaks, self.weights))
         with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
             found = list(pool.map(lambda n: self._cut(pixels[n], clips.video, int(clips.frame[n])), range(len(clips))))
         H, W = pixels.shape[2:4]
         ends = np.cumsum([len(boxes) for boxes, _ in found])
         cubes = torch.from_numpy(np.concatenate([cubes for _, cubes in found])).permute(0, 4, 1, 2, 3)
         strange = self._strange(cubes) / self.usual.cpu().numpy()  # (n, heads)
-        value, heat, said = np.zeros(len(clips), np.float32), [], []
+        peaks, heat, said = np.zeros((len(clips), len(self.weights))), [], []
         for n, ((boxes, _), end) in enumerate(zip(found, ends, strict=True)):
             mine = strange[end - len(boxes) : end]
-            value[n] = mine.max(0, initial=0).mean()
+            peaks[n] = mine.max(0, initial=0)
             heat.append(painted(boxes, mine.mean(1), (H, W)))
             said.append(np.column_stack([boxes / [W, H, W, H], mine.mean(1)]).astype(np.float32))
-        return Scores(clips.video, clips.frame, clips.seconds, value, map=np.stack(heat), boxes=tuple(said))
+        return Scores(
+            clips.video,
+            clips.frame,
+            clips.seconds,
+            _value(peaks),
+            map=np.stack(heat),
+            boxes=tuple(said),
+            parts=parts_of(peaks, self.weights),
+        )
 
     # 1. Things: where they are in a clip, and what is cut around them.
 
@@ -315,6 +324,25 @@ class Jigsaw(Detector):
             peaks.append(self._strange(torch.from_numpy(cubes).permute(0, 4, 1, 2, 3)).max(0))
         high = np.maximum(np.quantile(np.stack(peaks), 0.95, axis=0), 1e-3)
         self.usual = torch.from_numpy(high)
+
+
+def parts_of(peaks: Floats, heads: Iterable[str]) -> dict[str, Floats]:
+    """(N,) each, of (N, heads): what every head says, and the mean of those of one level or of one task.
+
+    >>> list(parts_of(np.zeros((1, 4)), FRAME_HEADS))
+    ['frame-temporal', 'frame-spatial', 'clip-temporal', 'clip-spatial', 'frame', 'clip', 'temporal', 'spatial']
+    """
+    columns = {head: [k] for k, head in enumerate(heads)}
+    words = {head: head.split("-") for head in columns}
+    for word in dict.fromkeys(chain(*zip(*words.values(), strict=True))):
+        of_word = [k for k, said in enumerate(words.values()) if word in said]
+        if 1 < len(of_word) < peaks.shape[1]:
+            columns[word] = of_word
+    return {name: _value(peaks[:, of_name]) for name, of_name in columns.items()}
+
+
+def _value(peaks: Floats) -> Floats:
+    return np.asarray(peaks.mean(1), np.float32)
 
 
 def painted(boxes: Floats, values: Floats, shape: Sequence[int]) -> Floats:

@@ -13,7 +13,7 @@ from oddframe.scores.places import Places, find_places
 from oddframe.scores.regions import area
 from oddframe.types import Bools, Event, Floats
 
-__all__ = ["Judged", "by_kind", "curves", "every_frame", "find_places", "refuse_leak", "table"]
+__all__ = ["Judged", "by_kind", "by_part", "curves", "every_frame", "find_places", "refuse_leak", "table"]
 
 
 def refuse_leak(fitted: Mapping[str, str], tested: Mapping[str, str]) -> None:
@@ -47,7 +47,6 @@ def table(
     odd, value = [video.truth.frame for video in judged], [video.value for video in judged]
     all_odd, all_value = np.concatenate(odd), np.concatenate(value)
     aucs = [metrics.auc(video.truth.frame, video.value) for video in judged]
-    macro = [auc for auc in aucs if auc is not None]
     matches = [metrics.match_events(_spans(video.events), _odd_seconds(video)) for video in judged]
     precision, recall, f1 = metrics.precision_recall_f1(matches)
     rbdc, tbdc = (None, None) if (c := places.curve) is None else (area(c.false, c.regions), area(c.false, c.tracks))
@@ -55,8 +54,8 @@ def table(
     honest = {
         "micro_auc": metrics.auc(all_odd, all_value),
         "micro_auc_interval": metrics.interval(odd, value, seed),
-        "macro_auc": float(np.mean(macro)) if macro else None,
-        "macro_videos": len(macro),
+        "macro_auc": _mean(aucs),
+        "macro_videos": sum(auc is not None for auc in aucs),
         "ap": metrics.average_precision(all_odd, all_value) if not all_odd.all() else None,
         "eer": metrics.equal_error_rate(all_odd, all_value),
         "rbdc": rbdc,
@@ -79,14 +78,36 @@ def table(
         "honest": honest,
         "as_published": published,
         "place": peak,
+        "parts": by_part(judged),
         "kinds": by_kind(judged),
         "videos": {video.video: auc for video, auc in zip(judged, aucs, strict=True)},
         "one_class_videos": [video.video for video, auc in zip(judged, aucs, strict=True) if auc is None],
         "events": sum(len(video.events) for video in judged),
         "segments": sum(len(match.delay) for match in matches),
-        "notes": [*places.notes, *(f"{video.video}: {video.truth.note}" for video in judged if video.truth.note)],
+        "notes": [
+            *places.notes,
+            *_partless(judged),
+            *(f"{video.video}: {video.truth.note}" for video in judged if video.truth.note),
+        ],
         "why_null": null,
     }
+
+
+def by_part(judged: Sequence[Judged]) -> dict[str, dict[str, dict[str, float | None]]]:
+    """For each part of the score that all videos have, its micro and macro AUC, honest and as published."""
+    odd = [video.truth.frame for video in judged]
+    found = {}
+    for name in judged[0].parts:
+        if not all(name in video.parts for video in judged):
+            continue
+        value = [video.parts[name] for video in judged]
+        honest = {
+            "micro_auc": metrics.auc(np.concatenate(odd), np.concatenate(value)),
+            "macro_auc": _mean([metrics.auc(flags, scores) for flags, scores in zip(odd, value, strict=True)]),
+        }
+        micro, macro = metrics.as_published(odd, [video.raw_parts[name] for video in judged])
+        found[name] = {"honest": honest, "as_published": {"micro_auc": micro, "macro_auc": macro}}
+    return found
 
 
 def by_kind(judged: Sequence[Judged]) -> dict[str, dict[str, float | int | None]]:
@@ -123,6 +144,21 @@ def curves(judged: Sequence[Judged], places: Places | None = None) -> dict[str, 
             "tracks": curve.tracks.tolist(),
         },
     }
+
+
+def _partless(judged: Sequence[Judged]) -> list[str]:
+    """A note where the parts of the score are known of some videos only."""
+    without = [video.video for video in judged if not video.parts]
+    if not without or len(without) == len(judged):
+        return []
+    more = f" and {len(without) - 4} more" if len(without) > 4 else ""
+    return [f"the parts of the score were not kept of {', '.join(without[:4])}{more}: none is measured"]
+
+
+def _mean(aucs: Sequence[float | None]) -> float | None:
+    """Of those that are defined."""
+    known = [auc for auc in aucs if auc is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _reasons(judged: Sequence[Judged]) -> dict[str, str]:

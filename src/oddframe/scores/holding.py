@@ -60,7 +60,7 @@ def fit_and_hold_out(detector: Detector, videos: Sequence[Video], run: Run) -> t
         rest = [part for part, fold in zip(parts, folds, strict=True) if fold in held]
         raw = (joined(score_video_unsmoothed(detector, part), part.name) for part in rest)
         how = f"held-out share, {len(rest)} of {len(parts)} parts"
-    return [replace(joined(smooth([scores], detector.smoothing)), map=None, boxes=None) for scores in raw], how
+    return [_bare(joined(smooth([scores], detector.smoothing))) for scores in raw], how
 
 
 def folds_held(folds: Sequence[int]) -> set[int]:
@@ -72,7 +72,11 @@ def folds_held(folds: Sequence[int]) -> set[int]:
 def score_video_unsmoothed(detector: Detector, video: Video) -> Iterator[Scores]:
     """Raw scores of a video or part, batch by batch, without maps."""
     for scores in score_video(detector, video, smoothing=0.0):
-        yield replace(scores, map=None, boxes=None)
+        yield _bare(scores)
+
+
+def _bare(scores: Scores) -> Scores:
+    return replace(scores, map=None, boxes=None, parts={})
 
 
 def _refitted(detector: Detector, parts: Sequence[Video], folds: Sequence[int], run: Run) -> Iterator[Scores]:

@@ -1,7 +1,7 @@
 """One test video, scored and decided: what evaluation is given. T frames, M maps (fewer than T at a lower rate)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,6 +22,8 @@ class Judged:
     map: Floats | None = None  # (M, h, w), may lie on disk: it is read one picture at a time
     map_frame: Ints | None = None  # (M,) source frame, rising, that each map and each set of boxes belongs to
     boxes: tuple[Floats, ...] | None = None  # M × (n, 5); where given, these are the regions detected, not the map's
+    parts: Mapping[str, Floats] = field(default_factory=dict)  # (T,) each, smoothed: what the score was made of
+    raw_parts: Mapping[str, Floats] = field(default_factory=dict)  # (T,) each, of the same names, unsmoothed
 
     def __post_init__(self) -> None:
         T = len(self.value)
@@ -32,11 +34,16 @@ class Judged:
         for name in ("raw", "seconds"):
             if len(getattr(self, name)) != T:
                 raise ValueError(f"{self.video}: {T} scores, but {len(getattr(self, name))} of {name}")
+        if self.parts.keys() != self.raw_parts.keys():
+            raise ValueError(f"{self.video}: parts are {list(self.parts)}, but unsmoothed {list(self.raw_parts)}")
+        for name, values in [*self.parts.items(), *self.raw_parts.items()]:
+            if values.shape != (T,):
+                raise ValueError(f"{self.video}: {T} scores, but the part {name} has shape {values.shape}")
         for part in (self.map, self.boxes):
             if part is not None and (self.map_frame is None or len(part) != len(self.map_frame)):
                 raise ValueError(f"{self.video}: maps and boxes need map_frame, one entry each")
-        for name in ("value", "raw"):
-            if not np.isfinite(getattr(self, name)).all():
+        for values in (self.value, self.raw, *self.parts.values(), *self.raw_parts.values()):
+            if not np.isfinite(values).all():
                 raise BadInput(f"{self.video}: some scores are not numbers, so nothing can be measured on them")
         rows = self.truth.tracks
         if rows is not None and len(rows) and (rows[:, 0].min() < 0 or rows[:, 0].max() >= T):

@@ -46,21 +46,21 @@ def score_frames(detector: Detector, frames: Iterator[Frame], video: str, batch:
 
 
 def smooth(stream: Iterable[Scores], weight: float) -> Iterator[Scores]:
-    """A causal running mean: `weight` of the past, `1 - weight` of the present, for value and map alike."""
-    past_value: np.floating | None = None
+    """A causal running mean: `weight` of the past, `1 - weight` of the present, for value, parts and map alike."""
+    past: np.ndarray | None = None
     past_map: np.ndarray | None = None
     for scores in stream:
-        value = np.array(scores.value, np.float64)
+        rows = np.array([scores.value, *scores.parts.values()], np.float64)  # (1 + parts, N)
         heat = None if scores.map is None else np.array(scores.map, np.float32)
-        for t in range(len(value)):
-            if past_value is not None:
-                value[t] = weight * past_value + (1 - weight) * value[t]
-            past_value = value[t]
+        for t in range(len(scores)):
+            if past is not None:
+                rows[:, t] = weight * past + (1 - weight) * rows[:, t]
+            past = rows[:, t]
             if heat is not None:
                 if past_map is not None and weight:
                     heat[t] = weight * past_map + (1 - weight) * heat[t]
                 past_map = heat[t]
-        yield replace(scores, value=value, map=heat)
+        yield replace(scores, value=rows[0], map=heat, parts=dict(zip(scores.parts, rows[1:], strict=True)))
 
 
 def joined(stream: Iterable[Scores], video: str = "") -> Scores:
@@ -77,6 +77,7 @@ def joined(stream: Iterable[Scores], video: str = "") -> Scores:
         value=np.concatenate([part.value for part in parts]),
         map=np.concatenate(maps) if maps else None,
         boxes=tuple(boxes) if parts[0].boxes is not None else None,
+        parts={name: np.concatenate([part.parts[name] for part in parts]) for name in parts[0].parts},
     )
 
 
@@ -91,4 +92,5 @@ def _spoken(scores: Scores) -> Scores:
         value=scores.value[keep],
         map=None if scores.map is None else scores.map[keep],
         boxes=None if scores.boxes is None else tuple(b for b, k in zip(scores.boxes, keep, strict=True) if k),
+        parts={name: part[keep] for name, part in scores.parts.items()},
     )

@@ -4,7 +4,7 @@ import json
 import mmap
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from errno import ENOSPC
@@ -33,6 +33,7 @@ class Stored:
     scores: Scores
     score: Floats  # (N,) smoothed, on the method's own scale
     raw: Floats  # (N,) the same before smoothing
+    raw_parts: Mapping[str, Floats]  # (N,) each: the parts of the score before smoothing; smoothed, `scores` has them
     lost: tuple[str, ...]  # what could not be read
     path: Path  # the .npz
 
@@ -40,7 +41,8 @@ class Stored:
 def score_to(path: Path, fitted: Fitted, video: Video, *, maps: bool = True) -> Stored:
     """Score a video into `path` (.npz), or find it there, scored by the same detector.
 
-    The file holds `frame`, `seconds`, `score`, `raw`, `rarity`, with maps `map` (rarities), and `key`. Raises BadVideo.
+    The file holds `frame`, `seconds`, `score`, `raw`, `rarity`, with maps `map` (rarities), for each part of the score
+    `part.NAME` and `raw.NAME`, and `key`. Raises BadVideo.
     """
     which = {"video": content_hash(video.source), "fps": video.fps, "span": video.span}
     key = json.dumps(which | {"detector": fingerprint(fitted), "maps": maps})
@@ -62,6 +64,9 @@ def score_to(path: Path, fitted: Fitted, video: Video, *, maps: bool = True) -> 
                     parts["raw"].append(raw.value)
                     parts["score"].append(smoothed.value)
                     parts["rarity"].append(rare.value)
+                    for begins, of in (("part.", smoothed), ("raw.", raw)):
+                        for name, part_of_score in of.parts.items():
+                            parts.setdefault(f"{begins}{name}", []).append(part_of_score)
                     if maps and rare.map is not None:
                         shape = rare.map.shape[1:]
                         file.write(rare.map.astype(MAPS).tobytes())
@@ -125,10 +130,11 @@ def _found(path: Path, key: str, video: Video) -> Stored | None:
             if str(held["key"]) != key:
                 return None
             frame, seconds = held["frame"], held["seconds"]
-            scores = Scores(video.name, frame, seconds, held["rarity"], boxes=_boxes(held))
+            scores = Scores(video.name, frame, seconds, held["rarity"], boxes=_boxes(held), parts=_named(held, "part."))
             if "map" in held.files:
                 scores = replace(scores, map=_map_of(path))
-            return Stored(video, scores, held["score"], held["raw"], tuple(str(line) for line in held["lost"]), path)
+            lost = tuple(str(line) for line in held["lost"])
+            return Stored(video, scores, held["score"], held["raw"], _named(held, "raw."), lost, path)
     except OSError as error:
         if error.errno == ENOSPC:
             raise BadInput(f"cannot unpack {path}: {error.strerror}") from error
@@ -173,6 +179,11 @@ class _OnDisk(np.memmap[Any, Any]):
 
 def _unpacked(path: Path) -> Path:
     return path.with_name(f".{path.stem}.unpacked")
+
+
+def _named(held: Any, begins: str) -> dict[str, Floats]:
+    """Arrays by what follows this beginning of their names."""
+    return {name.removeprefix(begins): held[name] for name in held.files if name.startswith(begins)}
 
 
 def _boxes(held: Any) -> tuple[Floats, ...] | None:
