@@ -67,7 +67,7 @@ def main() -> None:
         found = cost(detector, split.test[0])
     else:
         found = feed(detector, split.train)
-    write(asked.out or f"jigsaw-{asked.what}", {"run": asked.run.name, "data": asked.data, **found})
+    write(asked.out or f"jigsaw-{asked.what}", {"run": asked.run.name, "data": Path(asked.data).name, **found})
 
 
 def tasks(detector: Jigsaw, videos: list[Video], checkpoints: Path | None, every: int) -> dict[str, Any]:
