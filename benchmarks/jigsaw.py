@@ -48,8 +48,8 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("what", choices=["tasks", "sources", "cost", "feed"])
     words.add_argument("run", type=Path)
-    words.add_argument("--data", default="ped2")
-    words.add_argument("--root", type=Path, required=True)
+    words.add_argument("--data", default="ped2", help="or a folder of videos with truth")
+    words.add_argument("--root", type=Path)
     words.add_argument("--checkpoints", type=Path)
     words.add_argument("--every", type=int, default=1, help="judge each of so many frames")
     words.add_argument("--model", help="an ONNX detector")
@@ -58,7 +58,7 @@ def main() -> None:
     recipe = asked.run.suffix == ".yaml"
     detector = Jigsaw.of(yaml.safe_load(asked.run.read_text())) if recipe else load_run(asked.run).detector
     assert isinstance(detector, Jigsaw)
-    split = open_data(asked.data, asked.root)[1]
+    split = open_data(asked.data, None if Path(asked.data).exists() else asked.root)[1]
     if asked.what == "tasks":
         found = tasks(detector, split.test, asked.checkpoints, asked.every)
     elif asked.what == "sources":
