@@ -2,14 +2,17 @@
 
     oddframe fit jigsaw ped2 --root DATA/ucsd --config recipes/jigsaw-ped2.yaml --out RUN
     python benchmarks/jigsaw.py tasks RUN --root DATA/ucsd [--checkpoints DIR] [--every 1] [--out NAME]
+    python benchmarks/jigsaw.py sources RUN --root DATA/ucsd --model fastestdet.onnx [--every 1]
     python benchmarks/jigsaw.py cost RUN --root DATA/ucsd
     python benchmarks/jigsaw.py feed recipes/jigsaw-ped2.yaml --root DATA/ucsd
 
 What each head of a run is worth `oddframe evaluate RUN DATA` says by itself; `tasks` is for checkpoints. It gives frame
 AUC for each head alone and combined, plain, with the run's causal running mean, and as published (stretched video by
 video, Gaussian of 20 frames); with a folder of checkpoints, the same for each: nothing is chosen by it, the run's own
-weights are the last. `cost` splits the time of scoring. `feed` holds cubes cut on the way against
-patches read from .npy files, as the authors' program does, and the training step in bf16 against float32.
+weights are the last. `sources` gives the same network, which has learned from what moves, the boxes of a detector and
+of both; only the scale of its tasks is read anew, from normal video. `cost` splits the time of scoring. `feed` holds
+cubes cut on the way against patches read from .npy files, as the authors' program does, and the training step in bf16
+against float32.
 """
 
 import argparse
@@ -24,7 +27,7 @@ import torch
 import yaml  # type: ignore[import-untyped]
 
 from machine import middle, write
-from oddframe.datasets.contract import open_data
+from oddframe.datasets.contract import Split, open_data
 from oddframe.learning.loop import by_loss
 from oddframe.learning.precision import Precision, autocast
 from oddframe.learning.run import Run
@@ -44,25 +47,28 @@ SIGMA = 20.0  # frames: the authors' Gaussian
 
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("what", choices=["tasks", "cost", "feed"])
+    words.add_argument("what", choices=["tasks", "sources", "cost", "feed"])
     words.add_argument("run", type=Path)
-    words.add_argument("--data", default="ped2")
-    words.add_argument("--root", type=Path, required=True)
+    words.add_argument("--data", default="ped2", help="or a folder of videos with truth")
+    words.add_argument("--root", type=Path)
     words.add_argument("--checkpoints", type=Path)
     words.add_argument("--every", type=int, default=1, help="judge each of so many frames")
+    words.add_argument("--model", help="an ONNX detector")
     words.add_argument("--out")
     asked = words.parse_args()
     recipe = asked.run.suffix == ".yaml"
     detector = Jigsaw.of(yaml.safe_load(asked.run.read_text())) if recipe else load_run(asked.run).detector
     assert isinstance(detector, Jigsaw)
-    split = open_data(asked.data, asked.root)[1]
+    split = open_data(asked.data, None if Path(asked.data).exists() else asked.root)[1]
     if asked.what == "tasks":
         found = tasks(detector, split.test, asked.checkpoints, asked.every)
+    elif asked.what == "sources":
+        found = {name: sources(detector, split, name, asked.model, asked.every) for name in ("detector", "union")}
     elif asked.what == "cost":
         found = cost(detector, split.test[0])
     else:
         found = feed(detector, split.train)
-    write(asked.out or f"jigsaw-{asked.what}", {"run": asked.run.name, "data": asked.data, **found})
+    write(asked.out or f"jigsaw-{asked.what}", {"run": asked.run.name, "data": Path(asked.data).name, **found})
 
 
 def tasks(detector: Jigsaw, videos: list[Video], checkpoints: Path | None, every: int) -> dict[str, Any]:
@@ -137,6 +143,22 @@ def aucs(odd: list[Bools], value: list[Floats], weight: float) -> dict[str, floa
         "as_published_macro": as_published(odd, value, SIGMA)[1],
     }
     return {name: None if number is None else round(number, 4) for name, number in told.items()}
+
+
+def sources(detector: Jigsaw, split: Split, source: str, model: str, every: int) -> dict[str, Any]:
+    """AUC by head of the same network on other boxes."""
+    other = Jigsaw.of({**detector.options, "boxes": source, "detector": model})
+    other.shown = detector.shown
+    other._learn_places(split.train)
+    other.net.load_state_dict(detector.net.state_dict())
+    with tempfile.TemporaryDirectory() as folder:
+        marked = other._mark_all(split.train, Run(Path(folder)))
+    other._learn_scale(marked, Cubes(marked, other.spec, side=other.side).cache)
+    seen = [Seen(other, video, every) for video in split.test]
+    things = sum(sum(one.count) for one in seen) / sum(len(one.count) for one in seen)
+    told = {"things_a_frame": round(things, 1), **measured(other, seen)}
+    print(source, told, flush=True)
+    return told
 
 
 def cost(detector: Jigsaw, video: Video) -> dict[str, Any]:

@@ -232,6 +232,73 @@ def test_timesformers_weights_are_loaded_under_the_hubs_names(tmp_path: Path) ->
     assert torch.equal(ours.encoder.layer[0].temporal_dense.weight, theirs.encoder.layer[0].temporal_dense.weight)
 
 
+TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+
+
+def test_videomae_is_what_its_library_says_before_the_classifier(tmp_path: Path) -> None:
+    library = pytest.importorskip("transformers")
+    small = {"intermediate_size": 64, "use_mean_pooling": True, **TINY}
+    sizes = {"num_frames": 4, "image_size": 32, **small}
+    torch.manual_seed(0)
+    theirs = library.VideoMAEForVideoClassification(library.VideoMAEConfig(num_labels=5, **sizes)).eval()
+    for value in theirs.parameters():  # biases and norms are 0 and 1 at the start, and would hide a slip
+        nn.init.normal_(value, std=0.3)
+    state = {
+        re.sub(r"attention\.(query|value)\.bias$", lambda found: f"attention.{found[1][0]}_bias", key): value
+        for key, value in theirs.state_dict().items()
+    }
+    assert "videomae.encoder.layer.0.attention.attention.q_bias" in state  # as the hub's file has it
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    ours = encoders._transformers("VideoMAE", "pixel_values", small, 4, 32).eval()
+    weights.put_weights(ours, encoder("videomae-b"), str(tmp_path / "pytorch_model.bin"))
+    clip = torch.rand(2, 3, 4, 32, 32)
+    with torch.inference_mode():
+        assert torch.allclose(theirs.classifier(ours(clip)), theirs(clip.transpose(1, 2)).logits, atol=1e-5)
+
+
+def test_vjepa2_is_what_its_library_says_without_the_predictor(tmp_path: Path) -> None:
+    library = pytest.importorskip("transformers")
+    tensors = pytest.importorskip("safetensors.torch")
+    small = {"pred_hidden_size": 24, "pred_num_attention_heads": 2, "pred_num_hidden_layers": 1, **TINY}
+    torch.manual_seed(0)
+    theirs = library.VJEPA2Model(library.VJEPA2Config(frames_per_clip=4, crop_size=32, **small)).eval()
+    for value in theirs.parameters():
+        nn.init.normal_(value, std=0.3)
+    tensors.save_file(theirs.state_dict(), tmp_path / "model.safetensors")
+    ours = encoders._transformers("VJEPA2", "pixel_values_videos", small, 4, 32).eval()
+    weights.put_weights(ours, encoder("vjepa2-l"), str(tmp_path / "model.safetensors"))
+    clip = torch.rand(2, 3, 4, 32, 32)
+    with torch.inference_mode():
+        tokens = theirs.get_vision_features(clip.transpose(1, 2))
+        assert torch.allclose(ours(clip), tokens.mean(1), atol=1e-5)
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes()[:500])
+    with pytest.raises(BadInput, match=r"cut\.safetensors is damaged"):
+        weights.put_weights(ours, encoder("vjepa2-l"), str(tmp_path / "cut.safetensors"))
+
+
+@pytest.mark.parametrize(("name", "published"), [("videomae-b", 86_227_200), ("vjepa2-l", 325_971_328)])
+def test_networks_of_the_transformers_library_have_their_published_sizes(name: str, published: int) -> None:
+    pytest.importorskip("transformers")
+    one = encoder(name)
+    with torch.device("meta"):
+        net = one.make(one.frames, one.side).eval()
+    assert count(net) == published
+    with torch.device("meta"):
+        assert net(torch.zeros(1, 3, one.frames, one.side, one.side)).shape == (1, one.width)
+
+
+def test_the_transformers_hub_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = pytest.importorskip("transformers")
+
+    def unreachable(repository: str) -> None:
+        raise OSError(f"cannot find {repository}\nand more lines")
+
+    monkeypatch.setattr(library.VJEPA2Model, "from_pretrained", unreachable)
+    with pytest.raises(BadInput, match=r"cannot get the weights of vjepa2-l from https://huggingface\.co") as caught:
+        weights.put_weights(nn.Linear(1, 1), encoder("vjepa2-l"), "hub")
+    assert "\n" not in str(caught.value)
+
+
 def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
     one = encoder("image-resnet18")
     net = filled(one, 0)

@@ -19,7 +19,7 @@ from oddframe.video.regions import Scene, cut, learn_scene, moving_boxes, tidy, 
 
 H, W = 96, 160
 GREY = np.random.default_rng(0).integers(100, 110, (H, W), np.uint8)
-SCENE = Scene(GREY, np.full((H, W), 2, np.float32), (24.0, 0.0), 0.5)
+SCENE = Scene(GREY, np.full((H, W), 2, np.float32), ((0.0, 24.0),), 0.5)
 
 
 def walker(picture: np.ndarray, x: float, y: float, h: int = 24, w: int = 12) -> None:
@@ -69,7 +69,7 @@ def test_nothing_moves_nothing_is_found_and_specks_are_not_things() -> None:
 
 
 def test_without_a_background_what_moved_is_found_still() -> None:
-    boxes = moving_boxes(clip_of((60, 40, 5.0)), Scene(None, None, (24.0, 0.0), 0.5))
+    boxes = moving_boxes(clip_of((60, 40, 5.0)), Scene(None, None, ((0.0, 24.0),), 0.5))
     assert shares((60, 40, 72, 64), boxes) > 0.5
 
 

@@ -54,7 +54,7 @@ class Encoder:
     smallest: int = 16  # side
     thinned: int = 1  # frames are a multiple of this
     fixed: bool = False  # no other side and number of frames
-    foreign: bool = False  # of the transformers library, which fetches weights itself
+    foreign: str = ""  # the class of the transformers library whose weights these are; it fetches them itself
 
     @property
     def file(self) -> str:
@@ -97,21 +97,23 @@ class OverTime(nn.Module):
 
 
 class Tokens(nn.Module):
-    """A network of the transformers library, whose last tokens are averaged."""
+    """A network of the transformers library, whose last tokens are averaged, and then normalised where it says so."""
 
-    def __init__(self, model: nn.Module, argument: str) -> None:
+    def __init__(self, model: nn.Module, argument: str, normed: int = 0) -> None:
         super().__init__()
         self.model, self.argument = model, argument
+        # under the name that VideoMAE's weights have for it; a model that was tuned has it instead of its last layer's
+        self.fc_norm = nn.LayerNorm(normed) if normed else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         more = {"skip_predictor": True} if self.argument == "pixel_values_videos" else {}
         told = self.model(**{self.argument: x.transpose(1, 2)}, **more)  # (N, T, C, H, W)
-        out: Tensor = told.last_hidden_state.mean(1)
+        out: Tensor = self.fc_norm(told.last_hidden_state.mean(1))
         return out
 
 
 def _torchvision(name: str, last: str, _frames: int, side: int, *, picture: bool = False, **more: Any) -> nn.Module:
-    models = _library("torchvision.models" if picture else "torchvision.models.video", name, "train")
+    models = library("torchvision.models" if picture else "torchvision.models.video", name, "train")
     if name == "vit_b_16":
         more["image_size"] = side
     net: nn.Module = getattr(models, name)(weights=None, **more)
@@ -119,7 +121,8 @@ def _torchvision(name: str, last: str, _frames: int, side: int, *, picture: bool
     return OverTime(net) if picture else net
 
 
-def _library(module: str, wants: str, extra: str) -> Any:
+def library(module: str, wants: str, extra: str) -> Any:
+    """A module that not everybody has installed. Raises BadInput, one line, that says how to get it."""
     try:
         return import_module(module)
     except ImportError as error:
@@ -133,11 +136,12 @@ def _own(module: str, name: str, _frames: int, _side: int) -> nn.Module:
 
 
 def _transformers(kind: str, argument: str, settings: dict[str, Any], frames: int, side: int) -> nn.Module:
-    library = _library("transformers", kind, "hub")
+    found = library("transformers", kind, "hub")
     sizes = {"frames_per_clip": frames, "crop_size": side} if kind == "VJEPA2" else {"num_frames": frames}
     sizes |= {} if kind == "VJEPA2" else {"image_size": side}
-    config = getattr(library, f"{kind}Config")(**settings, **sizes)
-    return Tokens(getattr(library, f"{kind}Model")(config), argument)
+    config = getattr(found, f"{kind}Config")(**settings, **sizes)
+    normed = config.hidden_size if getattr(config, "use_mean_pooling", False) else 0
+    return Tokens(getattr(found, f"{kind}Model")(config), argument, normed)
 
 
 _ZOO = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics"
@@ -230,7 +234,7 @@ ENCODERS = (
     ),
     Encoder(
         "videomae-b",
-        partial(_transformers, "VideoMAE", "pixel_values", {"use_mean_pooling": False}),
+        partial(_transformers, "VideoMAE", "pixel_values", {"use_mean_pooling": True}),
         768,
         16,
         2.0,
@@ -240,7 +244,7 @@ ENCODERS = (
         "CC BY-NC 4.0, MCG-NJU/videomae-base-finetuned-kinetics; trained on Kinetics-400",
         step=16,
         thinned=2,
-        foreign=True,
+        foreign="VideoMAEForVideoClassification",
     ),
     Encoder(
         "vjepa2-l",
@@ -254,7 +258,7 @@ ENCODERS = (
         "MIT, facebook/vjepa2-vitl-fpc64-256; trained on VideoMix22M",
         step=16,
         thinned=2,
-        foreign=True,
+        foreign="VJEPA2Model",
     ),
     Encoder(
         "image-resnet18",

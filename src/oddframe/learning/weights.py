@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from torch import Tensor, nn
 
 from oddframe.console import say
 from oddframe.errors import BadInput, BadRun
-from oddframe.learning.encoders import Encoder, Tokens
+from oddframe.learning.encoders import Encoder, library
 from oddframe.learning.saving import read_weights
 
 INSIDE = ("model_state", "state_dict", "model", "module", "bb_state_dict")  # where files keep the tensors
 PREFIXES = ("module.", "model.", "timesformer.", "videomae.", "vjepa2.", "net.", "picture.")
+RENAMED = {"q": ".attention.query.bias", "v": ".attention.value.bias"}
 # a classifier that we do not have: its tensors may be there
 CLASSIFIERS = ("fc.", "fc_norm.", "head.", "heads.", "classifier.", "blocks.5.proj.", "blocks.6.proj.", "blocks.6.")
 
@@ -30,7 +32,7 @@ def put_weights(net: nn.Module, one: Encoder, weights: str) -> str:
     if weights == "hub":
         say(f"{one.name}: weights of {one.url} ({one.terms})")
         if one.foreign:
-            _fetch_foreign(net, one)
+            load_state(net, _fetched_foreign(one), one.name, Path(urlsplit(one.url).path.strip("/")))
             return f"{one.url} ({one.terms})"
         path = fetched(one)
     else:
@@ -64,6 +66,12 @@ def fetched(one: Encoder) -> Path:
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a file by name, without what wrappers put before their names. Raises BadInput."""
+    if path.suffix == ".safetensors":
+        tensors = library("safetensors.torch", path.name, "hub")
+        try:
+            return _plain(tensors.load_file(path))
+        except (OSError, library("safetensors", path.name, "hub").SafetensorError) as error:
+            raise BadInput(f"{path} is damaged ({error}); name another file with --weights") from error
     try:
         state: Any = read_weights(path, "name another file with --weights")
     except BadRun as error:
@@ -71,7 +79,15 @@ def read_state(path: Path) -> dict[str, Tensor]:
     for name in INSIDE:
         if isinstance(state.get(name), Mapping):
             state = state[name]
-    return {_bare(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    return _plain({name: value for name, value in state.items() if isinstance(value, Tensor)})
+
+
+def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without what wrappers put before names, and with today's names for VideoMAE's biases."""
+    return {
+        re.sub(r"\.attention\.([qv])_bias$", lambda found: RENAMED[found[1]], _bare(name)): value
+        for name, value in state.items()
+    }
 
 
 def load_state(net: nn.Module, state: Mapping[str, Tensor], name: str, path: Path) -> None:
@@ -112,11 +128,11 @@ def _bare(name: str) -> str:
     return name
 
 
-def _fetch_foreign(net: nn.Module, one: Encoder) -> None:
-    assert isinstance(net, Tokens)
+def _fetched_foreign(one: Encoder) -> dict[str, Tensor]:
     repository = urlsplit(one.url).path.strip("/")
+    published = getattr(library("transformers", one.name, "hub"), one.foreign)
     try:
-        net.model = type(net.model).from_pretrained(repository)  # type: ignore[attr-defined]
+        return _plain(published.from_pretrained(repository).state_dict())
     except (OSError, ValueError) as error:
         why = " ".join(str(error).split())[:200]
         raise BadInput(

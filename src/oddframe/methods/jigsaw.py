@@ -132,7 +132,7 @@ class Jigsaw(Detector):
             self.register_buffer(name, torch.empty(0))
         self.background: Tensor  # (H, W) uint8, of the camera without what moves
         self.unrest: Tensor  # (H, W) grey levels
-        self.sizes: Tensor  # (3,) rise of heights with the row of the feet, and aspect
+        self.sizes: Tensor  # (1 + 2 rows,) width / height of things; rows of feet, each with the height there
         self.shown: Tensor  # (2,) height and width of the videos learned from, in which boxes of a file are
         self.usual: Tensor  # (heads,) a high score of each task on normal video
         self.model: Tensor  # bytes of the detector, so that a run is whole
@@ -216,17 +216,17 @@ class Jigsaw(Detector):
         self.sizes, self.finder = torch.empty(0), None
         if self.source in ("motion", "union"):
             scene = learn_scene(videos, self.spec)
-            self.sizes = torch.tensor([*scene.rise, scene.aspect])
+            self.sizes = torch.tensor([scene.aspect, *chain.from_iterable(scene.rise)])
             if scene.background is not None and scene.unrest is not None:
                 self.background, self.unrest = torch.from_numpy(scene.background), torch.from_numpy(scene.unrest)
         if self.source in ("detector", "union"):
             self.model = torch.from_numpy(read_model(self.detector_path).copy())
 
     def _scene(self) -> Scene:
-        base, slope, aspect = (float(number) for number in self.sizes)
+        aspect, *rise = self.sizes.tolist()
         known = self.background.numel() > 0
         background = self.background.cpu().numpy() if known else None
-        return Scene(background, self.unrest.cpu().numpy() if known else None, (base, slope), aspect)
+        return Scene(background, self.unrest.cpu().numpy() if known else None, tuple(zip(rise[::2], rise[1::2], strict=True)), aspect)
 
     def _boxes(self, clip: Bytes, video: str, frame: int) -> Floats:
         """(n, 4) boxes of the middle frame of a clip (T, H, W, C), in its pixels."""

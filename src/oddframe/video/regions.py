@@ -20,19 +20,24 @@ from oddframe.video.motion import USUAL_HEIGHT, optical_flow
 from oddframe.video.reader import frames_at
 from oddframe.video.sampling import frames_of
 
-# the first three so that boxes agree best with a detector's on Ped2's *training* clips; the others change little there
+# LEVEL, NOISES, PAIR, MERGED, TALL, WIDE, SOLID and SINGLE so that boxes agree best with a detector's on Ped2's *training*
+# clips; the others change little there
 LEVEL = 10.0  # grey levels: the least by which what moves differs from what was there
 NOISES = 4.0  # times a pixel's own unrest
-PAIR = 1.5  # usual heights: longest side of a part that is kept whole though it may be several
+PAIR = 1.0  # usual heights: longest side of a part that is kept whole though it may be several
 SAMPLED = 160  # frames from which the background and the sizes are learned
 CHANGED_SCENE = 0.4  # share of the picture unlike the background from which on it is the light or the camera
 LEAST = 0.2  # of the area of a usual thing: smaller parts are specks
-MERGED = 1.55  # usual areas from which on a part is looked at as several things
+MERGED = 1.3  # usual areas from which on a part is looked at as several things
+TALL, WIDE = 1.7, 1.5  # usual heights and widths from which on it may be so
 SOLID = 0.5  # share of its box that a part fills when it is kept whole
 MOST_SIDES = 6.0  # usual heights: no thing is longer
 SMALLEST = 10  # pixels of a box's longer side (main.py of the published code)
 FILL = 0.55  # share of its box that a walker fills
-ROWS = 6  # stripes of the picture in which sizes are read
+SAME = 0.6  # overlap, as a share of both together, from which on two boxes are one
+ROWS = 12  # stripes of the picture in which sizes are read
+LEAST_ALONE = 5  # parts by which a stripe is judged
+SINGLE = 40  # percentile of their heights that is the usual one: what sticks together looks larger
 FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 POINTS = 500  # foreground pixels by which a crowd is split
 
@@ -43,12 +48,14 @@ class Scene:
 
     background: Bytes | None  # (H, W) grey; None where the camera moves, or there are several
     unrest: Floats | None  # (H, W) grey levels by which a still pixel differs from the background
-    rise: tuple[float, float]  # height of a thing in pixels = rise[0] + rise[1] × the row of its feet
+    rise: tuple[tuple[float, float], ...]  # rows of feet, from the top down, with the height of things there; between
+    # them it rises evenly, beyond them it stays
     aspect: float  # its width / its height
 
     def height(self, feet: float) -> float:
         """How high a thing is whose lower edge is in this row."""
-        return max(float(SMALLEST), self.rise[0] + self.rise[1] * feet)
+        rows, heights = zip(*self.rise, strict=True)
+        return max(float(SMALLEST), float(np.interp(feet, rows, heights)))
 
 
 def learn_scene(videos: Sequence[Video], spec: ClipSpec) -> Scene:
@@ -75,8 +82,8 @@ def learn_scene(videos: Sequence[Video], spec: ClipSpec) -> Scene:
     unrest = np.asarray(1.4826 * np.median(change, axis=0), np.float32)
     unlike = [float((cv2.absdiff(one, background) > 2 * LEVEL).mean()) for one in medians]
     if np.median(unlike) > CHANGED_SCENE / 2:  # several cameras, or one that moves
-        return Scene(None, None, (USUAL_HEIGHT, 0.0), 0.5)
-    plain = Scene(background, unrest, (USUAL_HEIGHT, 0.0), 0.5)
+        return Scene(None, None, ((0.0, USUAL_HEIGHT),), 0.5)
+    plain = Scene(background, unrest, ((0.0, USUAL_HEIGHT),), 0.5)
     return _with_sizes(plain, pictures)
 
 
@@ -93,8 +100,8 @@ def moving_boxes(clip: Bytes, scene: Scene) -> Floats:
         usual = FILL * high * high * scene.aspect
         if area < LEAST * usual or max(w, h) < SMALLEST:
             continue
-        several = area > MERGED * usual and (h > 1.35 * high or w > 1.7 * scene.aspect * high)
-        # two who walk together, or one on a bicycle? both answers are kept; of a crowd only what is solid
+        several = area > MERGED * usual and (h > TALL * high or w > WIDE * scene.aspect * high)
+        # two who walk together, or a cart? of what is solid both answers are kept
         if not several or max(w, h) <= PAIR * high or (area >= SOLID * w * h and max(w, h) <= MOST_SIDES * high):
             boxes.append((x, y, x + w, y + h))
         if several:
@@ -103,6 +110,28 @@ def moving_boxes(clip: Bytes, scene: Scene) -> Floats:
             inside = labels[y : y + h, x : x + w] == k
             boxes += _split(inside, arrows[y : y + h, x : x + w], x, y, scene)
     return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def _whole(boxes: Floats, scene: Scene, shape: Sequence[int]) -> Floats:
+    """(m, 4): boxes no smaller than a usual thing at that place, inside the picture, no two nearly the same.
+
+    What stands out from the background is often a part, as legs before bright ground; and all things should fill their
+    cubes alike, for a part in a cube of its own is odd to whoever has learned whole ones.
+    """
+    if not len(boxes):
+        return boxes
+    high = np.array([scene.height(feet) for feet in boxes[:, 3]])
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], np.column_stack([scene.aspect * high, high]))
+    sides = np.minimum(sides, [shape[1], shape[0]])
+    low = ((boxes[:, :2] + boxes[:, 2:] - sides) / 2).clip(0, np.array([shape[1], shape[0]]) - sides)
+    grown = np.concatenate([low, low + sides], 1)
+    area, kept = sides.prod(1), list[int]()
+    for k in np.argsort(-area, kind="stable"):
+        shared = np.minimum(grown[k, 2:], grown[kept, 2:]) - np.maximum(grown[k, :2], grown[kept, :2])
+        common = shared.clip(0).prod(1)
+        if not (common > SAME * (area[k] + area[kept] - common)).any():
+            kept.append(int(k))
+    return np.asarray(grown[kept], np.float32)
 
 
 def foreground(clip: Bytes, scene: Scene) -> Bytes:
@@ -225,7 +254,7 @@ def _means(points: Floats, count: int) -> Floats:
 
 
 def _with_sizes(scene: Scene, pictures: Sequence[Bytes]) -> Scene:
-    """The same scene with heights by row, as a line through stripes of the picture, from parts that stand alone."""
+    """The same scene with heights by row, a line through stripes of the picture, from parts that stand alone."""
     H, W = pictures[0].shape
     found = []
     for picture in pictures:
@@ -238,19 +267,18 @@ def _with_sizes(scene: Scene, pictures: Sequence[Bytes]) -> Scene:
     if len(found) < 8:
         return scene
     feet, heights, widths = np.array(found).T
-    typical = float(np.percentile(heights, 40))  # below the middle: what sticks together looks larger
-    keep = (heights > 0.5 * typical) & (heights < 2 * typical)
-    feet, heights, widths = feet[keep], heights[keep], widths[keep]
     stripe = np.minimum((feet / H * ROWS).astype(int), ROWS - 1)
-    rows = [s for s in range(ROWS) if (stripe == s).sum() >= 5]
-    middles = np.array([np.median(feet[stripe == s]) for s in rows])
-    levels = np.array([np.percentile(heights[stripe == s], 50) for s in rows])
-    weights = np.sqrt([float((stripe == s).sum()) for s in rows])
-    slope, base = np.polyfit(middles, levels, 1, w=weights) if len(rows) >= 3 else (0.0, typical)
-    if slope < 0:  # things nearer the camera stand lower and look larger; the other way round is chance
-        slope, base = 0.0, typical
+    rows = [s for s in range(ROWS) if (stripe == s).sum() >= LEAST_ALONE]
+    ends, fitted = [0.0], [float(np.percentile(heights, SINGLE))]
+    if len(rows) >= 3:
+        middles = np.array([np.median(feet[stripe == s]) for s in rows])
+        levels = [float(np.percentile(heights[stripe == s], SINGLE)) for s in rows]
+        line = np.polyfit(middles, levels, 1, w=[float((stripe == s).sum()) ** 0.5 for s in rows])
+        if line[0] > 0:  # things nearer the camera stand lower and look larger; the other way round is chance
+            ends = middles[[0, -1]].tolist()
+            fitted = np.polyval(line, ends).tolist()
     aspect = float(np.clip(np.percentile(widths / heights, 40), 0.25, 1.5))
-    return Scene(scene.background, scene.unrest, (float(base), float(slope)), aspect)
+    return Scene(scene.background, scene.unrest, tuple(zip(ends, fitted, strict=True)), aspect)
 
 
 def _spots(video: Video, spec: ClipSpec, count: int) -> Iterator[Bytes]:
