@@ -496,7 +496,7 @@ def test_a_detached_target_does_not_collapse(moving: list[Video], tmp_path: Path
             detach=detach,
         )
         spread[detach] = rows[-1]["spread"] / rows[0]["spread"]
-    assert spread[True] > 0.8
+    assert 0.5 < spread[True] < 2, "nor does it grow without bounds"
     assert spread[False] < 0.5 * spread[True]
 
 

@@ -2,7 +2,9 @@
 
 The original asks both to make the error between an embedding and its rebuilding small. An encoder can do that by making
 embeddings small: at a point, nothing is left to rebuild. Here the target is detached: the encoder may make embeddings
-easier to rebuild only by what reaches the autoencoder, whose batch norm takes their scale away.
+easier to rebuild only by what reaches the autoencoder, whose batch norm takes their scale away. That leaves the scale
+to chance, and with it the error, so a term holds it where it began: the error is counted in units of how far
+embeddings are from each other, and log of that distance, against what it was first, adds its square.
 
 N clips, D numbers an embedding.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from oddframe.learning.autoencoder import Rebuilder
@@ -19,6 +22,8 @@ from oddframe.learning.run import Run
 from oddframe.learning.training import Training
 from oddframe.types import ClipSpec, Video
 from oddframe.video.sampling import RandomClips
+
+TINY = 1e-12  # so that embeddings that are all the same are no division by zero
 
 
 def finetune(
@@ -56,6 +61,8 @@ class _Both(nn.Module):
     def __init__(self, net: nn.Module, rebuilder: Rebuilder, prepare: Callable[[Tensor], Tensor], detach: bool) -> None:
         super().__init__()
         self.net, self.rebuilder, self.prepare, self.detach = net, rebuilder, prepare, detach
+        self.register_buffer("first", torch.zeros(()))  # spread of the first batch, before anything moved
+        self.first: Tensor
 
     def train(self, mode: bool = True) -> _Both:
         super().train(mode)
@@ -65,8 +72,15 @@ class _Both(nn.Module):
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
         e = self.net(self.prepare(pixels)).float()  # (N, D)
         # how far embeddings are from each other: 0 when they have collapsed
-        spread = (e.detach() - e.detach().mean(0)).square().sum(1).mean()
-        return {**self.rebuilder.loss(e, e.detach() if self.detach else e), "spread": spread}
+        spread = (e - e.mean(0)).square().sum(1).mean()
+        if not self.detach:
+            return {**self.rebuilder.loss(e, e), "spread": spread.detach()}
+        if not self.first:
+            self.first.copy_(spread.detach().clamp_min(TINY))
+        told = self.rebuilder.loss(e, e.detach())
+        held = (spread.clamp_min(TINY) / self.first).log().square()
+        loss = told.pop("loss") / spread.detach().clamp_min(TINY) + held
+        return {"loss": loss, **told, "held": held.detach(), "spread": spread.detach()}
 
 
 def unfreeze(net: nn.Module, first: str) -> list[str]:

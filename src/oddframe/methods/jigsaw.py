@@ -226,7 +226,12 @@ class Jigsaw(Detector):
         aspect, *rise = self.sizes.tolist()
         known = self.background.numel() > 0
         background = self.background.cpu().numpy() if known else None
-        return Scene(background, self.unrest.cpu().numpy() if known else None, tuple(zip(rise[::2], rise[1::2], strict=True)), aspect)
+        return Scene(
+            background,
+            self.unrest.cpu().numpy() if known else None,
+            tuple(zip(rise[::2], rise[1::2], strict=True)),
+            aspect,
+        )
 
     def _boxes(self, clip: Bytes, video: str, frame: int) -> Floats:
         """(n, 4) boxes of the middle frame of a clip (T, H, W, C), in its pixels."""

@@ -20,8 +20,8 @@ from oddframe.video.motion import USUAL_HEIGHT, optical_flow
 from oddframe.video.reader import frames_at
 from oddframe.video.sampling import frames_of
 
-# LEVEL, NOISES, PAIR, MERGED, TALL, WIDE, SOLID and SINGLE so that boxes agree best with a detector's on Ped2's *training*
-# clips; the others change little there
+# LEVEL, NOISES, PAIR, MERGED, TALL, WIDE, SOLID and SINGLE so that boxes agree best with a detector's on Ped2's
+# *training* clips; the others change little there
 LEVEL = 10.0  # grey levels: the least by which what moves differs from what was there
 NOISES = 4.0  # times a pixel's own unrest
 PAIR = 1.0  # usual heights: longest side of a part that is kept whole though it may be several
