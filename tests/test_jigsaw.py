@@ -144,7 +144,11 @@ def test_each_head_is_measured_alone(
         heads = parts[: len(parts) if len(parts) < 4 else 4]
         for begins, of in (("part.", "score"), ("raw.", "raw")):
             mean = np.mean([kept[f"{begins}{head}"] for head in heads], axis=0)
-            np.testing.assert_allclose(mean, kept[of], rtol=1e-5, err_msg=f"{of}: the mean of the heads")
+            if options:
+                np.testing.assert_allclose(mean, kept[of], rtol=1e-5, err_msg=f"{of}: the mean of the heads")
+            else:  # the strangest things of the heads may lie apart, and smoothing looks at one place
+                assert (kept[of] <= mean + 1e-5).all()
+                assert kept[of].max() > 0
         if "frame" in parts:
             frame = (kept["part.frame-temporal"] + kept["part.frame-spatial"]) / 2
             np.testing.assert_allclose(kept["part.frame"], frame, rtol=1e-5)

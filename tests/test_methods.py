@@ -218,7 +218,7 @@ def test_a_film_and_a_camera_agree(detector: Detector, ordinary: Video, frames: 
     def camera() -> Iterator[Frame]:
         yield from frames
 
-    live = smooth(score_frames(detector, camera(), ordinary.name, batch=1), detector.smoothing)
+    live = smooth(score_frames(detector, camera(), ordinary.name, batch=1), detector.smoothing, detector.peaked)
     same(joined(live), joined(score_video(detector, ordinary, batch=13)))
 
 

@@ -58,8 +58,8 @@ def fit_and_hold_out(detector: Detector, videos: Sequence[Video], run: Run) -> t
         held = folds_held(folds)
         detector.fit([part for part, fold in zip(parts, folds, strict=True) if fold not in held], run)
         rest = [part for part, fold in zip(parts, folds, strict=True) if fold in held]
-        raw = (joined(score_video_unsmoothed(detector, part), part.name) for part in rest)
         how = f"held-out share, {len(rest)} of {len(parts)} parts"
+        return [joined(map(_bare, score_video(detector, part)), part.name) for part in rest], how
     return [_bare(joined(smooth([scores], detector.smoothing))) for scores in raw], how
 
 
