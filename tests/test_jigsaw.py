@@ -158,6 +158,18 @@ def test_each_head_is_measured_alone(
     assert f"part.{parts[0]} " in capsys.readouterr().out
 
 
+def test_easy_puzzles_come_before_the_published_ones(
+    videos: list[Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    told = Task.__call__
+    monkeypatch.setattr(Task, "__call__", lambda task, *rest: (asked.append(task.some), told(task, *rest))[1])
+    fitted(videos, tmp_path, easy=2)
+    assert asked == [True] * 4 + [False] * 2, "two epochs of two batches, then one"
+    for name in ("jigsaw-easy", "jigsaw"):
+        assert (tmp_path / "logs" / f"{name}.csv").is_file()
+
+
 def test_nothing_that_moves_is_nothing_odd(videos: list[Video], tmp_path: Path) -> None:
     detector = fitted(videos, tmp_path / "run")
     facts = probe(videos[0])

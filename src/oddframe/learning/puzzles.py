@@ -131,7 +131,7 @@ class Task:
     weights: dict[str, float]  # of each head's loss, by name
     frames: int  # of the short clip
     still: float
-    some: bool = False  # pieces of a temporal puzzle move, not all
+    some: bool = False  # only a random number of the pieces of a temporal puzzle move
 
     @property
     def levels(self) -> list[str]:

@@ -12,6 +12,7 @@ N clips, C channels, T frames in a clip, H × W pixels; n boxes of a clip; S pix
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from hashlib import blake2b
 from itertools import chain
 from typing import Any, Literal
@@ -62,8 +63,8 @@ class Jigsaw(Detector):
         channels: Of the network's first layer; 32 as published, fewer are quicker.
         lean: A clip-temporal head that pools over each sub-clip: 13 million parameters instead of 49.
         still: Change of brightness from first frame to last, of 1, below which a cube keeps its order.
-        moved: Frames of a temporal puzzle that change places: all of them, as published, or some, a random number from
-            two on: easier puzzles, which are learned long before the published ones are.
+        easy: Epochs before the training proper in which only some pieces of a temporal puzzle move, a random number
+            from two on. Published puzzles, in which all move, stay at chance for very long without.
         every: Frames from one middle of training cubes to the next.
         cubes: Cubes in an epoch, 0 for all.
         memory: MB of decoded frames kept while training.
@@ -91,7 +92,7 @@ class Jigsaw(Detector):
         channels: int = 32,
         lean: bool = False,
         still: float = 0.2,
-        moved: Literal["all", "some"] = "all",
+        easy: int = 0,
         every: int = 1,
         cubes: int = 0,
         memory: int = 1000,
@@ -110,7 +111,7 @@ class Jigsaw(Detector):
             (width >= 32, "width is at least 32 pixels", width),
             (channels >= 1, "channels are 1 or more", channels),
             (0 <= still < 1, "still is at least 0 and below 1", still),
-            (moved in ("all", "some"), "moved are all or some", moved),
+            (easy >= 0, "easy epochs are 0 or more", easy),
             (every >= 1, "every is 1 frame or more", every),
             (cubes >= 0, "cubes are 0 (all) or more", cubes),
             (memory >= 1, "memory is 1 MB or more", memory),
@@ -124,9 +125,9 @@ class Jigsaw(Detector):
         self.colour: Literal["rgb", "grey"] = colour
         self.first, self.lean, self.boxes_file, self.confidence = channels, lean, boxes_file, confidence
         self.every, self.cubes, self.memory, self.training_options = every, cubes, memory, training
-        self.detector_path = detector
+        self.detector_path, self.easy = detector, easy
         self.weights = weights_of(heads, OBJECT_HEADS if level == "object" else FRAME_HEADS)
-        self.task = Task(self.weights, frames, still, moved == "some")
+        self.task = Task(self.weights, frames, still)
         self.net = self._network()
         self.finder: OnnxBoxes | None = None
         for name in ("background", "unrest", "sizes", "shown", "usual", "model"):
@@ -171,6 +172,9 @@ class Jigsaw(Detector):
             memory=(self.memory << 20) // max(1, options.workers),
         )
         run.notes["puzzles"] = {"cubes": len(data.of), "frames": sum(len(one.index) for one in marked)}
+        if self.easy:
+            easy = replace(options, epochs=self.easy)
+            train(self.net, data, by_loss(replace(self.task, some=True)), run, easy, name="jigsaw-easy")
         history = train(self.net, data, by_loss(self.task), run, options, name="jigsaw")
         run.notes["losses"] = [round(loss, 5) for loss in history.column("loss")]
         self._learn_scale(marked, data.cache)
