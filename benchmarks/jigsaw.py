@@ -32,7 +32,7 @@ from oddframe.learning.loop import by_loss
 from oddframe.learning.precision import Precision, autocast
 from oddframe.learning.run import Run
 from oddframe.learning.saving import read_weights
-from oddframe.methods.jigsaw import Jigsaw
+from oddframe.methods.jigsaw import Jigsaw, spots
 from oddframe.scores.fitted import load_run
 from oddframe.scores.judged import held
 from oddframe.scores.metrics import as_published, auc
@@ -92,24 +92,26 @@ class Seen:
     """One test video with its things cut out once, and its truth."""
 
     def __init__(self, detector: Jigsaw, video: Video, every: int) -> None:
-        self.frame, self.count, cubes, frames = [], [], [], 0
+        self.frame, self.count, cubes, place, frames = [], [], [], [], 0
         for clips in clips_of(read(video, detector.spec), detector.spec, video.name):
             frames = int(clips.frame[-1]) + 1 + detector.spec.lookahead
             for pixels, frame in zip(clips.pixels.permute(0, 2, 3, 4, 1).numpy(), clips.frame, strict=True):
                 if frame % every == 0:
                     found = pixels[None]
                     if detector.level == "object":
-                        found = detector._cut(pixels, video.name, int(frame))[1]
+                        boxes, found = detector._cut(pixels, video.name, int(frame))
+                        place.append(spots(boxes, pixels.shape[1:3]))
                     self.frame.append(int(frame))
                     self.count.append(len(found))
                     cubes.append(found)
         self.cubes = torch.from_numpy(np.concatenate(cubes)).permute(0, 4, 1, 2, 3)
+        self.place = np.concatenate(place) if place else None
         assert video.truth is not None
         self.odd: Bools = video.truth(frames).frame
 
     def peaks(self, detector: Jigsaw) -> Floats:
         """(T, heads): the strangest thing of each frame, in units of normal video; 0 where nothing moves."""
-        strange = detector._strange(self.cubes) / detector.usual.numpy()
+        strange = detector._judged(self.cubes, self.place)
         ends = np.cumsum(self.count)
         peaks = [strange[end - n : end].max(0, initial=0) for n, end in zip(self.count, ends, strict=True)]
         return np.stack(peaks)[held(np.array(self.frame), len(self.odd))]

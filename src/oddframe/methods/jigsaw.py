@@ -42,6 +42,8 @@ FRAME_HEADS = ("frame-temporal", "frame-spatial", "clip-temporal", "clip-spatial
 CELL = 8  # pixels of a cell of the map
 AT_ONCE = {"object": 16, "full-frame": 4}  # cubes a network is given, always: another number may round otherwise
 MEASURED = 300  # normal clips from which the scale of each task is read
+LEAST_STRANGE = 1e-3  # no unit is smaller
+NEAR = 200  # normal things, nearest in place and size, by whose strangeness one of a new clip is measured
 
 
 class Jigsaw(Detector):
@@ -130,13 +132,15 @@ class Jigsaw(Detector):
         self.task = Task(self.weights, frames, still)
         self.net = self._network()
         self.finder: OnnxBoxes | None = None
-        for name in ("background", "unrest", "sizes", "shown", "usual", "model"):
+        for name in ("background", "unrest", "sizes", "shown", "usual", "model", "place", "known"):
             self.register_buffer(name, torch.empty(0))
         self.background: Tensor  # (H, W) uint8, of the camera without what moves
         self.unrest: Tensor  # (H, W) grey levels
         self.sizes: Tensor  # (1 + 2 rows,) width / height of things; rows of feet, each with the height there
         self.shown: Tensor  # (2,) height and width of the videos learned from, in which boxes of a file are
         self.usual: Tensor  # (heads,) a high score of each task on normal video
+        self.place: Tensor  # (K, 4) where normal things were, and how large
+        self.known: Tensor  # (K, heads) how strange they looked
         self.model: Tensor  # bytes of the detector, so that a run is whole
 
     @property
@@ -189,14 +193,14 @@ class Jigsaw(Detector):
             raise BadInput("this jigsaw detector has learned nothing yet; fit it first")
         pixels = clips.pixels.permute(0, 2, 3, 4, 1).cpu().numpy()  # (N, T, H, W, C)
         if self.level == "full-frame":
-            peaks = self._strange(clips.pixels) / self.usual.cpu().numpy()
+            peaks = self._judged(clips.pixels)
             return Scores(clips.video, clips.frame, clips.seconds, _value(peaks), parts=parts_of(peaks, self.weights))
         with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
             found = list(pool.map(lambda n: self._cut(pixels[n], clips.video, int(clips.frame[n])), range(len(clips))))
         H, W = pixels.shape[2:4]
         ends = np.cumsum([len(boxes) for boxes, _ in found])
         cubes = torch.from_numpy(np.concatenate([cubes for _, cubes in found])).permute(0, 4, 1, 2, 3)
-        strange = self._strange(cubes) / self.usual.cpu().numpy()  # (n, heads)
+        strange = self._judged(cubes, spots(np.concatenate([boxes for boxes, _ in found]), (H, W)))  # (n, heads)
         peaks, heat, said = np.zeros((len(clips), len(self.weights))), [], []
         for n, ((boxes, _), end) in enumerate(zip(found, ends, strict=True)):
             mine = strange[end - len(boxes) : end]
@@ -323,17 +327,50 @@ class Jigsaw(Detector):
             parts.append(torch.stack([strangeness(told[name]) for name in self.weights], 1)[: len(some)].cpu().numpy())
         return np.concatenate(parts)
 
+    def _judged(self, cubes: Tensor, place: Floats | None = None) -> Floats:
+        """(n, heads) of cubes at `spots`: in units of what is high at their places, and that of what is high in all."""
+        strange = self._strange(cubes)
+        if place is not None:
+            strange = strange / self._high_near(place)
+        return np.asarray(strange / self.usual.cpu().numpy())
+
+    def _high_near(self, place: Floats) -> Floats:
+        """(n, heads): of twenty normal things nearest to these spots (n, 4) one is stranger.
+
+        Small and far things, and those that others stand before, are hard to put together in normal video too.
+        """
+        known, spot = self.known.cpu().numpy(), self.place.cpu().numpy()
+        apart = ((place[:, None] - spot[None]) ** 2).sum(-1)  # (n, K)
+        near = min(NEAR, len(spot) - 1)
+        nearest = np.argpartition(apart, near, axis=1)[:, : near + 1]
+        return np.asarray(np.maximum(np.quantile(known[nearest], 0.95, axis=1), LEAST_STRANGE))
+
     def _learn_scale(self, marked: Sequence[Marked], cache: FrameCache) -> None:
-        """A high score of each task on normal clips: of twenty frames one is stranger."""
+        """How strange normal things are where, and a high score of each task: of twenty clips one is stranger."""
         self.net.eval()
         every = [(k, place) for k, one in enumerate(marked) for place in np.unique(one.place)]
-        peaks = []
-        for k, place in every[:: -(-len(every) // MEASURED)]:
-            clip, one = cache.window(k, int(place)), marked[k]
-            cubes = cut(clip, one.box[one.place == place], self.side) if self.level == "object" else clip[None]
-            peaks.append(self._strange(torch.from_numpy(cubes).permute(0, 4, 1, 2, 3)).max(0))
-        high = np.maximum(np.quantile(np.stack(peaks), 0.95, axis=0), 1e-3)
-        self.usual = torch.from_numpy(high)
+        strange, place, ends = [], [], []
+        for k, middle in every[:: -(-len(every) // MEASURED)]:
+            clip, one = cache.window(k, int(middle)), marked[k]
+            boxes = one.box[one.place == middle]
+            cubes = cut(clip, boxes, self.side) if self.level == "object" else clip[None]
+            strange.append(self._strange(torch.from_numpy(cubes).permute(0, 4, 1, 2, 3)))
+            place.append(spots(boxes, clip.shape[1:3]) if self.level == "object" else np.zeros((1, 0)))
+            ends.append(len(cubes))
+        told, where = np.concatenate(strange), np.concatenate(place)
+        self.place, self.known = torch.from_numpy(where), torch.from_numpy(told)
+        if self.level == "object":
+            told = told / self._high_near(where)
+        peaks = np.stack([part.max(0) for part in np.split(told, np.cumsum(ends)[:-1])])
+        self.usual = torch.from_numpy(np.maximum(np.quantile(peaks, 0.95, axis=0), LEAST_STRANGE))
+
+
+def spots(boxes: Floats, shape: Sequence[int]) -> Floats:
+    """(n, 4) of boxes (n, 4) in a picture of H × W: where a thing stands and how large it is, in comparable units."""
+    H, W = shape
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1)
+    middle, feet = (boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]
+    return np.column_stack([3 * middle / W, 6 * feet / H, 2 * np.log(sides)]).astype(np.float64)
 
 
 def parts_of(peaks: Floats, heads: Iterable[str]) -> dict[str, Floats]:
