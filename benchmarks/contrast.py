@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from machine import write
 from oddframe.learning.memory import Memory
-from oddframe.learning.precision import channels_last
 from oddframe.learning.video_resnets import Contrasted
 from oddframe.methods import tclr, temporal_queue
 
@@ -130,7 +129,6 @@ def peak(memory: Memory, batch: int, steps: int) -> None:
     """In a process of its own: prints GiB above what the process had with its weights, and seconds of a step."""
     torch.manual_seed(0)
     model = Contrasted("r3d18").train()
-    channels_last(model)  # as the method lays it out
     optimizer = torch.optim.Adam(model.parameters())
     for part in model.parameters():
         part.grad = torch.zeros_like(part)
