@@ -45,6 +45,8 @@ def middle(values: list[float]) -> float:
 
 def write(name: str, result: Mapping[str, Any]) -> Path:
     """Put a result into benchmarks/results with the command, commit and machine that it came from."""
+    if "measured" in result:
+        raise ValueError("`measured` is where the circumstances go; give the result another name")
     # where things lie on this machine is nobody else's business
     words = [f"…/{Path(word).name}" if word.startswith("/") else word for word in sys.argv[1:]]
     told = circumstances(["python", Path(sys.argv[0]).name, *words])

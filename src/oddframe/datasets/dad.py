@@ -154,7 +154,7 @@ DAD_Jigsaw/
             videos = [(one, _video(one, masks=masks)) for one in streams]
         if not videos:
             raise self.nothing(root, f"there is no picture and no film in {base}")
-        return Split(*([video for one, video in videos if one.part == part] for part in ("training", "testing")))
+        return Split(*([video for one, video in videos if one.part == part] for part in PARTS))
 
 
 def as_shipped(base: Path) -> list[Stream]:

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from oddframe.errors import BadInput
 
-UNDER = ("state_dict", "bb_state_dict", "model_state_dict", "model")  # where files keep the weights, if not on top
+# where files keep the weights, if not on top; one may hold another
+UNDER = ("model_state", "model_state_dict", "state_dict", "model", "module", "bb_state_dict")
 SCALERS = ("torch.cuda.amp.grad_scaler", "torch.amp.grad_scaler")  # TCLR's files hold the scaler itself
 SHOWN = 3  # names of a kind in one line
 
@@ -40,7 +41,6 @@ def read_published(path: Path) -> dict[str, Tensor]:
     for name in UNDER:
         if isinstance(held, Mapping) and isinstance(held.get(name), Mapping):
             held = held[name]
-            break
     entries = held.items() if isinstance(held, Mapping) else ()
     weights = {str(name): part for name, part in entries if isinstance(part, Tensor)}
     if not weights:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
@@ -13,11 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from oddframe.console import say
-from oddframe.errors import BadInput, BadRun
+from oddframe.errors import BadInput
 from oddframe.learning.encoders import Encoder, library
-from oddframe.learning.saving import read_weights
+from oddframe.learning.published import put_published, read_published
 
-INSIDE = ("model_state", "state_dict", "model", "module", "bb_state_dict")  # where files keep the tensors
 PREFIXES = ("module.", "model.", "timesformer.", "videomae.", "vjepa2.", "net.", "picture.")
 RENAMED = {"q": ".attention.query.bias", "v": ".attention.value.bias"}
 # a classifier that we do not have: its tensors may be there
@@ -72,14 +70,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
             return _plain(tensors.load_file(path))
         except (OSError, library("safetensors", path.name, "hub").SafetensorError) as error:
             raise BadInput(f"{path} is damaged ({error}); name another file with --weights") from error
-    try:
-        state: Any = read_weights(path, "name another file with --weights")
-    except BadRun as error:
-        raise BadInput(str(error)) from error
-    for name in INSIDE:
-        if isinstance(state.get(name), Mapping):
-            state = state[name]
-    return _plain({name: value for name, value in state.items() if isinstance(value, Tensor)})
+    return _plain(read_published(path))
 
 
 def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -96,26 +87,8 @@ def load_state(net: nn.Module, state: Mapping[str, Tensor], name: str, path: Pat
     Raises BadInput, one line, that names what is missing, unexpected, or of another shape.
     """
     own = {_bare(key): key for key in net.state_dict()}
-    wanted = net.state_dict()
-    missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
-    extra = [key for key in state if key not in own and not key.startswith(CLASSIFIERS)]
-    shapes = [key for key in own if key in state and state[key].shape != wanted[own[key]].shape]
-    if missing or extra or shapes:
-        told = [
-            f"{len(keys)} {what}, such as {keys[0]}{_shapes(keys[0], what, state, wanted, own)}"
-            for keys, what in ((missing, "missing"), (extra, "unexpected"), (shapes, "of another shape"))
-            if keys
-        ]
-        raise BadInput(f"{path} holds weights of another network than {name}: of {len(own)} tensors {'; '.join(told)}")
-    net.load_state_dict({own[key]: value for key, value in state.items() if key in own}, strict=False)
-
-
-def _shapes(
-    key: str, what: str, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], own: Mapping[str, str]
-) -> str:
-    if what != "of another shape":
-        return ""
-    return f" ({tuple(state[key].shape)}, not {tuple(wanted[own[key]].shape)})"
+    given = {own.get(key, key): value for key, value in state.items() if key in own or not key.startswith(CLASSIFIERS)}
+    put_published(net, given, f"{path}, read as {name},")
 
 
 def _bare(name: str) -> str:

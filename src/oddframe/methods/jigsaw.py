@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from oddframe.console import progress, say
@@ -187,7 +188,8 @@ class Jigsaw(Detector):
         """(N,) scores, with boxes and (N, h, w) maps at object level; what each head says in parts.
 
         The value of a clip is the mean over the tasks of its strangest thing, in units of a high score of normal video;
-        where nothing moves it is 0. Raises BadVideo for pictures of another size than those learned from.
+        where nothing moves it is 0. Of a stream at object level the value is the peak of the smoothed map (`peaked`).
+        Raises BadVideo for pictures of another size than those learned from.
         """
         if not self.usual.numel():
             raise BadInput("this jigsaw detector has learned nothing yet; fit it first")
@@ -340,9 +342,7 @@ class Jigsaw(Detector):
         Small and far things, and those that others stand before, are hard to put together in normal video too.
         """
         known, spot = self.known.cpu().numpy(), self.place.cpu().numpy()
-        apart = ((place[:, None] - spot[None]) ** 2).sum(-1)  # (n, K)
-        near = min(NEAR, len(spot) - 1)
-        nearest = np.argpartition(apart, near, axis=1)[:, : near + 1]
+        nearest = cKDTree(spot).query(place, np.arange(1, min(NEAR, len(spot)) + 1))[1]  # (n, k)
         return np.asarray(np.maximum(np.quantile(known[nearest], 0.95, axis=1), LEAST_STRANGE))
 
     def _learn_scale(self, marked: Sequence[Marked], cache: FrameCache) -> None:
