@@ -3,22 +3,25 @@
     oddframe fit jigsaw ped2 --root DATA/ucsd --config recipes/jigsaw-ped2.yaml --out RUN
     python benchmarks/jigsaw.py tasks RUN --root DATA/ucsd [--checkpoints DIR] [--every 1] [--out NAME]
     python benchmarks/jigsaw.py sources RUN --root DATA/ucsd --model fastestdet.onnx [--every 1]
+    python benchmarks/jigsaw.py tampered RUN --root DATA/ucsd
     python benchmarks/jigsaw.py cost RUN --root DATA/ucsd
     python benchmarks/jigsaw.py feed recipes/jigsaw-ped2.yaml --root DATA/ucsd
 
 What each head of a run is worth `oddframe evaluate RUN DATA` says by itself; `tasks` is for checkpoints. It gives frame
 AUC for each head alone and combined, plain, with the run's causal running mean, and as published (stretched video by
 video, Gaussian of 20 frames); with a folder of checkpoints, the same for each: nothing is chosen by it, the run's own
-weights are the last. `sources` gives the same network, which has learned from what moves, the boxes of a detector and
-of both; only the scale of its tasks is read anew, from normal video. `cost` splits the time of scoring. `feed` holds
-cubes cut on the way against patches read from .npy files, as the authors' program does, and the training step in bf16
-against float32.
+weights are the last. `tampered` is for choosing: AUC on films of training that the run held out, with anomalies made
+by `oddframe.video.tamper`, for ways to smooth; no test label is looked at. `sources` gives the same network, which has
+learned from what moves, the boxes of a detector and of both; only the scale of its tasks is read anew, from normal
+video. `cost` splits the time of scoring. `feed` holds cubes cut on the way against patches read from .npy files, as the
+authors' program does, and the training step in bf16 against float32.
 """
 
 import argparse
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,26 +31,29 @@ import yaml  # type: ignore[import-untyped]
 
 from machine import middle, write
 from oddframe.datasets.contract import Split, open_data
+from oddframe.learning.alike import spots
 from oddframe.learning.loop import by_loss
 from oddframe.learning.precision import Precision, autocast
 from oddframe.learning.run import Run
 from oddframe.learning.saving import read_weights
-from oddframe.methods.jigsaw import Jigsaw, spots
+from oddframe.methods.jigsaw import Jigsaw, painted
 from oddframe.scores.fitted import load_run
+from oddframe.scores.holding import folds_held, folds_of
 from oddframe.scores.judged import held
 from oddframe.scores.metrics import as_published, auc
-from oddframe.types import Bools, Floats, Video
+from oddframe.types import Bools, Bytes, Floats, Video
 from oddframe.video.clips import clips_of
-from oddframe.video.cubes import Cubes
+from oddframe.video.cubes import Cubes, held_out
 from oddframe.video.reader import read
-from oddframe.video.regions import cut
+from oddframe.video.regions import grown
+from oddframe.video.tamper import KINDS, tamper
 
 SIGMA = 20.0  # frames: the authors' Gaussian
 
 
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("what", choices=["tasks", "sources", "cost", "feed"])
+    words.add_argument("what", choices=["tasks", "sources", "tampered", "cost", "feed"])
     words.add_argument("run", type=Path)
     words.add_argument("--data", default="ped2", help="or a folder of videos with truth")
     words.add_argument("--root", type=Path)
@@ -64,6 +70,8 @@ def main() -> None:
         found = tasks(detector, split.test, asked.checkpoints, asked.every)
     elif asked.what == "sources":
         found = {name: sources(detector, split, name, asked.model, asked.every) for name in ("detector", "union")}
+    elif asked.what == "tampered":
+        found = tampered(detector, split.train)
     elif asked.what == "cost":
         found = cost(detector, split.test[0])
     else:
@@ -131,13 +139,7 @@ def measured(detector: Jigsaw, seen: list[Seen]) -> dict[str, Any]:
 
 
 def aucs(odd: list[Bools], value: list[Floats], weight: float) -> dict[str, float | None]:
-    smoothed = []
-    for one in value:
-        past, out = one[0], []
-        for now in one:
-            past = weight * past + (1 - weight) * now
-            out.append(past)
-        smoothed.append(np.array(out))
+    smoothed = [running(one, weight) for one in value]
     told = {
         "plain": auc(np.concatenate(odd), np.concatenate(value)),
         "honest": auc(np.concatenate(odd), np.concatenate(smoothed)),
@@ -155,12 +157,62 @@ def sources(detector: Jigsaw, split: Split, source: str, model: str, every: int)
     other.net.load_state_dict(detector.net.state_dict())
     with tempfile.TemporaryDirectory() as folder:
         marked = other._mark_all(split.train, Run(Path(folder)))
-    other._learn_scale(marked, Cubes(marked, other.spec, side=other.side).cache)
+    other._learn_scale(held_out(marked)[1], Cubes(marked, other.spec, side=other.side).cache)
     seen = [Seen(other, video, every) for video in split.test]
     things = sum(sum(one.count) for one in seen) / sum(len(one.count) for one in seen)
     told = {"things_a_frame": round(things, 1), **measured(other, seen)}
     print(source, told, flush=True)
     return told
+
+
+def tampered(detector: Jigsaw, videos: list[Video], rounds: int = 3) -> dict[str, Any]:
+    """AUC on anomalies put into the normal films that the fit kept for calibration, by way of smoothing."""
+    random, reach, past = np.random.default_rng(0), detector.frames // 2, detector.smoothing
+    odd, kinds = list[Bools](), list[str]()
+    ways: dict[str, list[Floats]] = {way: [] for way in ("plain", "heads", "things", "peak")}
+    folds = folds_of(videos)
+    for video in (video for video, fold in zip(videos, folds, strict=True) if fold in folds_held(folds)):
+        frames = np.stack([frame.pixels[..., 0] for frame in read(video, detector.spec)])
+        for kind in KINDS * rounds:
+            film = tamper(frames, kind, random)
+            if film is None:
+                continue
+            strange, maps = judged_film(detector, film.frames, video.name)
+            odd.append(np.asarray(film.mask.any((1, 2)))[reach : len(frames) - reach])
+            kinds.append(kind)
+            ways["plain"].append(strange)
+            ways["heads"].append(running(strange, past))  # the mean of what is highest for each head
+            ways["things"].append(running(maps.max((1, 2)), past))  # the highest mean of the heads of one thing
+            ways["peak"].append(running(maps, past).max((1, 2)))  # the highest place of the smoothed map
+    together = np.concatenate(odd)
+    told: dict[str, float | None] = {way: auc(together, np.concatenate(values)) for way, values in ways.items()}
+    for kind in KINDS:
+        mine = [k for k, name in enumerate(kinds) if name == kind]
+        told[kind] = auc(np.concatenate([odd[k] for k in mine]), np.concatenate([ways["heads"][k] for k in mine]))
+    found: dict[str, Any] = {"films": len(odd), "smoothing": past}
+    found |= {name: None if number is None else round(number, 4) for name, number in told.items()}
+    print(found, flush=True)
+    return found
+
+
+def judged_film(detector: Jigsaw, frames: Bytes, name: str) -> tuple[Floats, Floats]:
+    """(T',) the mean of the heads' strangest things, and (T', h, w) maps, of the whole clips of frames (T, H, W)."""
+    reach, shape = detector.frames // 2, frames.shape[1:]
+    values, maps = [], []
+    for at in range(reach, len(frames) - reach):
+        boxes, cubes = detector._cut(frames[at - reach : at + reach + 1, ..., None], name, at)
+        strange = detector._judged(torch.from_numpy(cubes).permute(0, 4, 1, 2, 3), spots(boxes, shape))
+        values.append(strange.max(0, initial=0).mean())
+        maps.append(painted(boxes, strange.mean(1), shape))
+    return np.array(values), np.stack(maps)
+
+
+def running(values: Floats, weight: float) -> Floats:
+    """The causal running mean along the first axis."""
+    out = [values[0]]
+    for now in values[1:]:
+        out.append(weight * out[-1] + (1 - weight) * now)
+    return np.stack(out)
 
 
 def cost(detector: Jigsaw, video: Video) -> dict[str, Any]:
@@ -173,7 +225,7 @@ def cost(detector: Jigsaw, video: Video) -> dict[str, Any]:
     began = time.perf_counter()
     boxes = [detector._boxes(clip, video.name, 0) for clip in clips]
     spent["regions"], began = time.perf_counter() - began, time.perf_counter()
-    cubes = [cut(clip, box, detector.side) for clip, box in zip(clips, boxes, strict=True)]
+    cubes = [detector._cubes(clip, box) for clip, box in zip(clips, boxes, strict=True)]
     spent["cut"], began = time.perf_counter() - began, time.perf_counter()
     detector._strange(torch.from_numpy(np.concatenate(cubes)).permute(0, 4, 1, 2, 3))
     spent["network"], began = time.perf_counter() - began, time.perf_counter()
@@ -202,7 +254,8 @@ def feed(detector: Jigsaw, videos: list[Video]) -> dict[str, Any]:
         found["frames_per_second_of_looking_for_things"] = round(
             sum(len(one.index) for one in marked) / (time.perf_counter() - began), 1
         )
-        data = Cubes(marked, fresh.spec, side=fresh.side, count=600)
+        marked = [replace(one, box=grown(one.box, fresh.around)) for one in marked]
+        data = Cubes(marked, fresh.spec, side=fresh.side, count=600, jitter=fresh.jitter)
         data[0]
         for i in range(len(data)):  # as the authors' patches: float32 in [0, 1], (3, T, 64, 64)
             cube = data[i].numpy().astype(np.float32) / 255

@@ -210,7 +210,16 @@ def test_both_layouts_are_the_same_videos(dad: Path, laid: Path) -> None:
             assert one.truth is not None
             assert other.truth is not None
             np.testing.assert_array_equal(one.truth(80).frame, other.truth(80).frame)
-    assert member_of("dad").lacks(laid) == ("DAD_Jigsaw/training/front_depth/", "DAD_Jigsaw/testing/front_depth/")
+    assert member_of("dad").lacks(laid) == (), "nobody has the others: a stream that nobody has is not missing"
+
+
+def test_a_stream_that_only_some_recordings_have_is_missing(dad: Path, tmp_path: Path) -> None:
+    own = tmp_path / "DAD"
+    shutil.copytree(dad, own)
+    assert not [line for line in member_of("dad").lacks(own) if ":" in line]
+    (gone,) = own.glob("val01/rec1/top_IR*")
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    assert "val01_rec1: top_IR" in member_of("dad").lacks(own)
 
 
 def test_a_run_is_worth_the_same_in_both_layouts(dad: Path, laid: Path, tmp_path: Path) -> None:

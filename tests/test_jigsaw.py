@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml  # type: ignore[import-untyped]
 
 from films import film
 from oddframe.api import fit
@@ -16,15 +17,18 @@ from oddframe.commands.evaluating import evaluate
 from oddframe.commands.scoring import score
 from oddframe.datasets.contract import open_data
 from oddframe.errors import BadInput
-from oddframe.learning.jigsaw_networks import WideBranchNet
-from oddframe.learning.puzzles import Task, framed, puzzle_loss, set_puzzles, strangeness
+from oddframe.learning.alike import beyond
+from oddframe.learning.jigsaw_networks import PieceNet, WideBranchNet
+from oddframe.learning.puzzles import Task, Unshuffled, puzzle_loss, set_puzzles
 from oddframe.learning.run import Run
 from oddframe.learning.saving import load, save
 from oddframe.learning.training import Training
 from oddframe.methods.jigsaw import FRAME_HEADS, Jigsaw, painted
 from oddframe.scores.scoring import joined, score_video
 from oddframe.types import Scores, Video
+from oddframe.video.cubes import Marked, held_out
 from oddframe.video.reader import probe, times_of
+from oddframe.video.regions import grown
 
 TINY: dict[str, Any] = {
     "side": 32,
@@ -100,9 +104,10 @@ def test_a_detector_travels_with_the_run(videos: list[Video], shared: Path, tmp_
     np.testing.assert_array_equal(scored(after, videos[0]).value, before.value)
 
 
+@pytest.mark.parametrize("net", ["pieces", "published"])
 @pytest.mark.parametrize("heads", ["all", "frame-spatial", "clip-temporal,frame-temporal:0.5"])
-def test_whole_frames_make_puzzles_too(heads: str, videos: list[Video], tmp_path: Path) -> None:
-    options = {"level": "full-frame", "heads": heads, "clips": 3, "lean": True, "cubes": 8}
+def test_whole_frames_make_puzzles_too(heads: str, net: str, videos: list[Video], tmp_path: Path) -> None:
+    options = {"level": "full-frame", "heads": heads, "net": net, "clips": 3, "lean": True, "cubes": 8}
     detector = fitted(videos[:2], tmp_path, **options)
     assert detector.spec.size == (32, 32), "resized, not cut"
     assert detector.spec.length == (9 if "clip" in heads or heads == "all" else 3)
@@ -120,6 +125,7 @@ def test_whole_frames_make_puzzles_too(heads: str, videos: list[Video], tmp_path
     ("options", "parts"),
     [
         pytest.param({}, ["temporal", "spatial"], id="object"),
+        pytest.param({"net": "published"}, ["temporal", "spatial"], id="object, published"),
         pytest.param(
             {"level": "full-frame", "clips": 3, "lean": True},
             [*FRAME_HEADS, "frame", "clip", "temporal", "spatial"],
@@ -132,7 +138,7 @@ def test_each_head_is_measured_alone(
     options: dict[str, Any], parts: list[str], street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    fit("jigsaw", "simulated", root=street, out=run, **{**TINY, **options, "cubes": 8, "every": 30})
+    fit("jigsaw", "simulated", root=street, out=run, **{**TINY, **options, "cubes": 8, "every": 15})
     found = evaluate(run, "simulated", root=street, out=tmp_path / "e", report=False)
     told = capsys.readouterr().out
     assert list(found["parts"]) == parts
@@ -144,7 +150,7 @@ def test_each_head_is_measured_alone(
         heads = parts[: len(parts) if len(parts) < 4 else 4]
         for begins, of in (("part.", "score"), ("raw.", "raw")):
             mean = np.mean([kept[f"{begins}{head}"] for head in heads], axis=0)
-            if options:
+            if "level" in options:
                 np.testing.assert_allclose(mean, kept[of], rtol=1e-5, err_msg=f"{of}: the mean of the heads")
             else:  # the strangest things of the heads may lie apart, and smoothing looks at one place
                 assert (kept[of] <= mean + 1e-5).all()
@@ -164,7 +170,7 @@ def test_easy_puzzles_come_before_the_published_ones(
     asked: list[bool] = []
     told = Task.__call__
     monkeypatch.setattr(Task, "__call__", lambda task, *rest: (asked.append(task.some), told(task, *rest))[1])
-    fitted(videos, tmp_path, easy=2)
+    fitted(videos, tmp_path, net="published", easy=2)
     assert asked == [True] * 4 + [False] * 2, "two epochs of two batches, then one"
     for name in ("jigsaw-easy", "jigsaw"):
         assert (tmp_path / "logs" / f"{name}.csv").is_file()
@@ -200,12 +206,74 @@ def test_a_detector_that_has_learned_nothing_says_so(videos: list[Video]) -> Non
         ({"level": "full-frame", "heads": "temporal"}, "heads are of frame-temporal"),
         ({"level": "pixel"}, "level is object or full-frame"),
         ({"still": 1.0}, "still is at least 0"),
+        ({"net": "wide"}, "net is pieces or published"),
+        ({"easy": 3}, "easy epochs are for --net published"),
+        ({"jitter": 0.6}, "jitter is from 0 to 0.5"),
+        ({"around": -0.1}, "around is from 0 to 1"),
     ],
 )
 def test_options_that_cannot_work_are_one_line(options: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=why) as error:
         Jigsaw(**options)
     assert "\n" not in str(error.value)
+
+
+def test_what_stands_around_a_thing_can_be_seen_too() -> None:
+    boxes = np.array([[10, 20, 30, 60]], np.float32)
+    np.testing.assert_allclose(grown(boxes, 0.5), [[5, 10, 35, 70]])
+    assert grown(np.zeros((3, 0)), 0.5).shape == (3, 0)
+
+
+def marked(*frames: int) -> list[Marked]:
+    """Videos of so many frames, with one cube a frame."""
+    return [Marked(Video(str(T), Path("x")), np.arange(T), np.arange(T), np.full((T, 4), 9.0)) for T in frames]
+
+
+@pytest.mark.parametrize("frames", [(100,) * 14, (3000,), (100, 700, 100), (100,), (40, 40)])
+def test_the_scale_comes_from_video_not_learned_from(frames: tuple[int, ...]) -> None:
+    videos = marked(*frames)
+    learned, held = held_out(videos)
+    for one, left, kept in zip(videos, learned, held, strict=True):
+        np.testing.assert_array_equal(np.sort(np.r_[left.place, kept.place]), one.place)
+        assert len(left.box) == len(left.place)
+        assert len(kept.box) == len(kept.place)
+        assert len(kept.index) == len(one.index), "frames keep their places"
+    share = sum(len(one.place) for one in held) / sum(frames)
+    assert 0.1 < share < 0.25
+    if len(frames) > 6:
+        assert {len(one.place) for one in held} == {0, 100}, "whole short videos"
+
+
+def test_one_cube_in_all_is_learned_from_and_measured() -> None:
+    videos = marked(1)
+    assert held_out(videos) == (videos, videos)
+
+
+def test_things_are_judged_by_normal_ones_near_them() -> None:
+    random = np.random.default_rng(0)
+    where = np.r_[np.zeros((300, 4)), np.ones((300, 4))]
+    # hard to put together at the first place, easy at the second
+    known = np.r_[random.normal(0, 1, (300, 2)), random.normal(-4, 0.5, (300, 2))]
+    same = np.full((2, 2), -2.0)
+    far, near = beyond(same, np.array([[0.0] * 4, [1.0] * 4]), known, where)
+    assert (far == 0).all()
+    np.testing.assert_allclose(near, 2 / (0.5 + 0.3), rtol=0.15)
+    whole = beyond(same[:1], None, known, where)
+    assert (whole >= 0).all()
+    assert (whole < 0.2).all()
+
+
+@pytest.mark.parametrize(
+    "recipe", sorted((Path(__file__).parents[1] / "recipes").glob("jigsaw*.yaml")), ids=lambda path: path.stem
+)
+def test_recipes_are_understood(recipe: Path) -> None:
+    text = recipe.read_text()
+    assert f"oddframe fit jigsaw ped2 --root DATA/ucsd --config recipes/{recipe.name}" in text
+    options = yaml.safe_load(text)
+    if options.get("boxes") == "file":
+        assert "--boxes-file FILE" in text
+        options["boxes_file"] = "boxes.pkl"
+    assert Jigsaw.of(options).training_options.epochs == options["training"]["epochs"]
 
 
 def test_a_map_shows_the_strangest_thing_at_each_place() -> None:
@@ -227,10 +295,15 @@ def a_world(cubes: int, frames: int = 3, side: int = 32) -> torch.Tensor:
     return (shade + 0.05 * torch.rand(cubes, side, side, frames)).permute(0, 3, 1, 2)[:, None]
 
 
-def test_what_does_not_go_as_learned_is_strange() -> None:
+@pytest.mark.parametrize("ours", [True, False], ids=["pieces", "published"])
+def test_what_does_not_go_as_learned_is_strange(ours: bool) -> None:
     torch.manual_seed(0)
-    net = WideBranchNet(frames=3, channels=1, side=32, width=4)
-    task, steps = Task({"temporal": 1.0, "spatial": 1.0}, 3, 0.1), torch.optim.Adam(net.parameters(), 1e-3)
+    weights = {"temporal": 1.0, "spatial": 1.0}
+    net: torch.nn.Module = WideBranchNet(frames=3, channels=1, side=32, width=4)
+    task = Task(weights, 3, 0.1)
+    if ours:
+        net, task = PieceNet(heads=list(weights), frames=3, side=32, width=4), Unshuffled(weights, 3, 0.1)
+    steps = torch.optim.Adam(net.parameters(), 1e-3)
     for _ in range(80):
         loss = task(net, (255 * a_world(16)).to(torch.uint8))["loss"]
         steps.zero_grad()
@@ -240,7 +313,7 @@ def test_what_does_not_go_as_learned_is_strange() -> None:
     normal = a_world(30)
     with torch.no_grad():
         told, backwards, upside_down = (
-            {name: strangeness(rows).mean() for name, rows in task.look(net, framed(cubes)).items()}
+            {name: said.mean() for name, said in task.look(net, (255 * cubes).to(torch.uint8)).items()}
             for cubes in (normal, normal.flip(2), normal.flip(3, 4))
         )
     assert backwards["temporal"] > told["temporal"] + 3

@@ -32,7 +32,7 @@ from oddframe.video.writer import video_writer
 
 METHODS: dict[str, type[Detector]] = members("methods")
 _BRIEF = Training(epochs=2, batch=4, rate=2e-3, precision="float32")
-_CUBES = Training(epochs=2, batch=16, optimizer="adam", rate=2e-3, precision="float32")
+_CUBES = Training(epochs=6, batch=16, optimizer="adamw", rate=2e-3, precision="float32")
 SMALL: dict[str, dict[str, Any]] = {  # options with which a method that learns for long learns quickly
     "conv-lstm": {"size": (16, 24), "length": 3, "training": _BRIEF},
     "c3d": {"size": (16, 32), "training": _BRIEF},
@@ -60,14 +60,12 @@ SMALL: dict[str, dict[str, Any]] = {  # options with which a method that learns 
         "side": 32,
         "training": Training(precision="float32"),
     },
-    "jigsaw": {"side": 32, "channels": 2, "colour": "grey", "frames": 5, "every": 4, "cubes": 240, "training": _CUBES},
+    "jigsaw": {"side": 32, "channels": 8, "colour": "grey", "frames": 5, "every": 4, "cubes": 240, "training": _CUBES},
 }
 BLIND = {"constant": "it is the AUC of knowing nothing, so nothing is stranger to it than anything else"}
-# whose few seconds of training here teach them nothing yet, so that no clip is stranger than another
-UNTAUGHT = {"jigsaw": "test_jigsaw.py teaches its network an easy world, where it does tell strange from normal"}
 # what is otherwise read off all the videos, and so is not quite the same when some are held out
 SETTLED: dict[str, dict[str, Any]] = {"flowgrid": {"windows": (16, 24), "gap": 1}, "embedding": SMALL["embedding"]}
-CLOSE = 1e-6  # relative; a matrix product may sum in another order when the batch is larger
+CLOSE = 1e-5  # relative; single precision sums in another order when the batch is larger (2e-6 on some processors)
 
 
 @pytest.fixture(scope="module", params=sorted(METHODS))
@@ -143,8 +141,6 @@ def with_a_rushing_block(frames: Sequence[Frame], start: int = 30) -> list[Frame
 
 
 def test_strange_clips_score_higher(name: str, detector: Detector, frames: list[Frame], whole: Scores) -> None:
-    if name in UNTAUGHT:
-        pytest.skip(UNTAUGHT[name])
     odd = scored(detector, with_a_rushing_block(frames))
     from_then = odd.frame >= frames[30].index
     if name in BLIND:
@@ -218,7 +214,7 @@ def test_a_film_and_a_camera_agree(detector: Detector, ordinary: Video, frames: 
     def camera() -> Iterator[Frame]:
         yield from frames
 
-    live = smooth(score_frames(detector, camera(), ordinary.name, batch=1), detector.smoothing, detector.peaked)
+    live = smooth(score_frames(detector, camera(), ordinary.name, batch=1), detector.smoothing)
     same(joined(live), joined(score_video(detector, ordinary, batch=13)))
 
 

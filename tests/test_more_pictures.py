@@ -158,4 +158,4 @@ def test_layers_are_drawn_as_real_pictures_pass_them(street: Path, tmp_path: Pat
     words = ["fit", "jigsaw", "simulated", "--root", str(street), "--out", str(tmp_path / "run"), "--epochs", "1"]
     small = ["--side", "32", "--channels", "2", "--cubes", "64", "--batch", "16", "--colour", "grey"]
     assert main([*words, *small, "--frames", "5", "--precision", "float32"]) == 0
-    assert "Conv3d" in (tmp_path / "run" / "layers.csv").read_text()
+    assert "Conv2d" in (tmp_path / "run" / "layers.csv").read_text()

@@ -13,7 +13,7 @@ from films import film
 from oddframe.errors import BadInput, BadVideo
 from oddframe.types import ClipSpec, Video
 from oddframe.video.boxes import BoxFile, OnnxBoxes, boxes_of, read_model, sized, without_doubles
-from oddframe.video.cubes import BLOCK, STRETCH, Cubes, FrameCache, Marked
+from oddframe.video.cubes import BLOCK, STRETCH, Cubes, FrameCache, Marked, moved, relit
 from oddframe.video.reader import read
 from oddframe.video.regions import Scene, cut, learn_scene, moving_boxes, tidy, union
 
@@ -194,6 +194,29 @@ def test_a_cube_depends_on_seed_epoch_and_number_alone(tmp_path: Path) -> None:
     tight = Cubes(marked, spec, side=32, seed=1, memory=4 * BLOCK * H * W)
     assert len({tight[i].numpy().tobytes() for i in range(len(tight))}) == len(place)
     assert len(Cubes(marked, spec, side=32, count=5)) == 5
+
+
+def test_jitter_moves_boxes_and_light_a_little_and_the_same_each_time(tmp_path: Path) -> None:
+    boxes = np.array([[10, 20, 30, 60]], np.float32)
+    np.testing.assert_allclose(moved(boxes, np.array([0.1, -0.1, 0, 0])), [[12, 16, 32, 56]])
+    np.testing.assert_allclose(moved(boxes, np.array([0, 0, np.log(1.1), np.log(0.9)])), [[9, 22, 31, 58]], rtol=1e-6)
+    assert moved(np.zeros((1, 0)), np.zeros(4)).shape == (1, 0)
+    flat = np.arange(50, 200, dtype=np.uint8).reshape(3, 5, 10, 1)
+    lit = relit(flat, 0.1, 0.1)
+    assert lit.shape == flat.shape
+    assert abs(float(lit.mean()) - flat.mean() - 25.5) < 1
+    np.testing.assert_allclose(np.ptp(lit), 1.2 * np.ptp(flat), rtol=0.01)
+    assert (np.diff(lit.ravel().astype(int)) >= 0).all(), "what is brighter stays brighter"
+    assert (relit(flat, 0.0, 0.0) == flat).all()
+
+    spec, place = ClipSpec(length=5, size=None, colour="grey"), np.arange(3, 80, 4)
+    box = np.column_stack([place, np.full(len(place), 38), place + 16, np.full(len(place), 66)]).astype(np.float32)
+    marked = [Marked(a_video(tmp_path), np.arange(90), place, box)]
+    still, one, two = (Cubes(marked, spec, side=32, jitter=jitter) for jitter in (0.0, 0.1, 0.1))
+    assert torch.equal(one[1], two[1])
+    assert not torch.equal(one[1], still[1])
+    assert 0.05 < np.abs(one.drawn).mean() < 0.95
+    assert (np.abs(one.drawn) <= 1).all()
 
 
 def test_long_video_is_decoded_about_once_an_epoch_in_little_memory(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from oddframe.learning.jigsaw_networks import FourHeadNet, WideBranchNet
+from oddframe.learning.jigsaw_networks import FourHeadNet, PieceNet, WideBranchNet
 from oddframe.learning.puzzles import (
     Task,
+    Unshuffled,
     border_of,
     framed,
     puzzle_loss,
@@ -48,6 +49,54 @@ def test_every_head_answers_one_row_for_each_piece() -> None:
         net = FourHeadNet(heads=FRAME_HEADS, frames=3, clips=3, width=1, lean=lean)
         told = net(torch.rand(2, 1, 3, 32, 32), "frame") | net(torch.rand(2, 1, 9, 32, 32), "clip")
         assert {name: rows.shape[1] for name, rows in told.items()} == dict(zip(FRAME_HEADS, (3, 9, 3, 9), strict=True))
+
+
+@pytest.mark.parametrize("side", [32, 48, 64, 96])
+def test_our_network_answers_for_pieces_of_every_size(side: int) -> None:
+    net = PieceNet(heads=OBJECT_HEADS, frames=5, side=side, width=2)
+    shapes = {name: tuple(rows.shape) for name, rows in net(torch.rand(2, 1, 5, side, side)).items()}
+    assert shapes == {"temporal": (2, 5, 5), "spatial": (2, 9, 9)}
+    net = PieceNet(heads=FRAME_HEADS, frames=3, clips=5, channels=3, side=side, width=2)
+    told = net(torch.rand(2, 3, 3, side, side), "frame") | net(torch.rand(2, 3, 15, side, side), "clip")
+    assert {name: rows.shape[1] for name, rows in told.items()} == dict(zip(FRAME_HEADS, (3, 9, 5, 9), strict=True))
+
+
+def test_our_network_gives_shuffled_pieces_the_same_answers() -> None:
+    torch.manual_seed(0)
+    net = PieceNet(heads=FRAME_HEADS, frames=3, clips=5, side=32, width=4).eval()
+    for level, long, pieces in (("frame", 3, 3), ("clip", 15, 5)):
+        cubes = framed(torch.rand(4, 1, long, 32, 32))
+        to, cell = (torch.stack([torch.randperm(R) for _ in range(4)]) for R in (pieces, 9))
+        told = net(cubes, level)
+        for head, shuffled, went in (
+            ("temporal", shuffle_time(cubes, to), to),
+            ("spatial", shuffle_tiles(cubes, cell), cell),
+        ):
+            again = net(shuffled, level)[f"{level}-{head}"]
+            found = again.gather(1, went[:, :, None].expand_as(again))
+            torch.testing.assert_close(found, told[f"{level}-{head}"], rtol=1e-4, atol=1e-5)
+            assert not torch.allclose(again, told[f"{level}-{head}"], atol=1e-3), "different pieces differ"
+
+
+def test_unshuffled_puzzles_are_told_as_they_lie_and_what_stands_still_is_none_in_time() -> None:
+    torch.manual_seed(0)
+    net = PieceNet(heads=OBJECT_HEADS, frames=5, side=32, width=2).eval()
+    batch = torch.randint(0, 256, (6, 1, 5, 32, 32), dtype=torch.uint8)
+    batch[2:4] = batch[2:4, :, :1]
+    task = Unshuffled({"temporal": 1.0, "spatial": 0.5}, 5, 0.2)
+    with torch.no_grad():
+        told, rows = task(net, batch), net(framed(batch.float() / 255))
+    moves = np.array([True, True, False, False, True, True])
+    expected = {
+        name: transcribed(rows[name].numpy(), np.tile(np.arange(R), (6, 1)), counts)
+        for name, R, counts in (("temporal", 5, moves), ("spatial", 9, np.ones(6, bool)))
+    }
+    for name, by_hand in expected.items():
+        assert float(told[name]) == pytest.approx(by_hand, rel=1e-5)
+    assert float(told["loss"]) == pytest.approx(expected["temporal"] + 0.5 * expected["spatial"], rel=1e-5)
+    found = task.look(net, batch)
+    assert ((found["temporal"] > 0).numpy() == moves).all()
+    assert (found["spatial"] > 0).all()
 
 
 def test_a_tile_goes_where_its_label_says_and_the_border_is_black() -> None:

@@ -150,6 +150,22 @@ def test_kinds_say_how_many_were_found(tmp_path: Path) -> None:
     assert '<th scope="row">fall</th><td>–</td>' in page
 
 
+def test_parts_of_the_score_stand_beside_it(tmp_path: Path) -> None:
+    def worth(micro: float) -> dict[str, Any]:
+        return {
+            "honest": {"micro_auc": micro, "macro_auc": None},
+            "as_published": {"micro_auc": 0.9, "macro_auc": 0.95},
+        }
+
+    evaluation = {**worth(0.75), "parts": {"temporal": worth(0.7), "spatial": worth(0.6)}}
+    page, _ = page_of(tmp_path / "report.html", [a_timeline()], evaluation=evaluation)
+    rows = re.findall(r'<tr><th scope="row">(temporal|spatial|combined)</th><td>([^<]*)<(.*?)</tr>', page)
+    assert [row[:2] for row in rows] == [("temporal", "0.700"), ("spatial", "0.600"), ("combined", "0.750")]
+    assert all(row[2].endswith("<td>0.900</td><td>0.950</td>") for row in rows)
+    page, _ = page_of(tmp_path / "other.html", [a_timeline()], evaluation=worth(0.75))
+    assert "part of the score" not in page
+
+
 def test_a_picture_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     (tmp_path / "empty.jpg").touch()

@@ -1,6 +1,5 @@
 """From a source to scores: the running mean, the thread that reads ahead, frames of which nothing can be said."""
 
-import itertools
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -69,26 +68,6 @@ def test_smoothing_is_a_causal_running_mean(weight: float, batch: int) -> None:
     np.testing.assert_allclose(scores.map[:, 1, 2], expected, rtol=1e-5)
     np.testing.assert_allclose(scores.parts["double"], 2 * np.array(expected), rtol=1e-12)
     assert (scores.frame == np.arange(50)).all()
-
-
-@pytest.mark.parametrize("batch", [1, 7, 100])
-def test_a_peaked_score_is_the_highest_of_the_smoothed_map(batch: int) -> None:
-    """A slip that jumps about is worn down, what stays in its place is not."""
-    heat = np.zeros((40, 4, 4), np.float32)
-    heat[np.arange(20), np.arange(20) % 4, np.arange(20) // 4 % 4] = 1
-    heat[20:, 2, 2] = 1
-    given = [
-        Scores("v", np.arange(a, b), np.arange(a, b) / 10, np.ones(b - a), map=heat[a:b])
-        for a, b in itertools.pairwise([*range(0, 40, batch), 40])
-    ]
-    scores = joined(smooth(given, 0.7, peaked=True))
-    past, expected = heat[0].astype(np.float64), [1.0]
-    for now in heat[1:]:
-        past = 0.7 * past + 0.3 * now
-        expected.append(past.max())
-    np.testing.assert_allclose(scores.value, expected, rtol=1e-5)
-    assert scores.value[10:20].max() < 0.4
-    assert scores.value[-1] > 0.99
 
 
 def test_smoothing_leaves_what_it_is_given_alone() -> None:

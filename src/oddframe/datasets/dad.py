@@ -138,6 +138,22 @@ DAD_Jigsaw/
                 return {"DAD_Jigsaw": base}
         return {}
 
+    def lacks(self, root: Path) -> tuple[str, ...]:
+        """A stream that no recording has is no lack, nor is a film in place of pictures; what only some have is one."""
+        places = self.places(root)
+        lines = [line for line in super().lacks(root) if not any(name in line for name in STREAMS)]
+        if not places:
+            return tuple(lines)
+        streams = as_shipped(places["DAD"]) if "DAD" in places else as_laid_out(places["DAD_Jigsaw"])
+        there: dict[str, set[str]] = {}
+        for one in streams:
+            there.setdefault(one.recording, set()).add(one.stream)
+        expected = [name for name in STREAMS if any(name in names for names in there.values())]
+        lines += [
+            f"{recording}: {name}" for recording, names in there.items() for name in expected if name not in names
+        ]
+        return tuple(lines)
+
     def read(self, root: Path) -> Split:
         places = self.places(root)
         if not places:

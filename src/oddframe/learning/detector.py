@@ -22,9 +22,6 @@ class Detector(nn.Module, ABC):
 
     name: ClassVar[str]
     quick_to_fit: ClassVar[bool] = False  # calibrate by leaving one video out, not by a held-out share
-    # a frame's score is the peak of its smoothed map, where there is one, not the smoothed score; not for methods that
-    # are quick to fit, whose held-out scores are smoothed without maps
-    peaked: ClassVar[bool] = False
     options: dict[str, Any]  # the arguments of __init__ with defaults filled in, dataclasses as dictionaries
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:

@@ -1,14 +1,19 @@
-"""The two networks that solve jigsaw puzzles: wide branches for object cubes, four heads for whole frames and clips.
+"""The networks that solve jigsaw puzzles: the two published ones, and one of ours that looks at each piece alone.
 
 B cubes, C channels, T frames, S pixels a side, R pieces of a puzzle.
 """
 
+import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
+
+from oddframe.learning.puzzles import TILES, pieces_in_time, tiles_of
 
 HIDDEN = 512
 DROPPED = 0.3
+TOKEN = 128  # numbers that are kept of a piece
 
 
 class WideBranchNet(nn.Module):
@@ -113,6 +118,83 @@ class FourHeadNet(nn.Module):
     def _processor(name: str) -> str:
         """Both levels share what looks at space."""
         return "spatial" if name.endswith("spatial") else name
+
+
+class PieceNet(nn.Module):
+    """Ours: each piece is looked at alone, then all are compared by attention that does not know where they lie.
+
+    Pieces in another order give the same answers in that order, so that nothing need be shuffled, and none of the
+    answers is right by habit: the published networks find out where a frame lies from the edges of their convolutions,
+    and for thousands of steps they do not. One encoder and one comparison for each head. A frame or sub-clip is given
+    with its difference from the mean of all, which no order changes; a tile with all of its frames.
+    """
+
+    def __init__(
+        self,
+        *,
+        heads: Sequence[str],
+        frames: int = 7,
+        clips: int = 5,
+        channels: int = 1,
+        side: int = 32,
+        width: int = 32,
+    ) -> None:
+        super().__init__()
+        self.pieces = {name: _pieces(name, frames, clips) for name in heads}
+        self.looks, self.compares = nn.ModuleDict(), nn.ModuleDict()
+        for name, R in self.pieces.items():
+            length = frames * (clips if name.startswith("clip") else 1)
+            if name.endswith("temporal"):
+                given, small = 2 * channels * length // R, side
+            else:
+                given, small = channels * length, tiles_of(torch.zeros(1, 1, 1, side, side)).shape[-1]
+            self.looks[name] = _look(given, small, width)
+            self.compares[name] = nn.Sequential(_attention(), nn.LayerNorm(TOKEN), nn.Linear(TOKEN, R))
+
+    def forward(self, cubes: Tensor, level: str = "") -> dict[str, Tensor]:
+        """Logits (B, R, R) of each head of a level for cubes (B, C, T, S, S): row p says where piece p belongs."""
+        found: dict[str, Tensor] = {}
+        for name, R in self.pieces.items():
+            if name.startswith(level):
+                if name.endswith("temporal"):
+                    pieces = pieces_in_time(cubes, R)
+                    pieces = torch.cat([pieces - 0.5, 3 * (pieces - pieces.mean(1, keepdim=True))], 2)
+                else:
+                    pieces = tiles_of(cubes) - 0.5  # (B, R, C · frames of a piece, h, w)
+                seen = self.looks[name](pieces.flatten(0, 1)).view(len(cubes), R, TOKEN)
+                found[name] = self.compares[name](seen)
+        return found
+
+
+def _pieces(head: str, frames: int, clips: int) -> int:
+    if head.endswith("spatial"):
+        return TILES**2
+    return clips if head.startswith("clip") else frames
+
+
+def _look(given: int, side: int, width: int) -> nn.Sequential:
+    """One piece (given, side, side) to a token; tiles are too small for the first halving."""
+    small = side < 16
+    out = 2 * width if small else width
+    layers = _flat_block(given, out, 3, 1) if small else [*_flat_block(given, out, 5, 2), *_flat_block(out, out)]
+    side = side if small else (side + 1) // 2
+    while side > 8:
+        layers += [*_flat_block(out, 2 * width, 3, 2), *_flat_block(2 * width, 2 * width)]
+        out, side = 2 * width, (side + 1) // 2
+    layers += _flat_block(out, 2 * width)
+    return nn.Sequential(*layers, nn.Dropout2d(0.1), nn.Flatten(), nn.Linear(2 * width * side * side, TOKEN))
+
+
+def _flat_block(given: int, out: int, size: int = 3, stride: int = 1) -> list[nn.Module]:
+    conv = nn.Conv2d(given, out, size, stride, size // 2, bias=False)
+    return [conv, nn.GroupNorm(math.gcd(8, out), out), nn.ReLU(inplace=True)]
+
+
+def _attention() -> nn.TransformerEncoder:
+    layer = nn.TransformerEncoderLayer(
+        TOKEN, 4, 2 * TOKEN, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+    )
+    return nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
 
 
 def _block(given: int, out: int, long: int = 3) -> list[nn.Module]:

@@ -43,13 +43,32 @@ def framed(cubes: Tensor) -> Tensor:
     return F.pad(cubes[..., b:-b, b:-b], (b, b, b, b))
 
 
+def tiles_of(cubes: Tensor) -> Tensor:
+    """(B, 9, C · T, h, w): the tiles of cubes (B, C, T, S, S), row by row, without the border."""
+    B, C, T, S, _ = cubes.shape
+    b = border_of(S)
+    tile = (S - 2 * b) // TILES
+    cut = cubes[..., b : S - b, b : S - b].reshape(B, C, T, TILES, tile, TILES, tile)
+    return cut.permute(0, 3, 5, 1, 2, 4, 6).reshape(B, TILES**2, C * T, tile, tile)
+
+
+def pieces_in_time(cubes: Tensor, pieces: int) -> Tensor:
+    """(B, R, C · T / R, S, S): the frames, or sub-clips of equal length, of cubes (B, C, T, S, S)."""
+    B, C, T, S, _ = cubes.shape
+    return cubes.reshape(B, C, pieces, T // pieces, S, S).transpose(1, 2).reshape(B, pieces, -1, S, S)
+
+
+def changed(cubes: Tensor) -> Tensor:
+    """(B,) the greatest change of a pixel inside the border from the first frame to the last."""
+    return (framed(cubes)[:, :, -1] - framed(cubes)[:, :, 0]).abs().flatten(1).amax(1)
+
+
 def shuffle_tiles(cubes: Tensor, to: Tensor) -> Tensor:
     """Tile p (row by row) of every frame goes to cell `to[:, p]`, (B, 9); the border is black."""
     B, C, T, S, _ = cubes.shape
     b = border_of(S)
     tile = (S - 2 * b) // TILES
-    cut = cubes[..., b : S - b, b : S - b].reshape(B, C, T, TILES, tile, TILES, tile)
-    pieces = cut.permute(0, 3, 5, 1, 2, 4, 6).reshape(B, TILES**2, -1)
+    pieces = tiles_of(cubes).flatten(2)
     placed = torch.empty_like(pieces).scatter_(1, to[:, :, None].expand_as(pieces), pieces)
     back = placed.reshape(B, TILES, TILES, C, T, tile, tile).permute(0, 3, 4, 1, 5, 2, 6)
     return F.pad(back.reshape(B, C, T, S - 2 * b, S - 2 * b), (b, b, b, b))
@@ -91,8 +110,7 @@ def set_puzzles(cubes: Tensor, pieces: int, still: float, share: float = 0.5, so
     spatial = shuffles(B, TILES**2, False, device)
     cells = torch.arange(TILES**2, device=device)
     spatial = torch.where(is_temporal[:, None], cells, spatial)
-    changed = (framed(cubes)[:, :, -1] - framed(cubes)[:, :, 0]).abs().flatten(1).amax(1)
-    moves = is_temporal & (changed >= still)
+    moves = is_temporal & (changed(cubes) >= still)
     temporal = torch.where(moves[:, None], temporal, torch.arange(pieces, device=device))
     pixels = shuffle_time(shuffle_tiles(cubes, spatial), temporal)
     return Puzzles(pixels, temporal, spatial, is_temporal)
@@ -158,11 +176,16 @@ class Task:
         return {"loss": torch.stack([told[name] * weight for name, weight in self.weights.items()]).sum(), **told}
 
     def look(self, net: nn.Module, cubes: Tensor) -> dict[str, Tensor]:
-        """Logits of all heads for cubes that are not shuffled; frame heads look at the middle of a long clip."""
+        """(B,) strangeness by head of uint8 cubes that are not shuffled; frame heads look at a long clip's middle."""
         told: dict[str, Tensor] = {}
         for level in self.levels:
-            told |= net(cubes if level != "frame" else self._short(cubes, self._starts(cubes) // 2), level)
-        return told
+            part = framed(scaled(cubes))
+            part = part if level != "frame" else self._short(part, self._starts(part) // 2)
+            told |= self._found(net(part, level), part)
+        return {name: told[name] for name in self.weights}
+
+    def _found(self, logits: dict[str, Tensor], _cubes: Tensor) -> dict[str, Tensor]:
+        return {name: strangeness(rows) for name, rows in logits.items()}
 
     def _starts(self, cubes: Tensor) -> int:
         return int(cubes.shape[2] - self.frames + 1)
@@ -173,6 +196,30 @@ class Task:
     def _pieces(self, net: Any, temporal: list[str]) -> int:
         pieces = getattr(net, "pieces", None) or net.module.pieces
         return int(pieces[temporal[0]]) if temporal else 1
+
+
+class Unshuffled(Task):
+    """For a network that looks at pieces alone: every cube is a puzzle of all heads, as it lies.
+
+    Pieces in another order would be the same puzzle, for answers come in the order of the pieces. What stands still
+    keeps its order in the published puzzles, and the network learns to say so; here it is no puzzle in time, in
+    training and in scoring.
+    """
+
+    def __call__(self, net: nn.Module, batch: Tensor) -> dict[str, Tensor]:
+        cubes, told = framed(scaled(batch)), dict[str, Tensor]()
+        for level in self.levels:
+            part = cubes if level != "frame" else self._short(cubes, int(torch.randint(self._starts(cubes), ())))
+            moves = changed(part) >= self.still
+            for name, rows in net(part, level).items():
+                places = torch.arange(rows.shape[1], device=rows.device).expand(rows.shape[:2])
+                told[name] = puzzle_loss(rows, places, moves if name.endswith("temporal") else torch.ones_like(moves))
+        return {"loss": torch.stack([told[name] * weight for name, weight in self.weights.items()]).sum(), **told}
+
+    def _found(self, logits: dict[str, Tensor], cubes: Tensor) -> dict[str, Tensor]:
+        moves = changed(cubes) >= self.still
+        found = super()._found(logits, cubes)
+        return {name: said * moves if name.endswith("temporal") else said for name, said in found.items()}
 
 
 def weights_of(heads: str, known: Sequence[str]) -> dict[str, float]:

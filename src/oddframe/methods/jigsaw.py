@@ -19,32 +19,32 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from oddframe.console import progress, say
 from oddframe.errors import BadInput
+from oddframe.learning.alike import beyond, logs, spots
 from oddframe.learning.detector import Detector
-from oddframe.learning.jigsaw_networks import FourHeadNet, WideBranchNet
+from oddframe.learning.jigsaw_networks import FourHeadNet, PieceNet, WideBranchNet
 from oddframe.learning.loop import by_loss, train
 from oddframe.learning.precision import autocast
-from oddframe.learning.puzzles import Task, framed, scaled, strangeness, weights_of
+from oddframe.learning.puzzles import Task, Unshuffled, weights_of
 from oddframe.learning.run import Arrays, Run
 from oddframe.learning.training import Training
 from oddframe.types import Bytes, Clips, ClipSpec, Floats, Scores, Video
 from oddframe.video.boxes import OnnxBoxes, box_file, read_model, sized
 from oddframe.video.clips import clips_of
-from oddframe.video.cubes import Cubes, FrameCache, Marked
+from oddframe.video.cubes import Cubes, FrameCache, Marked, held_out
 from oddframe.video.reader import content_hash, probe, read
-from oddframe.video.regions import Scene, cut, grey_of, learn_scene, moving_boxes, tidy, union
+from oddframe.video.regions import Scene, cut, grey_of, grown, learn_scene, moving_boxes, tidy, union
 
 OBJECT_HEADS = ("temporal", "spatial")
 FRAME_HEADS = ("frame-temporal", "frame-spatial", "clip-temporal", "clip-spatial")
 CELL = 8  # pixels of a cell of the map
 AT_ONCE = {"object": 16, "full-frame": 4}  # cubes a network is given, always: another number may round otherwise
 MEASURED = 300  # normal clips from which the scale of each task is read
+TOGETHER = 16  # of them in memory at once
 LEAST_STRANGE = 1e-3  # no unit is smaller
-NEAR = 200  # normal things, nearest in place and size, by whose strangeness one of a new clip is measured
 
 
 class Jigsaw(Detector):
@@ -54,53 +54,63 @@ class Jigsaw(Detector):
         level: Puzzles of cubes around moving things, or of whole frames and clips.
         heads: Which puzzles, with commas between: temporal and spatial at object level, frame-temporal, frame-spatial,
             clip-temporal and clip-spatial at full-frame level. A weight of its loss may follow, as in `spatial:0.5`.
+        net: The network that solves them: ours, which looks at each piece alone and learns in minutes on a CPU, or the
+            published one.
         boxes: What things are: whatever moves, what a detector finds, both, or what a file says.
         detector: An ONNX object detector, for boxes of a detector or the union.
         boxes_file: Boxes made elsewhere, a pickle as the authors publish or an npz, or a folder of both.
         confidence: The least that a detector or a file must be sure of a box.
         frames: Frames of a cube or short clip, odd; 7 as published for Ped2 and Avenue, 9 for ShanghaiTech.
         clips: Short clips in a long one, odd, at full-frame level.
-        side: Pixels of a cube's or frame's side as the network sees it; 16 divides it.
+        around: Share of its sides by which a box is grown before its cube is cut.
+        side: Pixels of a cube's or frame's side as the network sees it; 16 divides it. 64 as published.
         width: Pixels across at which video is looked at for cubes; nothing is enlarged.
         colour: Three channels, or one.
         channels: Of the network's first layer; 32 as published, fewer are quicker.
         lean: A clip-temporal head that pools over each sub-clip: 13 million parameters instead of 49.
         still: Change of brightness from first frame to last, of 1, below which a cube keeps its order.
         easy: Epochs before the training proper in which only some pieces of a temporal puzzle move, a random number
-            from two on. Published puzzles, in which all move, stay at chance for very long without.
+            from two on. The published network stays at chance for very long without.
+        jitter: Share of its sides by which a training box is moved and stretched, and of full scale by which light
+            varies; 0 as published.
         every: Frames from one middle of training cubes to the next.
-        cubes: Cubes in an epoch, 0 for all.
+        cubes: Cubes in an epoch at most, 0 for all: with the usual number, twenty epochs take half an hour on two cores
+            whatever the video's length.
         memory: MB of decoded frames kept while training.
         smoothing: Weight of the past in the causal running mean of scores.
         training: How the network is trained.
     """
 
     name = "jigsaw"
-    peaked = True  # the authors too average over time at each place before they look for the worst
 
     def __init__(
         self,
         *,
         level: Literal["object", "full-frame"] = "object",
         heads: str = "all",
+        net: Literal["pieces", "published"] = "pieces",
         boxes: Literal["motion", "detector", "union", "file"] = "motion",
         detector: str = "",
         boxes_file: str = "",
         confidence: float = 0.3,
         frames: int = 7,
         clips: int = 5,
-        side: int = 64,
+        around: float = 0.0,
+        side: int = 32,
         width: int = 640,
         colour: Literal["rgb", "grey"] = "rgb",
         channels: int = 32,
         lean: bool = False,
         still: float = 0.2,
         easy: int = 0,
+        jitter: float = 0.1,
         every: int = 1,
-        cubes: int = 0,
+        cubes: int = 20000,
         memory: int = 1000,
         smoothing: float = 0.7,
-        training: Training = Training(epochs=20, batch=64, optimizer="adam", rate=1e-4),  # noqa: B008
+        training: Training = Training(  # noqa: B008
+            epochs=20, batch=64, optimizer="adamw", rate=1e-3, weight_decay=0.01, schedule="cosine", warm_up=0.5
+        ),
     ) -> None:
         super().__init__()
         for holds, rule, got in (
@@ -110,11 +120,15 @@ class Jigsaw(Detector):
             (boxes != "file" or boxes_file, "boxes of a file need --boxes-file", boxes),
             (frames >= 3 and frames % 2 == 1, "frames are an odd number from 3 on", frames),
             (clips >= 3 and clips % 2 == 1, "clips are an odd number from 3 on", clips),
+            (0 <= around <= 1, "around is from 0 to 1", around),
             (side >= 32 and side % 16 == 0, "a side is 32 pixels or more and divided by 16", side),
             (width >= 32, "width is at least 32 pixels", width),
             (channels >= 1, "channels are 1 or more", channels),
             (0 <= still < 1, "still is at least 0 and below 1", still),
+            (net in ("pieces", "published"), "net is pieces or published", net),
             (easy >= 0, "easy epochs are 0 or more", easy),
+            (not easy or net == "published", "easy epochs are for --net published", easy),
+            (0 <= jitter <= 0.5, "jitter is from 0 to 0.5", jitter),
             (every >= 1, "every is 1 frame or more", every),
             (cubes >= 0, "cubes are 0 (all) or more", cubes),
             (memory >= 1, "memory is 1 MB or more", memory),
@@ -124,13 +138,13 @@ class Jigsaw(Detector):
             if not holds:
                 raise ValueError(f"{rule}, got {got!r}")
         self.level, self.source, self.past = level, boxes, smoothing
-        self.frames, self.clips, self.side, self.width = frames, clips, side, width
+        self.frames, self.clips, self.side, self.width, self.around = frames, clips, side, width, around
         self.colour: Literal["rgb", "grey"] = colour
         self.first, self.lean, self.boxes_file, self.confidence = channels, lean, boxes_file, confidence
         self.every, self.cubes, self.memory, self.training_options = every, cubes, memory, training
-        self.detector_path, self.easy = detector, easy
+        self.detector_path, self.easy, self.jitter, self.which = detector, easy, jitter, net
         self.weights = weights_of(heads, OBJECT_HEADS if level == "object" else FRAME_HEADS)
-        self.task = Task(self.weights, frames, still)
+        self.task = (Unshuffled if net == "pieces" else Task)(self.weights, frames, still)
         self.net = self._network()
         self.finder: OnnxBoxes | None = None
         for name in ("background", "unrest", "sizes", "shown", "usual", "model", "place", "known"):
@@ -141,7 +155,7 @@ class Jigsaw(Detector):
         self.shown: Tensor  # (2,) height and width of the videos learned from, in which boxes of a file are
         self.usual: Tensor  # (heads,) a high score of each task on normal video
         self.place: Tensor  # (K, 4) where normal things were, and how large
-        self.known: Tensor  # (K, heads) how strange they looked
+        self.known: Tensor  # (K, heads) log of how strange they looked
         self.model: Tensor  # bytes of the detector, so that a run is whole
 
     @property
@@ -163,18 +177,19 @@ class Jigsaw(Detector):
         self.shown = torch.tensor([facts.height, facts.width])
         if self.level == "object":
             self._learn_places(videos)
-        marked = self._mark_all(videos, run)
+        marked, held = held_out(self._mark_all(videos, run))
         with torch.random.fork_rng():
             torch.manual_seed(run.seed)
             self.net = self._network().to(run.device)
         options = self.training_options
         data = Cubes(
-            marked,
+            [replace(one, box=grown(one.box, self.around)) for one in marked],
             self.spec,
             side=self.side,
             count=self.cubes,
             seed=run.seed,
             memory=(self.memory << 20) // max(1, options.workers),
+            jitter=self.jitter,
         )
         run.notes["puzzles"] = {"cubes": len(data.of), "frames": sum(len(one.index) for one in marked)}
         if self.easy:
@@ -182,13 +197,13 @@ class Jigsaw(Detector):
             train(self.net, data, by_loss(replace(self.task, some=True)), run, easy, name="jigsaw-easy")
         history = train(self.net, data, by_loss(self.task), run, options, name="jigsaw")
         run.notes["losses"] = [round(loss, 5) for loss in history.column("loss")]
-        self._learn_scale(marked, data.cache)
+        self._learn_scale(held, data.cache)
 
     def score(self, clips: Clips) -> Scores:
         """(N,) scores, with boxes and (N, h, w) maps at object level; what each head says in parts.
 
         The value of a clip is the mean over the tasks of its strangest thing, in units of a high score of normal video;
-        where nothing moves it is 0. Of a stream at object level the value is the peak of the smoothed map (`peaked`).
+        where nothing moves it is 0.
         Raises BadVideo for pictures of another size than those learned from.
         """
         if not self.usual.numel():
@@ -260,7 +275,11 @@ class Jigsaw(Detector):
 
     def _cut(self, clip: Bytes, video: str, frame: int) -> tuple[Floats, Bytes]:
         boxes = self._boxes(clip, video, frame)
-        return boxes, cut(clip, boxes, self.side)
+        return boxes, self._cubes(clip, boxes)
+
+    def _cubes(self, clip: Bytes, boxes: Floats) -> Bytes:
+        """(n, T, S, S, C) of a clip (T, H, W, C); one of all of it where pictures are whole."""
+        return cut(clip, grown(boxes, self.around), self.side) if self.level == "object" else clip[None]
 
     def _mark_all(self, videos: Sequence[Video], run: Run) -> list[Marked]:
         """Where cubes are, in every video; from disk when it was looked at before."""
@@ -303,7 +322,16 @@ class Jigsaw(Detector):
     def _network(self) -> nn.Module:
         planes = 3 if self.colour == "rgb" else 1
         net: nn.Module
-        if self.level == "object":
+        if self.which == "pieces":
+            net = PieceNet(
+                heads=list(self.weights),
+                frames=self.frames,
+                clips=self.clips,
+                channels=planes,
+                side=self.side,
+                width=self.first,
+            )
+        elif self.level == "object":
             net = WideBranchNet(frames=self.frames, channels=planes, side=self.side, width=self.first)
         else:
             net = FourHeadNet(
@@ -325,52 +353,34 @@ class Jigsaw(Detector):
             full = torch.zeros((size, *some.shape[1:]), dtype=torch.uint8, device=some.device)
             full[: len(some)] = some
             with torch.inference_mode(), autocast(device, self.training_options.precision):
-                told = self.task.look(self.net, framed(scaled(full.to(device))))
-            parts.append(torch.stack([strangeness(told[name]) for name in self.weights], 1)[: len(some)].cpu().numpy())
+                told = self.task.look(self.net, full.to(device))
+            parts.append(torch.stack(list(told.values()), 1)[: len(some)].cpu().numpy())
         return np.concatenate(parts)
 
     def _judged(self, cubes: Tensor, place: Floats | None = None) -> Floats:
-        """(n, heads) of cubes at `spots`: in units of what is high at their places, and that of what is high in all."""
-        strange = self._strange(cubes)
-        if place is not None:
-            strange = strange / self._high_near(place)
-        return np.asarray(strange / self.usual.cpu().numpy())
-
-    def _high_near(self, place: Floats) -> Floats:
-        """(n, heads): of twenty normal things nearest to these spots (n, 4) one is stranger.
-
-        Small and far things, and those that others stand before, are hard to put together in normal video too.
-        """
-        known, spot = self.known.cpu().numpy(), self.place.cpu().numpy()
-        nearest = cKDTree(spot).query(place, np.arange(1, min(NEAR, len(spot)) + 1))[1]  # (n, k)
-        return np.asarray(np.maximum(np.quantile(known[nearest], 0.95, axis=1), LEAST_STRANGE))
+        """(n, heads) of cubes at `spots`: beyond normal things like them, in units of what is high in normal video."""
+        strange, known = logs(self._strange(cubes)), self.known.cpu().numpy()
+        return np.asarray(beyond(strange, place, known, self.place.cpu().numpy()) / self.usual.cpu().numpy())
 
     def _learn_scale(self, marked: Sequence[Marked], cache: FrameCache) -> None:
         """How strange normal things are where, and a high score of each task: of twenty clips one is stranger."""
         self.net.eval()
         every = [(k, place) for k, one in enumerate(marked) for place in np.unique(one.place)]
+        measured = every[:: -(-len(every) // MEASURED)]
         strange, place, ends = [], [], []
-        for k, middle in every[:: -(-len(every) // MEASURED)]:
-            clip, one = cache.window(k, int(middle)), marked[k]
-            boxes = one.box[one.place == middle]
-            cubes = cut(clip, boxes, self.side) if self.level == "object" else clip[None]
-            strange.append(self._strange(torch.from_numpy(cubes).permute(0, 4, 1, 2, 3)))
-            place.append(spots(boxes, clip.shape[1:3]) if self.level == "object" else np.zeros((1, 0)))
-            ends.append(len(cubes))
-        told, where = np.concatenate(strange), np.concatenate(place)
+        for start in range(0, len(measured), TOGETHER):
+            cubes = []
+            for k, middle in measured[start : start + TOGETHER]:
+                clip, boxes = cache.window(k, int(middle)), marked[k].box[marked[k].place == middle]
+                cubes.append(self._cubes(clip, boxes))
+                place.append(spots(boxes, clip.shape[1:3]) if self.level == "object" else np.zeros((1, 0)))
+                ends.append(len(cubes[-1]))
+            strange.append(self._strange(torch.from_numpy(np.concatenate(cubes)).permute(0, 4, 1, 2, 3)))
+        told, where = logs(np.concatenate(strange)), np.concatenate(place)
         self.place, self.known = torch.from_numpy(where), torch.from_numpy(told)
-        if self.level == "object":
-            told = told / self._high_near(where)
-        peaks = np.stack([part.max(0) for part in np.split(told, np.cumsum(ends)[:-1])])
+        above = beyond(told, where if self.level == "object" else None, told, where)
+        peaks = np.stack([part.max(0) for part in np.split(above, np.cumsum(ends)[:-1])])
         self.usual = torch.from_numpy(np.maximum(np.quantile(peaks, 0.95, axis=0), LEAST_STRANGE))
-
-
-def spots(boxes: Floats, shape: Sequence[int]) -> Floats:
-    """(n, 4) of boxes (n, 4) in a picture of H × W: where a thing stands and how large it is, in comparable units."""
-    H, W = shape
-    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1)
-    middle, feet = (boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]
-    return np.column_stack([3 * middle / W, 6 * feet / H, 2 * np.log(sides)]).astype(np.float64)
 
 
 def parts_of(peaks: Floats, heads: Iterable[str]) -> dict[str, Floats]:

@@ -245,8 +245,30 @@ def _evaluation(evaluation: Mapping[str, Json] | None, roc: bool, detection: boo
         "<em>as published</em> follows the custom of the field (per-video min–max, padding), for comparing with papers "
         "only.</p>"
     )
-    tables = "" if evaluation is None else _metrics(evaluation) + _kinds(evaluation) + _notes(evaluation)
+    tables = "" if evaluation is None else _tables(evaluation)
     return f'<section class="part"><h2>How good it is</h2>{lead}<div class="charts">{charts}</div>{tables}</section>'
+
+
+def _tables(evaluation: Mapping[str, Json]) -> str:
+    return _metrics(evaluation) + _parts(evaluation) + _kinds(evaluation) + _notes(evaluation)
+
+
+def _parts(evaluation: Mapping[str, Json]) -> str:
+    """What each part of the score is worth alone, such as each puzzle, and below them the score."""
+    parts = _mapping(evaluation.get("parts"))
+    if not parts:
+        return ""
+    columns = [(column, key) for column in ("honest", "as_published") for key in ("micro_auc", "macro_auc")]
+    rows = ""
+    for name, told in {**parts, "combined": evaluation}.items():
+        numbers = _mapping(told)
+        cells = "".join(f"<td>{_metric(key, _mapping(numbers.get(column)), {})}</td>" for column, key in columns)
+        rows += f'<tr><th scope="row">{escape(_text(name))}</th>{cells}</tr>'
+    return (
+        '<div class="scroll"><table class="numbers"><thead><tr><th scope="col">part of the score</th>'
+        '<th scope="col">AUC, honest</th><th scope="col">mean of videos</th><th scope="col">AUC, as published</th>'
+        f'<th scope="col">mean of videos</th></tr></thead><tbody>{rows}</tbody></table></div>'
+    )
 
 
 def _kinds(evaluation: Mapping[str, Json]) -> str:

@@ -31,7 +31,7 @@ def score_video(
     """
     frames = ahead(read(video, detector.spec, lost), depth=2 * batch)
     weight = detector.smoothing if smoothing is None else smoothing
-    for scores in smooth(score_frames(detector, frames, video.name, batch), weight, detector.peaked):
+    for scores in smooth(score_frames(detector, frames, video.name, batch), weight):
         seen(int(scores.frame[-1]))
         yield scores
 
@@ -45,11 +45,8 @@ def score_frames(detector: Detector, frames: Iterator[Frame], video: str, batch:
             yield scores
 
 
-def smooth(stream: Iterable[Scores], weight: float, peaked: bool = False) -> Iterator[Scores]:
-    """A causal running mean: `weight` of the past, `1 - weight` of the present, for value, parts and map alike.
-
-    `peaked` takes the value from the map after that: what is odd stays where it is, a slip of one frame does not.
-    """
+def smooth(stream: Iterable[Scores], weight: float) -> Iterator[Scores]:
+    """A causal running mean: `weight` of the past, `1 - weight` of the present, for value, parts and map alike."""
     past: np.ndarray | None = None
     past_map: np.ndarray | None = None
     for scores in stream:
@@ -63,8 +60,6 @@ def smooth(stream: Iterable[Scores], weight: float, peaked: bool = False) -> Ite
                 if past_map is not None and weight:
                     heat[t] = weight * past_map + (1 - weight) * heat[t]
                 past_map = heat[t]
-                if peaked:
-                    rows[0, t] = heat[t].max()
         yield replace(scores, value=rows[0], map=heat, parts=dict(zip(scores.parts, rows[1:], strict=True)))
 
 

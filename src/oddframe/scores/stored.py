@@ -117,7 +117,7 @@ def _both(fitted: Fitted, video: Video, lost: list[str]) -> Iterator[tuple[Score
             raw.append(scores)
             yield scores
 
-    for smoothed in smooth(passing(), fitted.detector.smoothing, fitted.detector.peaked):
+    for smoothed in smooth(passing(), fitted.detector.smoothing):
         yield raw.pop(), smoothed
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from zlib import crc32
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,6 +23,8 @@ from oddframe.video.reader import frames_at
 from oddframe.video.regions import cut
 
 BLOCK = 32  # frames decoded together
+UNIT = 256  # frames that are learned from, or held out, together
+HELD = 6  # of so many parts of the training video one is held out
 STRETCH = 8  # blocks that follow each other and have their turn together: cubes reach into the blocks beside them
 
 
@@ -33,6 +36,27 @@ class Marked:
     index: Ints  # (F,) source index of each frame that can be read
     place: Ints  # (R,) position, among those frames, of a cube's middle frame
     box: Floats  # (R, 4) x1 y1 x2 y2 in pixels; no columns (R, 0) where cubes are whole frames
+
+
+def held_out(marked: Sequence[Marked]) -> tuple[list[Marked], list[Marked]]:
+    """What is learned from, and the sixth part of the cubes by which the scale is set, of stretches or whole videos.
+
+    A network finds what it has learned from less strange than it will find any other normal video.
+    """
+    units = [(k, part) for k, one in enumerate(marked) for part in np.unique(one.place // UNIT)]
+    chosen = {unit for number, unit in enumerate(units) if number % HELD == HELD // 2 - 1}
+    taken = [np.array([(k, part) in chosen for part in one.place // UNIT], bool) for k, one in enumerate(marked)]
+    if len(units) < HELD:  # the end of each
+        taken = [
+            one.place >= np.quantile(one.place, 1 - 1 / HELD) if len(one.place) else one.place > 0 for one in marked
+        ]
+    if all(is_held.all() for is_held in taken) or not any(is_held.any() for is_held in taken):
+        return list(marked), list(marked)
+    learned, held = (
+        [replace(one, place=one.place[rows], box=one.box[rows]) for one, rows in zip(marked, which, strict=True)]
+        for which in ([~is_held for is_held in taken], taken)
+    )
+    return learned, held
 
 
 class FrameCache:
@@ -75,6 +99,7 @@ class FrameCache:
 class Cubes(Dataset[Tensor]):
     """`count` cubes (C, T, S, S) uint8 an epoch, half of them mirrored; item i depends on seed, epoch and i alone.
 
+    With `jitter`, boxes are moved and stretched by up to that share of their sides, and brightness and contrast vary.
     Raises BadInput when there is not one cube.
     """
 
@@ -87,10 +112,11 @@ class Cubes(Dataset[Tensor]):
         count: int = 0,
         seed: int = 0,
         memory: int = 1 << 30,
+        jitter: float = 0.0,
     ) -> None:
         # without truth, which a worker does not need and which cannot always be sent to it
         videos = [replace(marked, video=replace(marked.video, truth=None)) for marked in videos]
-        self.spec, self.side, self.seed, self.memory = spec, side, seed, memory
+        self.spec, self.side, self.seed, self.memory, self.jitter = spec, side, seed, memory, jitter
         self.cache = FrameCache(videos, spec, memory)
         sizes = [len(marked.place) for marked in videos]
         self.of = np.repeat(np.arange(len(videos)), sizes)  # (R,) which video
@@ -102,6 +128,7 @@ class Cubes(Dataset[Tensor]):
         # in shared memory: workers that outlive an epoch see it turn
         self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
         self.ordered: tuple[int, Ints, Bools] = (-1, np.zeros(0, np.int64), np.zeros(0, bool))
+        self.drawn = np.zeros((0, 6))  # of each item of this epoch, from -1 to 1: how it differs from how it was
         self.frame_bytes = 0
 
     def __len__(self) -> int:
@@ -122,9 +149,16 @@ class Cubes(Dataset[Tensor]):
         if self.ordered[0] != epoch:
             mirrored = np.random.default_rng([self.seed, epoch, 1]).random(self.count) < 0.5
             self.ordered = (epoch, self._order(epoch), mirrored)
+            if self.jitter:
+                self.drawn = np.random.default_rng([self.seed, epoch, 2]).uniform(-1, 1, (self.count, 6))
         row = int(self.ordered[1][item])
         clip = self.cache.window(int(self.of[row]), int(self.place[row]))
-        cube = cut(clip, self.box[row : row + 1], self.side)[0] if self.box.shape[1] else clip
+        box = self.box[row : row + 1]
+        if self.jitter:
+            box = moved(box, self.jitter * self.drawn[item, :4])
+        cube = cut(clip, box, self.side)[0] if box.shape[1] else clip
+        if self.jitter:
+            cube = relit(cube, *(self.jitter * self.drawn[item, 4:]))
         if self.ordered[2][item]:
             cube = cube[:, :, ::-1]
         return torch.from_numpy(np.ascontiguousarray(cube.transpose(3, 0, 1, 2)))
@@ -148,3 +182,24 @@ class Cubes(Dataset[Tensor]):
         if sum(len(marked.index) for marked in self.cache.videos) * self.frame_bytes <= self.memory:
             return len(self.of)
         return self.memory // ((STRETCH + 2) * BLOCK * self.frame_bytes)
+
+
+def moved(boxes: Floats, by: Floats) -> Floats:
+    """The boxes (n, 4), or none (n, 0), moved by these shares (4,) of their sides, x and y, and stretched by e to them.
+
+    >>> moved(np.array([[0, 0, 10, 20]]), np.array([0.1, -0.1, 0, 0])).tolist()
+    [[1.0, -2.0, 11.0, 18.0]]
+    """
+    if not boxes.shape[1]:
+        return boxes
+    sides = boxes[:, 2:] - boxes[:, :2]
+    middle = (boxes[:, 2:] + boxes[:, :2]) / 2 + sides * by[:2]
+    half = sides * np.exp(by[2:]) / 2
+    return np.asarray(np.concatenate([middle - half, middle + half], 1), np.float32)
+
+
+def relit(pixels: Bytes, brighter: float, sharper: float) -> Bytes:
+    """The pixels (T, H, W, C), brighter by a share of full scale, their contrast higher by twice a share."""
+    mean = float(pixels.mean())
+    table = ((np.arange(256) - mean) * (1 + 2 * sharper) + mean + 255 * brighter).clip(0, 255).round().astype(np.uint8)
+    return np.asarray(cv2.LUT(pixels.reshape(len(pixels), -1), table).reshape(pixels.shape))

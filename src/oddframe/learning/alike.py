@@ -1,0 +1,43 @@
+"""How strange a thing is beside normal things like it: those nearest in place and size.
+
+Small and far things, and those that others stand before, are hard to put together in normal video too. Strangeness
+spans many orders, so its logarithm is compared: a thing a little odd for long is more than one very odd for a moment.
+K normal things, n new ones.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from oddframe.types import Floats
+
+NEAR = 200  # normal things with which a new one is compared
+FAINT = 0.01  # nats: less strangeness than that is none
+LOOSE = 0.3  # added to the spread of the log strangeness of normal things
+
+
+def spots(boxes: Floats, shape: Sequence[int]) -> Floats:
+    """(n, 4) of boxes (n, 4) in a picture of H × W: where a thing stands and how large it is, in comparable units."""
+    H, W = shape
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1)
+    middle, feet = (boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]
+    return np.column_stack([3 * middle / W, 6 * feet / H, 2 * np.log(sides)]).astype(np.float64)
+
+
+def logs(strange: Floats) -> Floats:
+    """Logarithms of strangeness in nats, ≥ 0."""
+    return np.asarray(np.log(strange + FAINT))
+
+
+def beyond(strange: Floats, place: Floats | None, known: Floats, spot: Floats) -> Floats:
+    """(n, heads): by how many spreads log strangeness exceeds that of the normal things nearest; 0 where it does not.
+
+    strange (n, heads) at spots `place` (n, 4); known (K, heads) at `spot` (K, 4). All are like it without a place.
+    """
+    if place is None:
+        mean, spread = known.mean(0), known.std(0)
+    else:
+        like = known[cKDTree(spot).query(place, np.arange(1, min(NEAR, len(spot)) + 1))[1]]  # (n, k, heads)
+        mean, spread = like.mean(1), like.std(1)
+    return np.asarray(np.maximum((strange - mean) / (spread + LOOSE), 0))
