@@ -1,5 +1,6 @@
 """Pictures of networks and of what they make: layers, training, copies, the score growing, frames one by one."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from oddframe.cli import main
+from oddframe.learning.saving import load
 from oddframe.learning.training import Training
 from oddframe.methods.baselines import FrameDifference
 from oddframe.methods.reconstruct import C3D, ConvLSTM
@@ -158,4 +160,7 @@ def test_layers_are_drawn_as_real_pictures_pass_them(street: Path, tmp_path: Pat
     words = ["fit", "jigsaw", "simulated", "--root", str(street), "--out", str(tmp_path / "run"), "--epochs", "1"]
     small = ["--side", "32", "--channels", "2", "--cubes", "64", "--batch", "16", "--colour", "grey"]
     assert main([*words, *small, "--frames", "5", "--precision", "float32"]) == 0
-    assert "Conv2d" in (tmp_path / "run" / "layers.csv").read_text()
+    rows = list(csv.DictReader((tmp_path / "run" / "layers.csv").read_text().splitlines()))
+    assert {"Conv2d", "MultiheadAttention"} <= {row["kind"] for row in rows}
+    net = load(tmp_path / "run").net
+    assert int(rows[-1]["parameters"]) == sum(p.numel() for p in net.parameters()), "attention's own are counted too"

@@ -18,7 +18,10 @@ LOOSE = 0.3  # added to the spread of the log strangeness of normal things
 
 
 def spots(boxes: Floats, shape: Sequence[int]) -> Floats:
-    """(n, 4) of boxes (n, 4) in a picture of H × W: where a thing stands and how large it is, in comparable units."""
+    """(n, 4) of boxes (n, 4) in a picture of H × W: where a thing stands and how large it is, in comparable units.
+
+    A third of the width, a sixth of the height, and a factor of 1.65 in a side (in pixels) count alike.
+    """
     H, W = shape
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1)
     middle, feet = (boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]
@@ -26,14 +29,15 @@ def spots(boxes: Floats, shape: Sequence[int]) -> Floats:
 
 
 def logs(strange: Floats) -> Floats:
-    """Logarithms of strangeness in nats, ≥ 0."""
+    """Logarithms of strangeness (any shape), which is in nats and at least 0; what is fainter than FAINT is alike."""
     return np.asarray(np.log(strange + FAINT))
 
 
 def beyond(strange: Floats, place: Floats | None, known: Floats, spot: Floats) -> Floats:
     """(n, heads): by how many spreads log strangeness exceeds that of the normal things nearest; 0 where it does not.
 
-    strange (n, heads) at spots `place` (n, 4); known (K, heads) at `spot` (K, 4). All are like it without a place.
+    strange (n, heads) at spots `place` (n, 4); known (K, heads) at `spot` (K, 4).
+    Without a place, as of whole frames, it is compared with all.
     """
     if place is None:
         mean, spread = known.mean(0), known.std(0)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from oddframe.learning.puzzles import TILES, pieces_in_time, tiles_of
+from oddframe.learning.puzzles import TILES, pieces_in_time, tile_of, tiles_of
 
 HIDDEN = 512
 DROPPED = 0.3
@@ -85,7 +85,7 @@ class FourHeadNet(nn.Module):
             *_block(2 * w, 4 * w),
             *_block(4 * w, 4 * w),
         )
-        self.pieces = {name: {"frame-temporal": frames, "clip-temporal": clips}.get(name, 9) for name in heads}
+        self.pieces = {name: _pieces(name, frames, clips) for name in heads}
         long = (clips, 2, 2) if lean else (frames * clips, 4, 4)
         shapes = {"frame-temporal": (frames, 4, 4), "clip-temporal": long}
         self.processors, self.heads = nn.ModuleDict(), nn.ModuleDict()
@@ -125,8 +125,8 @@ class PieceNet(nn.Module):
 
     Pieces in another order give the same answers in that order, so that nothing need be shuffled, and none of the
     answers is right by habit: the published networks find out where a frame lies from the edges of their convolutions,
-    and for thousands of steps they do not. One encoder and one comparison for each head. A frame or sub-clip is given
-    with its difference from the mean of all, which no order changes; a tile with all of its frames.
+    and for more than a thousand steps they do not. One encoder and one comparison for each head. A frame or sub-clip is
+    given with its difference from the mean of all, which no order changes; a tile with all of its frames.
     """
 
     def __init__(
@@ -145,10 +145,10 @@ class PieceNet(nn.Module):
         for name, R in self.pieces.items():
             length = frames * (clips if name.startswith("clip") else 1)
             if name.endswith("temporal"):
-                given, small = 2 * channels * length // R, side
+                given, seen = 2 * channels * length // R, side
             else:
-                given, small = channels * length, tiles_of(torch.zeros(1, 1, 1, side, side)).shape[-1]
-            self.looks[name] = _look(given, small, width)
+                given, seen = channels * length, tile_of(side)
+            self.looks[name] = _look(given, seen, width)
             self.compares[name] = nn.Sequential(_attention(), nn.LayerNorm(TOKEN), nn.Linear(TOKEN, R))
 
     def forward(self, cubes: Tensor, level: str = "") -> dict[str, Tensor]:
@@ -167,13 +167,14 @@ class PieceNet(nn.Module):
 
 
 def _pieces(head: str, frames: int, clips: int) -> int:
+    """Of how many pieces a head's puzzle is made."""
     if head.endswith("spatial"):
         return TILES**2
     return clips if head.startswith("clip") else frames
 
 
 def _look(given: int, side: int, width: int) -> nn.Sequential:
-    """One piece (given, side, side) to a token; tiles are too small for the first halving."""
+    """Pieces (n, given, side, side) to tokens (n, 128), halved until 8 pixels are left; small tiles once less."""
     small = side < 16
     out = 2 * width if small else width
     layers = _flat_block(given, out, 3, 1) if small else [*_flat_block(given, out, 5, 2), *_flat_block(out, out)]
@@ -186,11 +187,13 @@ def _look(given: int, side: int, width: int) -> nn.Sequential:
 
 
 def _flat_block(given: int, out: int, size: int = 3, stride: int = 1) -> list[nn.Module]:
+    """A convolution over one piece, normalised within it."""
     conv = nn.Conv2d(given, out, size, stride, size // 2, bias=False)
     return [conv, nn.GroupNorm(math.gcd(8, out), out), nn.ReLU(inplace=True)]
 
 
 def _attention() -> nn.TransformerEncoder:
+    """Tokens (B, R, 128) to the same, each beside the others; nothing tells it their order."""
     layer = nn.TransformerEncoderLayer(
         TOKEN, 4, 2 * TOKEN, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
     )

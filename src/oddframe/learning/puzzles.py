@@ -43,11 +43,19 @@ def framed(cubes: Tensor) -> Tensor:
     return F.pad(cubes[..., b:-b, b:-b], (b, b, b, b))
 
 
+def tile_of(side: int) -> int:
+    """Pixels of a tile's side: 20 at 64 pixels, as published.
+
+    >>> [tile_of(side) for side in (32, 64)]
+    [10, 20]
+    """
+    return (side - 2 * border_of(side)) // TILES
+
+
 def tiles_of(cubes: Tensor) -> Tensor:
     """(B, 9, C · T, h, w): the tiles of cubes (B, C, T, S, S), row by row, without the border."""
     B, C, T, S, _ = cubes.shape
-    b = border_of(S)
-    tile = (S - 2 * b) // TILES
+    b, tile = border_of(S), tile_of(S)
     cut = cubes[..., b : S - b, b : S - b].reshape(B, C, T, TILES, tile, TILES, tile)
     return cut.permute(0, 3, 5, 1, 2, 4, 6).reshape(B, TILES**2, C * T, tile, tile)
 
@@ -66,8 +74,7 @@ def changed(cubes: Tensor) -> Tensor:
 def shuffle_tiles(cubes: Tensor, to: Tensor) -> Tensor:
     """Tile p (row by row) of every frame goes to cell `to[:, p]`, (B, 9); the border is black."""
     B, C, T, S, _ = cubes.shape
-    b = border_of(S)
-    tile = (S - 2 * b) // TILES
+    b, tile = border_of(S), tile_of(S)
     pieces = tiles_of(cubes).flatten(2)
     placed = torch.empty_like(pieces).scatter_(1, to[:, :, None].expand_as(pieces), pieces)
     back = placed.reshape(B, TILES, TILES, C, T, tile, tile).permute(0, 3, 4, 1, 5, 2, 6)
@@ -162,7 +169,7 @@ class Task:
         for level in self.levels:
             mine = [name for name in self.weights if name.rpartition("-")[0] == level]
             temporal = [name for name in mine if name.endswith("temporal")]
-            part = cubes if level != "frame" else self._short(cubes, int(torch.randint(self._starts(cubes), ())))
+            part = self._drawn(cubes, level)
             share = len(temporal) / len(mine)
             puzzles = set_puzzles(part, self._pieces(net, temporal), self.still, share, self.some)
             logits = net(puzzles.pixels, level)
@@ -173,19 +180,26 @@ class Task:
                     else (puzzles.spatial, ~puzzles.is_temporal)
                 )
                 told[name] = puzzle_loss(logits[name], places, counts)
-        return {"loss": torch.stack([told[name] * weight for name, weight in self.weights.items()]).sum(), **told}
+        return self._with_sum(told)
 
     def look(self, net: nn.Module, cubes: Tensor) -> dict[str, Tensor]:
         """(B,) strangeness by head of uint8 cubes that are not shuffled; frame heads look at a long clip's middle."""
-        told: dict[str, Tensor] = {}
+        seen, told = framed(scaled(cubes)), dict[str, Tensor]()
         for level in self.levels:
-            part = framed(scaled(cubes))
-            part = part if level != "frame" else self._short(part, self._starts(part) // 2)
+            part = seen if level != "frame" else self._short(seen, self._starts(seen) // 2)
             told |= self._found(net(part, level), part)
         return {name: told[name] for name in self.weights}
 
     def _found(self, logits: dict[str, Tensor], _cubes: Tensor) -> dict[str, Tensor]:
+        """(B,) strangeness by head, of logits (B, R, R) for these cubes."""
         return {name: strangeness(rows) for name, rows in logits.items()}
+
+    def _with_sum(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"loss": torch.stack([losses[name] * weight for name, weight in self.weights.items()]).sum(), **losses}
+
+    def _drawn(self, cubes: Tensor, level: str) -> Tensor:
+        """What a level learns from: a short clip anywhere in a long one at frame level, else the cubes."""
+        return cubes if level != "frame" else self._short(cubes, int(torch.randint(self._starts(cubes), ())))
 
     def _starts(self, cubes: Tensor) -> int:
         return int(cubes.shape[2] - self.frames + 1)
@@ -209,12 +223,12 @@ class Unshuffled(Task):
     def __call__(self, net: nn.Module, batch: Tensor) -> dict[str, Tensor]:
         cubes, told = framed(scaled(batch)), dict[str, Tensor]()
         for level in self.levels:
-            part = cubes if level != "frame" else self._short(cubes, int(torch.randint(self._starts(cubes), ())))
+            part = self._drawn(cubes, level)
             moves = changed(part) >= self.still
             for name, rows in net(part, level).items():
                 places = torch.arange(rows.shape[1], device=rows.device).expand(rows.shape[:2])
                 told[name] = puzzle_loss(rows, places, moves if name.endswith("temporal") else torch.ones_like(moves))
-        return {"loss": torch.stack([told[name] * weight for name, weight in self.weights.items()]).sum(), **told}
+        return self._with_sum(told)
 
     def _found(self, logits: dict[str, Tensor], cubes: Tensor) -> dict[str, Tensor]:
         moves = changed(cubes) >= self.still

@@ -3,9 +3,10 @@
 Object level: Wang et al., "Video Anomaly Detection by Solving Decoupled Spatio-Temporal Jigsaw Puzzles" (ECCV 2022), on
 cubes around whatever moves, found without a detector's weights and cut while training. Full-frame level: a student
 variant of it, with puzzles of whole frames and of clips of clips on one backbone.
-We differ: each cube draws its task at random (theirs by the parity of its number, so that half of the cubes never see
-a task); one convention of labels; the black border is everywhere; no weights are picked on test video; tasks are put
-on one scale by normal video before they are added.
+Both on the published networks, or on ours, which looks at each piece alone and solves all puzzles of a cube at once.
+We differ: with the published networks a cube draws its task at random (theirs by the parity of its number, so that half
+of the cubes never see a task); one convention of labels; the black border is everywhere; no weights are picked on test
+video; tasks are put on one scale, by normal video held out of training, before they are added.
 
 N clips, C channels, T frames in a clip, H × W pixels; n boxes of a clip; S pixels a side of a cube.
 """
@@ -67,15 +68,16 @@ class Jigsaw(Detector):
         width: Pixels across at which video is looked at for cubes; nothing is enlarged.
         colour: Three channels, or one.
         channels: Of the network's first layer; 32 as published, fewer are quicker.
-        lean: A clip-temporal head that pools over each sub-clip: 13 million parameters instead of 49.
-        still: Change of brightness from first frame to last, of 1, below which a cube keeps its order.
+        lean: A clip-temporal head of the published network that pools over each sub-clip: 13 million parameters instead
+            of 49. Ours has none such.
+        still: Change of brightness from first frame to last, of 1, below which a cube keeps its order; with our network
+            it is no puzzle in time.
         easy: Epochs before the training proper in which only some pieces of a temporal puzzle move, a random number
             from two on. The published network stays at chance for very long without.
         jitter: Share of its sides by which a training box is moved and stretched, and of full scale by which light
             varies; 0 as published.
         every: Frames from one middle of training cubes to the next.
-        cubes: Cubes in an epoch at most, 0 for all: with the usual number, twenty epochs take half an hour on two cores
-            whatever the video's length.
+        cubes: Cubes in an epoch at most, so that training takes no longer for longer video; 0 for all.
         memory: MB of decoded frames kept while training.
         smoothing: Weight of the past in the causal running mean of scores.
         training: How the network is trained.
@@ -320,29 +322,18 @@ class Jigsaw(Detector):
     # 2. Puzzles: the network, and how strange it finds what lies as it should.
 
     def _network(self) -> nn.Module:
-        planes = 3 if self.colour == "rgb" else 1
-        net: nn.Module
+        # channels as they come: normalising cubes one by one and pooling copy any other order
+        common: dict[str, Any] = {
+            "frames": self.frames,
+            "channels": 3 if self.colour == "rgb" else 1,
+            "width": self.first,
+        }
+        many: dict[str, Any] = {"heads": list(self.weights), "clips": self.clips}
         if self.which == "pieces":
-            net = PieceNet(
-                heads=list(self.weights),
-                frames=self.frames,
-                clips=self.clips,
-                channels=planes,
-                side=self.side,
-                width=self.first,
-            )
-        elif self.level == "object":
-            net = WideBranchNet(frames=self.frames, channels=planes, side=self.side, width=self.first)
-        else:
-            net = FourHeadNet(
-                heads=list(self.weights),
-                frames=self.frames,
-                clips=self.clips,
-                channels=planes,
-                width=self.first,
-                lean=self.lean,
-            )
-        return net  # channels as they come: normalising cubes one by one and pooling copy any other order
+            return PieceNet(side=self.side, **common, **many)
+        if self.level == "object":
+            return WideBranchNet(side=self.side, **common)
+        return FourHeadNet(lean=self.lean, **common, **many)
 
     def _strange(self, cubes: Tensor) -> Floats:
         """(n, heads) of cubes (n, C, T, S, S) uint8, a fixed number at once so that company changes nothing."""

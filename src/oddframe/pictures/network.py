@@ -41,7 +41,8 @@ def layers(detector: Detector, clips: Clips | None = None) -> list[Layer]:
     found: dict[str, Layer] = {}
     hooks = []
     for name, module in detector.named_modules():
-        if name and not list(module.children()):
+        # attention calls none of its own children
+        if name and (isinstance(module, torch.nn.MultiheadAttention) or not list(module.children())):
             hooks.append(module.register_forward_hook(_note(found, name)))
     try:
         with torch.inference_mode():
@@ -142,6 +143,7 @@ def drawn_of(folder: Path) -> dict[str, Path]:
 
 def _note(found: dict[str, Layer], name: str) -> Any:
     def note(module: Any, _given: Any, made: Any) -> None:
+        made = made[0] if isinstance(made, tuple) else made
         if name in found or not hasattr(made, "shape"):
             return
         parameters = list(module.parameters())

@@ -23,9 +23,8 @@ from oddframe.video.reader import frames_at
 from oddframe.video.regions import cut
 
 BLOCK = 32  # frames decoded together
-UNIT = 256  # frames that are learned from, or held out, together
-HELD = 6  # of so many parts of the training video one is held out
 STRETCH = 8  # blocks that follow each other and have their turn together: cubes reach into the blocks beside them
+HELD = 6  # of so many stretches of the training video one is held out
 
 
 @dataclass(frozen=True)
@@ -39,13 +38,16 @@ class Marked:
 
 
 def held_out(marked: Sequence[Marked]) -> tuple[list[Marked], list[Marked]]:
-    """What is learned from, and the sixth part of the cubes by which the scale is set, of stretches or whole videos.
+    """What is learned from, and about a sixth of the cubes, in stretches of 256 frames or whole shorter videos.
 
-    A network finds what it has learned from less strange than it will find any other normal video.
+    A network finds what it has learned from less strange than it will find any other normal video, so the scale needs
+    cubes of its own. Videos keep their numbers and frames, and may be left without a cube. Where there is too little
+    for both, both are everything.
     """
-    units = [(k, part) for k, one in enumerate(marked) for part in np.unique(one.place // UNIT)]
+    stretches = [one.place // (BLOCK * STRETCH) for one in marked]
+    units = [(k, part) for k, mine in enumerate(stretches) for part in np.unique(mine)]
     chosen = {unit for number, unit in enumerate(units) if number % HELD == HELD // 2 - 1}
-    taken = [np.array([(k, part) in chosen for part in one.place // UNIT], bool) for k, one in enumerate(marked)]
+    taken = [np.array([(k, part) in chosen for part in mine], bool) for k, mine in enumerate(stretches)]
     if len(units) < HELD:  # the end of each
         taken = [
             one.place >= np.quantile(one.place, 1 - 1 / HELD) if len(one.place) else one.place > 0 for one in marked
@@ -185,7 +187,9 @@ class Cubes(Dataset[Tensor]):
 
 
 def moved(boxes: Floats, by: Floats) -> Floats:
-    """The boxes (n, 4), or none (n, 0), moved by these shares (4,) of their sides, x and y, and stretched by e to them.
+    """The boxes (n, 4) moved by shares of their sides, (x, y) of `by` (4,), and each side times e to the other two.
+
+    Whole pictures (n, 0) stay.
 
     >>> moved(np.array([[0, 0, 10, 20]]), np.array([0.1, -0.1, 0, 0])).tolist()
     [[1.0, -2.0, 11.0, 18.0]]
