@@ -3,18 +3,16 @@
     oddframe fit jigsaw ped2 --root DATA/ucsd --config recipes/jigsaw-ped2.yaml --out RUN
     python benchmarks/jigsaw.py tasks RUN --root DATA/ucsd [--checkpoints DIR] [--every 1] [--out NAME]
     python benchmarks/jigsaw.py sources RUN --root DATA/ucsd --model fastestdet.onnx [--every 1]
-    python benchmarks/jigsaw.py tampered RUN --root DATA/ucsd
     python benchmarks/jigsaw.py cost RUN --root DATA/ucsd
     python benchmarks/jigsaw.py feed recipes/jigsaw-ped2.yaml --root DATA/ucsd
 
 What each head of a run is worth `oddframe evaluate RUN DATA` says by itself; `tasks` is for checkpoints. It gives frame
 AUC for each head alone and combined, plain, with the run's causal running mean, and as published (stretched video by
-video, Gaussian of 20 frames); with a folder of checkpoints, the same for each: nothing is chosen by it, the run's own
-weights are the last. `tampered` is for choosing: AUC on films of training that the run held out, with anomalies made
-by `oddframe.video.tamper`, for ways to smooth; no test label is looked at. `sources` gives the same network, which has
-learned from what moves, the boxes of a detector and of both; only the scale of its tasks is read anew, from normal
-video. `cost` splits the time of scoring. `feed` holds cubes cut on the way against patches read from .npy files, as the
-authors' program does, and the training step in bf16 against float32.
+video, Gaussian of 20 frames); with a folder of checkpoints, NETWORK@ANYTHING.pt, the same for each epoch: nothing
+is chosen by it, the run's own weights are the last. `sources` gives the same networks, which have learned from what
+moves, the boxes of a detector and of both; only the scale of its tasks is read anew, from normal video. `cost` splits
+the time of scoring. `feed` holds cubes cut on the way against patches read from .npy files, as the authors' program
+does, and the training step in bf16 against float32.
 """
 
 import argparse
@@ -36,24 +34,23 @@ from oddframe.learning.loop import by_loss
 from oddframe.learning.precision import Precision, autocast
 from oddframe.learning.run import Run
 from oddframe.learning.saving import read_weights
-from oddframe.methods.jigsaw import Jigsaw, painted
+from oddframe.methods.jigsaw import Jigsaw, channels_first
 from oddframe.scores.fitted import load_run
 from oddframe.scores.holding import folds_held, folds_of
 from oddframe.scores.judged import held
 from oddframe.scores.metrics import as_published, auc
-from oddframe.types import Bools, Bytes, Floats, Video
+from oddframe.types import Bools, Floats, Video
 from oddframe.video.clips import clips_of
-from oddframe.video.cubes import Cubes, held_out
+from oddframe.video.cubes import Cubes, Marked
 from oddframe.video.reader import read
 from oddframe.video.regions import grown
-from oddframe.video.tamper import KINDS, tamper
 
 SIGMA = 20.0  # frames: the authors' Gaussian
 
 
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("what", choices=["tasks", "sources", "tampered", "cost", "feed"])
+    words.add_argument("what", choices=["tasks", "sources", "cost", "feed"])
     words.add_argument("run", type=Path)
     words.add_argument("--data", default="ped2", help="or a folder of videos with truth")
     words.add_argument("--root", type=Path)
@@ -67,11 +64,9 @@ def main() -> None:
     assert isinstance(detector, Jigsaw)
     split = open_data(asked.data, None if Path(asked.data).exists() else asked.root)[1]
     if asked.what == "tasks":
-        found = tasks(detector, split.test, asked.checkpoints, asked.every)
+        found = tasks(detector, split, asked.checkpoints, asked.every)
     elif asked.what == "sources":
         found = {name: sources(detector, split, name, asked.model, asked.every) for name in ("detector", "union")}
-    elif asked.what == "tampered":
-        found = tampered(detector, split.train)
     elif asked.what == "cost":
         found = cost(detector, split.test[0])
     else:
@@ -79,21 +74,46 @@ def main() -> None:
     write(asked.out or f"jigsaw-{asked.what}", {"run": asked.run.name, "data": Path(asked.data).name, **found})
 
 
-def tasks(detector: Jigsaw, videos: list[Video], checkpoints: Path | None, every: int) -> dict[str, Any]:
-    """AUC by head, for the run's own weights and for each checkpoint."""
-    seen = [Seen(detector, video, every) for video in videos]
-    result: dict[str, Any] = {"last": measured(detector, seen)}
+def tasks(detector: Jigsaw, split: Split, checkpoints: Path | None, every: int) -> dict[str, Any]:
+    """AUC by head, for the run's own weights and for each epoch after which every network has a checkpoint."""
+    seen = [Seen(detector, video, every) for video in split.test]
+    result: dict[str, Any] = {"last": measured(detector, seen), "curve": []}
     print("last", result["last"], flush=True)
-    result["curve"] = []
-    for path in sorted(checkpoints.glob("*.pt")) if checkpoints else []:
-        held_there = read_weights(path)
-        detector.net.load_state_dict(held_there["module"])
-        row = held_there["state"]["rows"][-1] if held_there["state"]["rows"] else {}
-        result["curve"].append(
-            {"step": held_there["state"]["step"], "loss": row.get("loss"), **measured(detector, seen)}
-        )
-        print(result["curve"][-1], flush=True)
+    kept: dict[int, dict[str, Any]] = {}
+    for path in checkpoints.glob("*.pt") if checkpoints else []:
+        told = read_weights(path)
+        rows = told["state"]["rows"]
+        if rows and rows[-1]["step"] == told["state"]["step"]:
+            kept.setdefault(len(rows), {})[path.stem.rpartition("@")[0]] = told
+    marked = marked_again(detector, taught(split.train)) if kept else []
+    for epoch, nets in sorted(kept.items()):
+        if len(nets) == detector.networks:
+            for net, (_, told) in zip(detector.nets, sorted(nets.items()), strict=True):
+                net.load_state_dict(told["module"])
+            scale_again(detector, marked)
+            rows = [told["state"]["rows"][-1] for told in nets.values()]
+            means = {name: round(float(np.mean([row[name] for row in rows])), 4) for name in ("loss", "held_out")}
+            result["curve"].append({"epoch": epoch, **means, **measured(detector, seen)})
+            print(result["curve"][-1], flush=True)
     return result
+
+
+def taught(videos: list[Video]) -> list[Video]:
+    """The training videos without those that fit kept for calibration."""
+    folds = folds_of(videos)
+    return [video for video, fold in zip(videos, folds, strict=True) if fold not in folds_held(folds)]
+
+
+def marked_again(detector: Jigsaw, videos: list[Video]) -> list[Marked]:
+    with tempfile.TemporaryDirectory() as folder:
+        return detector._mark_all(videos, Run(Path(folder)))
+
+
+def scale_again(detector: Jigsaw, marked: list[Marked]) -> None:
+    """The scale that these weights have, each network's from what it was not taught."""
+    cache = Cubes(marked, detector.spec, side=detector.side).cache
+    pairs = zip(detector.nets, detector._shares(marked), strict=True)
+    detector._learn_scale([detector._look_at_normal(net.eval(), held, cache) for net, (_, held) in pairs])
 
 
 class Seen:
@@ -112,7 +132,7 @@ class Seen:
                     self.frame.append(int(frame))
                     self.count.append(len(found))
                     cubes.append(found)
-        self.cubes = torch.from_numpy(np.concatenate(cubes)).permute(0, 4, 1, 2, 3)
+        self.cubes = channels_first(np.concatenate(cubes))
         self.place = np.concatenate(place) if place else None
         assert video.truth is not None
         self.odd: Bools = video.truth(frames).frame
@@ -153,58 +173,14 @@ def sources(detector: Jigsaw, split: Split, source: str, model: str, every: int)
     """AUC by head of the same network on other boxes."""
     other = Jigsaw.of({**detector.options, "boxes": source, "detector": model})
     other.shown = detector.shown
-    other._learn_places(split.train)
-    other.net.load_state_dict(detector.net.state_dict())
-    with tempfile.TemporaryDirectory() as folder:
-        marked = other._mark_all(split.train, Run(Path(folder)))
-    other._learn_scale(held_out(marked)[1], Cubes(marked, other.spec, side=other.side).cache)
+    other._learn_places(taught(split.train))
+    other.nets.load_state_dict(detector.nets.state_dict())
+    scale_again(other, marked_again(other, taught(split.train)))
     seen = [Seen(other, video, every) for video in split.test]
     things = sum(sum(one.count) for one in seen) / sum(len(one.count) for one in seen)
     told = {"things_a_frame": round(things, 1), **measured(other, seen)}
     print(source, told, flush=True)
     return told
-
-
-def tampered(detector: Jigsaw, videos: list[Video], rounds: int = 3) -> dict[str, Any]:
-    """AUC on anomalies put into the normal films that the fit kept for calibration, by way of smoothing."""
-    random, reach, past = np.random.default_rng(0), detector.frames // 2, detector.smoothing
-    odd, kinds = list[Bools](), list[str]()
-    ways: dict[str, list[Floats]] = {way: [] for way in ("plain", "heads", "things", "peak")}
-    folds = folds_of(videos)
-    for video in (video for video, fold in zip(videos, folds, strict=True) if fold in folds_held(folds)):
-        frames = np.stack([frame.pixels[..., 0] for frame in read(video, detector.spec)])
-        for kind in KINDS * rounds:
-            film = tamper(frames, kind, random)
-            if film is None:
-                continue
-            strange, maps = judged_film(detector, film.frames, video.name)
-            odd.append(np.asarray(film.mask.any((1, 2)))[reach : len(frames) - reach])
-            kinds.append(kind)
-            ways["plain"].append(strange)
-            ways["heads"].append(running(strange, past))  # the mean of what is highest for each head
-            ways["things"].append(running(maps.max((1, 2)), past))  # the highest mean of the heads of one thing
-            ways["peak"].append(running(maps, past).max((1, 2)))  # the highest place of the smoothed map
-    together = np.concatenate(odd)
-    told: dict[str, float | None] = {way: auc(together, np.concatenate(values)) for way, values in ways.items()}
-    for kind in KINDS:
-        mine = [k for k, name in enumerate(kinds) if name == kind]
-        told[kind] = auc(np.concatenate([odd[k] for k in mine]), np.concatenate([ways["heads"][k] for k in mine]))
-    found: dict[str, Any] = {"films": len(odd), "smoothing": past}
-    found |= {name: None if number is None else round(number, 4) for name, number in told.items()}
-    print(found, flush=True)
-    return found
-
-
-def judged_film(detector: Jigsaw, frames: Bytes, name: str) -> tuple[Floats, Floats]:
-    """(T',) the mean of the heads' strangest things, and (T', h, w) maps, of the whole clips of frames (T, H, W)."""
-    reach, shape = detector.frames // 2, frames.shape[1:]
-    values, maps = [], []
-    for at in range(reach, len(frames) - reach):
-        boxes, cubes = detector._cut(frames[at - reach : at + reach + 1, ..., None], name, at)
-        strange = detector._judged(torch.from_numpy(cubes).permute(0, 4, 1, 2, 3), spots(boxes, shape))
-        values.append(strange.max(0, initial=0).mean())
-        maps.append(painted(boxes, strange.mean(1), shape))
-    return np.array(values), np.stack(maps)
 
 
 def running(values: Floats, weight: float) -> Floats:
@@ -227,7 +203,8 @@ def cost(detector: Jigsaw, video: Video) -> dict[str, Any]:
     spent["regions"], began = time.perf_counter() - began, time.perf_counter()
     cubes = [detector._cubes(clip, box) for clip, box in zip(clips, boxes, strict=True)]
     spent["cut"], began = time.perf_counter() - began, time.perf_counter()
-    detector._strange(torch.from_numpy(np.concatenate(cubes)).permute(0, 4, 1, 2, 3))
+    for net in detector.nets:
+        detector._strange(net, channels_first(np.concatenate(cubes)))
     spent["network"], began = time.perf_counter() - began, time.perf_counter()
     for batch in batches:
         with torch.inference_mode():
@@ -265,7 +242,7 @@ def feed(detector: Jigsaw, videos: list[Video]) -> dict[str, Any]:
         found["read_npy"] = per_second(torch.from_numpy(np.load(Path(folder) / f"{i}.npy")) for i in order)
         found["bytes_of_patches_on_disk"] = 0
         found["megabytes_of_frames_held"] = round(data.cache.held / 1e6, 1)
-        batch = torch.stack([data[i] for i in range(32)])
+        batch = torch.stack([data[i] for i in range(fresh.training_options.batch)])
     found |= {"side": fresh.side, "channels": fresh.first, "threads": torch.get_num_threads()}
     net, step = fresh._network().train(), by_loss(fresh.task)
     precisions: tuple[Precision, ...] = ("float32", "bf16")

@@ -143,6 +143,15 @@ def test_what_no_fit_can_work_with_is_refused_at_once(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("command", ["score", "evaluate", "fuse"])
+def test_a_device_that_is_not_here_is_refused_before_anything_is_read(
+    refused: Refused, command: str, tmp_path: Path
+) -> None:
+    words = {"fuse": ("a", "b", "dad")}.get(command, ("a", "simulated"))
+    line = refused(2, command, *words, "--out", tmp_path / "out", "--device", "cuda:99")
+    assert "the device 'cuda:99' cannot be used here" in line
+
+
 @pytest.mark.parametrize(
     ("option", "says"),
     [

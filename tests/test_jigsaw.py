@@ -19,7 +19,7 @@ from oddframe.datasets.contract import open_data
 from oddframe.errors import BadInput
 from oddframe.learning.alike import beyond
 from oddframe.learning.jigsaw_networks import PieceNet, WideBranchNet
-from oddframe.learning.puzzles import Task, Unshuffled, puzzle_loss, set_puzzles
+from oddframe.learning.puzzles import Check, Task, Unshuffled, puzzle_loss, set_puzzles
 from oddframe.learning.run import Run
 from oddframe.learning.saving import load, save
 from oddframe.learning.training import Training
@@ -35,6 +35,7 @@ TINY: dict[str, Any] = {
     "channels": 1,
     "colour": "grey",
     "frames": 3,
+    "networks": 1,
     "every": 12,
     "cubes": 16,
     "training": Training(epochs=1, batch=8, optimizer="adam", precision="float32"),
@@ -107,7 +108,7 @@ def test_a_detector_travels_with_the_run(videos: list[Video], shared: Path, tmp_
 @pytest.mark.parametrize("net", ["pieces", "published"])
 @pytest.mark.parametrize("heads", ["all", "frame-spatial", "clip-temporal,frame-temporal:0.5"])
 def test_whole_frames_make_puzzles_too(heads: str, net: str, videos: list[Video], tmp_path: Path) -> None:
-    options = {"level": "full-frame", "heads": heads, "net": net, "clips": 3, "lean": True, "cubes": 8}
+    options = {"level": "full-frame", "heads": heads, "net": net, "clips": 3, "lean": net == "published", "cubes": 8}
     detector = fitted(videos[:2], tmp_path, **options)
     assert detector.spec.size == (32, 32), "resized, not cut"
     assert detector.spec.length == (9 if "clip" in heads or heads == "all" else 3)
@@ -116,7 +117,7 @@ def test_whole_frames_make_puzzles_too(heads: str, net: str, videos: list[Video]
     assert scores.frame[0] == detector.spec.length // 2, "a clip speaks for its middle"
     assert np.isfinite(scores.value).all()
     assert scores.map is None
-    told = Run(tmp_path).folder / "logs" / "jigsaw.csv"
+    told = Run(tmp_path).folder / "logs" / "jigsaw-1.csv"
     names = told.read_text().splitlines()[0].split(",")
     assert [name for name in names if "-" in name] == list(detector.weights)
 
@@ -127,7 +128,7 @@ def test_whole_frames_make_puzzles_too(heads: str, net: str, videos: list[Video]
         pytest.param({}, ["temporal", "spatial"], id="object"),
         pytest.param({"net": "published"}, ["temporal", "spatial"], id="object, published"),
         pytest.param(
-            {"level": "full-frame", "clips": 3, "lean": True},
+            {"level": "full-frame", "clips": 3},
             [*FRAME_HEADS, "frame", "clip", "temporal", "spatial"],
             id="full-frame",
         ),
@@ -169,10 +170,16 @@ def test_easy_puzzles_come_before_the_published_ones(
 ) -> None:
     asked: list[bool] = []
     told = Task.__call__
-    monkeypatch.setattr(Task, "__call__", lambda task, *rest: (asked.append(task.some), told(task, *rest))[1])
+
+    def noted(task: Task, net: torch.nn.Module, batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        if net.training:
+            asked.append(task.some)
+        return told(task, net, batch)
+
+    monkeypatch.setattr(Task, "__call__", noted)
     fitted(videos, tmp_path, net="published", easy=2)
     assert asked == [True] * 4 + [False] * 2, "two epochs of two batches, then one"
-    for name in ("jigsaw-easy", "jigsaw"):
+    for name in ("jigsaw-1-easy", "jigsaw-1"):
         assert (tmp_path / "logs" / f"{name}.csv").is_file()
 
 
@@ -208,8 +215,11 @@ def test_a_detector_that_has_learned_nothing_says_so(videos: list[Video]) -> Non
         ({"still": 1.0}, "still is at least 0"),
         ({"net": "wide"}, "net is pieces or published"),
         ({"easy": 3}, "easy epochs are for --net published"),
+        ({"lean": True, "level": "full-frame"}, "lean is for --net published"),
         ({"jitter": 0.6}, "jitter is from 0 to 0.5"),
         ({"around": -0.1}, "around is from 0 to 1"),
+        ({"networks": 2, "at_once": 3}, "at once are from 1 to all 2 networks"),
+        ({"networks": 0}, "networks are from 1 to 6"),
     ],
 )
 def test_options_that_cannot_work_are_one_line(options: dict[str, Any], why: str) -> None:
@@ -229,24 +239,69 @@ def marked(*frames: int) -> list[Marked]:
     return [Marked(Video(str(T), Path("x")), np.arange(T), np.arange(T), np.full((T, 4), 9.0)) for T in frames]
 
 
+@pytest.mark.parametrize("share", [2, 3, 6])
 @pytest.mark.parametrize("frames", [(100,) * 14, (3000,), (100, 700, 100), (100,), (40, 40)])
-def test_the_scale_comes_from_video_not_learned_from(frames: tuple[int, ...]) -> None:
-    videos = marked(*frames)
-    learned, held = held_out(videos)
-    for one, left, kept in zip(videos, learned, held, strict=True):
-        np.testing.assert_array_equal(np.sort(np.r_[left.place, kept.place]), one.place)
-        assert len(left.box) == len(left.place)
-        assert len(kept.box) == len(kept.place)
-        assert len(kept.index) == len(one.index), "frames keep their places"
-    share = sum(len(one.place) for one in held) / sum(frames)
-    assert 0.1 < share < 0.25
-    if len(frames) > 6:
-        assert {len(one.place) for one in held} == {0, 100}, "whole short videos"
+def test_the_scale_comes_from_video_not_learned_from(frames: tuple[int, ...], share: int) -> None:
+    videos, seen = marked(*frames), [list[int]() for _ in frames]
+    for turn in range(share):
+        learned, held = held_out(videos, share, turn)
+        for k, (one, left, kept) in enumerate(zip(videos, learned, held, strict=True)):
+            np.testing.assert_array_equal(np.sort(np.r_[left.place, kept.place]), one.place)
+            assert len(left.box) == len(left.place)
+            assert len(kept.box) == len(kept.place)
+            assert len(kept.index) == len(one.index), "frames keep their places"
+            seen[k] += kept.place.tolist()
+        if len(frames) > 6:
+            assert {len(one.place) for one in held} == {0, 100}, "whole short videos"
+        assert 0.5 / share < sum(len(one.place) for one in held) / sum(frames) < 1.6 / share
+    assert [sorted(mine) for mine in seen] == [one.place.tolist() for one in videos], "each cube is held out once"
 
 
 def test_one_cube_in_all_is_learned_from_and_measured() -> None:
     videos = marked(1)
-    assert held_out(videos) == (videos, videos)
+    assert [held_out(videos, 3, turn) for turn in range(3)] == [(videos, videos)] * 3
+
+
+def test_networks_are_told_how_they_do_on_what_they_were_not_taught(videos: list[Video], tmp_path: Path) -> None:
+    detector = fitted(videos, tmp_path, networks=2)
+    for name in ("jigsaw-1", "jigsaw-2"):
+        with (tmp_path / "logs" / f"{name}.csv").open() as file:
+            assert all(float(row["held_out"]) > 0 for row in csv.DictReader(file))
+    held = [one for _, part in detector._shares(detector._mark_all(videos, Run(tmp_path))) for one in part]
+    assert len(detector.known) == sum(len(one.place) for one in held), "normal things, each by one that had not seen it"
+    one, other = (list(net.parameters()) for net in detector.nets)
+    assert not any(torch.equal(a, b) for a, b in zip(one, other, strict=True) if a.dim() > 1)
+    clip = torch.randint(0, 255, (4, 1, 3, 32, 32), dtype=torch.uint8)
+    together = detector._judged(clip, np.zeros((4, 4)))
+    nets, detector.nets = detector.nets, torch.nn.ModuleList([detector.nets[0]] * 2)
+    assert not np.allclose(together, detector._judged(clip, np.zeros((4, 4)))), "both are asked"
+    detector.nets = nets
+
+
+def test_networks_taught_at_once_are_those_taught_one_after_another(videos: list[Video], tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    together = fitted(videos[:2], tmp_path / "a", networks=2, at_once=2)
+    torch.set_num_threads(1)
+    apart = fitted(videos[:2], tmp_path / "b", networks=2)
+    torch.set_num_threads(threads)
+    for name, value in apart.state_dict().items():
+        torch.testing.assert_close(value, together.state_dict()[name], rtol=0, atol=0, msg=name)
+
+
+def test_what_stops_a_process_that_teaches_is_said(videos: list[Video], tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="fewer than the 10000 of a step") as error:
+        fitted(videos[:2], tmp_path, networks=2, at_once=2, training=Training(epochs=1, batch=10000))
+    assert "\n" not in str(error.value)
+
+
+def test_the_same_puzzles_are_checked_every_time() -> None:
+    net = WideBranchNet(frames=3, channels=1, side=32, width=2).eval()
+    check = Check(Task({"temporal": 1.0, "spatial": 1.0}, 3, 0.1), (255 * a_world(40)).to(torch.uint8))
+    state = torch.get_rng_state()
+    with torch.no_grad():
+        assert check(net) == check(net) > 0
+    assert torch.equal(state, torch.get_rng_state())
 
 
 def test_things_are_judged_by_normal_ones_near_them() -> None:

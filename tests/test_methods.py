@@ -60,7 +60,16 @@ SMALL: dict[str, dict[str, Any]] = {  # options with which a method that learns 
         "side": 32,
         "training": Training(precision="float32"),
     },
-    "jigsaw": {"side": 32, "channels": 8, "colour": "grey", "frames": 5, "every": 4, "cubes": 240, "training": _CUBES},
+    "jigsaw": {
+        "side": 32,
+        "channels": 8,
+        "colour": "grey",
+        "frames": 5,
+        "networks": 2,
+        "every": 4,
+        "cubes": 240,
+        "training": _CUBES,
+    },
 }
 BLIND = {"constant": "it is the AUC of knowing nothing, so nothing is stranger to it than anything else"}
 # what is otherwise read off all the videos, and so is not quite the same when some are held out

@@ -56,9 +56,9 @@ def fit(
         )
 
 
-def load(run: str | Path) -> Fitted:
-    """A fitted detector from its run folder."""
-    return load_run(run)
+def load(run: str | Path, device: str = "cpu") -> Fitted:
+    """A fitted detector from its run folder, its networks on a device."""
+    return load_run(run, device)
 
 
 def score(run: str | Path, videos: Sequence[str | Path], *, out: str | Path, **options: Any) -> dict[str, Any]:

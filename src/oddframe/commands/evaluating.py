@@ -49,6 +49,7 @@ def evaluate(
     overlay: bool = False,
     animation: bool = False,
     report: bool = True,
+    device: str = "cpu",
     json: bool = False,
 ) -> dict[str, Any]:
     """Measure a run on a data set with ground truth, under the honest protocol and under the published one.
@@ -65,9 +66,10 @@ def evaluate(
         overlay: write the video with heat map, boxes and score ribbon for every test video.
         animation: write NAME.growing.mp4 for every test video, the score growing beside it.
         report: write the pictures and the report; without it only evaluation.json and the scores.
+        device: where networks run: cpu, cuda, cuda:1 …
         json: print one JSON object instead of a table.
     """
-    fitted = load_run(run)
+    fitted = load_run(run, device)
     name, split = open_data(data, root, stream or fitted.facts.get("stream"))
     tests = [replace(video, name=printable(video.name)) for video in split.test if video.truth is not None]
     if not tests:

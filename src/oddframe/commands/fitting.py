@@ -14,7 +14,7 @@ from oddframe.console import say
 from oddframe.datasets.contract import open_data
 from oddframe.errors import BadInput, BadVideo
 from oddframe.learning.detector import Detector
-from oddframe.learning.run import Run, rank
+from oddframe.learning.run import Run, rank, refuse_device
 from oddframe.pictures.learned import draw_embeddings
 from oddframe.pictures.network import draw_run
 from oddframe.scores.calibration import calibrate
@@ -22,8 +22,6 @@ from oddframe.scores.fitted import UNFINISHED, USUAL_RATE, Fitted, circumstances
 from oddframe.scores.holding import fit_and_hold_out
 from oddframe.types import Video
 from oddframe.video.reader import content_hash, times_of
-
-DEVICES = {"cpu", "cuda", "mps", "xpu"}
 
 
 def fit_data(
@@ -198,18 +196,10 @@ def tell(fitted: Fitted, json: bool) -> None:
 
 def refuse_impossible(seed: int, threads: int, device: str, false_alarms_per_hour: float = USUAL_RATE) -> None:
     """Raise BadInput, before hours are spent, for what nothing can work with."""
-    import torch
-
     if seed < 0:
         raise BadInput(f"a seed is 0 or more, got {seed}")
     if threads < 1:
         raise BadInput(f"threads are 1 or more, got {threads}")
     if not 0 < false_alarms_per_hour < math.inf:
         raise BadInput(f"false alarms per hour is a number above 0, got {false_alarms_per_hour}")
-    if device.partition(":")[0] not in DEVICES:
-        raise BadInput(f"networks run on {', '.join(sorted(DEVICES))}; got the device {device!r}")
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        why = str(error).split(".")[0].split("\n")[0]
-        raise BadInput(f"the device {device!r} cannot be used here ({why}); cpu always can") from error
+    refuse_device(device)

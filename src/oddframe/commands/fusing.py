@@ -22,7 +22,13 @@ from oddframe.video.reader import content_hash
 
 
 def fuse(
-    runs: list[Path], data: str, *, root: Path | None = None, out: Path = Path("fused"), json: bool = False
+    runs: list[Path],
+    data: str,
+    *,
+    root: Path | None = None,
+    out: Path = Path("fused"),
+    device: str = "cpu",
+    json: bool = False,
 ) -> dict[str, Any]:
     """Measure runs on several streams of the same recordings, each alone and all by their mean rarity.
 
@@ -33,6 +39,7 @@ def fuse(
         data: a data set whose videos have streams.
         root: where a named data set lies.
         out: where results go.
+        device: where networks run: cpu, cuda, cuda:1 …
         json: print one JSON object instead of a table.
     """
     if len(runs) < 2:
@@ -40,7 +47,7 @@ def fuse(
     began, folder = time.perf_counter(), room(out)
     streams: dict[str, dict[str, Judged]] = {}
     for run in runs:
-        fitted = load_run(run)
+        fitted = load_run(run, device)
         stream = fitted.facts.get("stream")
         if not stream:
             raise BadInput(f"{run} has learned no single stream; fit it with --stream")

@@ -46,6 +46,7 @@ def score(
     frames: bool = False,
     film: bool = False,
     fps: float | None = None,
+    device: str = "cpu",
     json: bool = False,
 ) -> dict[str, Any]:
     """Find what is odd in videos, with the detector of a run.
@@ -66,9 +67,10 @@ def score(
         frames: write the overlay as pictures too, one a frame, into NAME.overlay.
         film: write folders of pictures as videos too, NAME.film.mp4.
         fps: frames per second, for folders of pictures and files that say it wrongly.
+        device: where networks run: cpu, cuda, cuda:1 …
         json: print one JSON object instead of lines for a person.
     """
-    fitted = load_run(run)
+    fitted = load_run(run, device)
     threshold = fitted.threshold_for(false_alarms_per_hour)
     given = find_videos(videos, fps)
     out = room(out)

@@ -12,8 +12,10 @@ from scipy.spatial import cKDTree
 
 from oddframe.types import Floats
 
-NEAR = 200  # normal things with which a new one is compared
-FAINT = 0.01  # nats: less strangeness than that is none
+NEAR = 0.04  # share of the normal things with which a new one is compared
+FEWEST = 50  # of them at least
+TOGETHER = 1000  # new things at once, so that memory is bounded
+FAINT = 1e-6  # nats: less strangeness than that is none
 LOOSE = 0.3  # added to the spread of the log strangeness of normal things
 
 
@@ -42,6 +44,10 @@ def beyond(strange: Floats, place: Floats | None, known: Floats, spot: Floats) -
     if place is None:
         mean, spread = known.mean(0), known.std(0)
     else:
-        like = known[cKDTree(spot).query(place, np.arange(1, min(NEAR, len(spot)) + 1))[1]]  # (n, k, heads)
-        mean, spread = like.mean(1), like.std(1)
+        tree, k = cKDTree(spot), min(len(spot), max(FEWEST, round(NEAR * len(spot))))
+        mean, spread = np.empty(strange.shape), np.empty(strange.shape)
+        for start in range(0, len(place), TOGETHER):
+            rows = slice(start, start + TOGETHER)
+            like = known[tree.query(place[rows], np.arange(1, k + 1))[1]]  # (n, k, heads)
+            mean[rows], spread[rows] = like.mean(1), like.std(1)
     return np.asarray(np.maximum((strange - mean) / (spread + LOOSE), 0))

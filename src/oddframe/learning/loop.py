@@ -19,11 +19,13 @@ from zlib import crc32
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from oddframe.console import Tick, progress, say
-from oddframe.errors import BadInput, OddframeError
+from oddframe.errors import BadInput
 from oddframe.files import aside
+from oddframe.learning.batches import batches_from
+from oddframe.learning.logs import Log
 from oddframe.learning.precision import SmallInSingle
 from oddframe.learning.run import Run, launched_by_torchrun
 from oddframe.learning.saving import read_weights
@@ -179,7 +181,8 @@ def _descend(fabric: Any, job: _Job, shared: bool = False) -> Rows:
     if state.step >= job.steps:
         return state.rows
     module.train()
-    with _Log(job, state, fabric.is_global_zero) as log, progress(job.name, job.steps, "steps") as tick:
+    logs = Log(job.run.folder / "logs", job.name, steps=job.steps, step=state.step, writes=fabric.is_global_zero)
+    with logs as log, progress(job.name, job.steps, "steps") as tick:
         tick(state.step)
         batches = _batches(fabric, job, state.step)
         try:
@@ -196,7 +199,7 @@ def _descend(fabric: Any, job: _Job, shared: bool = False) -> Rows:
 
 
 def _one_step(
-    fabric: Any, job: _Job, state: _State, module: Any, optimizer: Any, batches: Iterator[Any], log: "_Log", tick: Tick
+    fabric: Any, job: _Job, state: _State, module: Any, optimizer: Any, batches: Iterator[Any], log: Log, tick: Tick
 ) -> None:
     t, began = job.training, perf_counter()
     rate = rate_at(t, state.step, job.epoch_steps, [row["criterion"] for row in state.rows])
@@ -230,7 +233,7 @@ def _one_step(
     tick(1, note=f"loss {told['loss']:.4g}, rate {rate:.2g}")
 
 
-def _end_of_epoch(fabric: Any, job: _Job, state: _State, module: Any, log: "_Log") -> None:
+def _end_of_epoch(fabric: Any, job: _Job, state: _State, module: Any, log: Log) -> None:
     means = {key: value / job.epoch_steps for key, value in state.sums.items()}
     if fabric.world_size > 1:
         means = {key: float(fabric.all_reduce(torch.tensor(value))) for key, value in means.items()}
@@ -253,70 +256,11 @@ def _end_of_epoch(fabric: Any, job: _Job, state: _State, module: Any, log: "_Log
                 torch.save({"module": job.module.state_dict()}, part)
 
 
-# Batches.
-
-
-class _Turned(Dataset[Any]):
-    """Items by epoch and number, so that worker processes, which have a copy of the data, turn it with us."""
-
-    def __init__(self, data: Dataset[Any]) -> None:
-        self.data = data
-
-    def __getitem__(self, place: tuple[int, int]) -> Any:
-        epoch, item = place
-        if hasattr(self.data, "set_epoch"):
-            self.data.set_epoch(epoch)
-        return self.data[item]
-
-
-@dataclass
-class _Order:
-    """Which items go into which batch of this process: those of batch b, in order, dealt out to the processes."""
-
-    count: int  # batches in an epoch
-    size: int  # items in a batch, over all processes
-    rank: int
-    world: int
-    epoch: int = 0
-    start: int = 0  # the first batch of this epoch
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for b in range(self.start, self.count):
-            yield [(self.epoch, item) for item in range(b * self.size + self.rank, (b + 1) * self.size, self.world)]
-
-    def __len__(self) -> int:
-        return self.count - self.start
-
-
 def _batches(fabric: Any, job: _Job, step: int) -> Any:
     """Batches on the device from a step on, decoded ahead, for the rest of the training."""
-    return ahead((fabric.to_device(batch) for batch in _decoded(fabric, job, step)), depth=2)
-
-
-def _decoded(fabric: Any, job: _Job, step: int) -> Iterator[Any]:
-    t = job.training
-    count = job.epoch_steps * t.accumulate
-    order = _Order(count, t.batch, fabric.global_rank, fabric.world_size)
-    # a generator of its own: the loader draws from it in this thread, while the step draws from torch's in another
-    more: dict[str, Any] = {"generator": torch.Generator()}
-    if t.workers:
-        more |= {"persistent_workers": True, "multiprocessing_context": "forkserver", "prefetch_factor": 2}
-    loader = DataLoader(
-        _Turned(job.data),
-        batch_sampler=order,
-        num_workers=t.workers,
-        collate_fn=job.collate,
-        **more,
-    )
-    try:
-        for epoch in range(step // job.epoch_steps, t.epochs):
-            order.start = (step - epoch * job.epoch_steps) * t.accumulate if step > epoch * job.epoch_steps else 0
-            order.epoch = epoch
-            yield from loader
-    except OddframeError as error:
-        # from a worker it comes with the worker's whole traceback; the last line is ours
-        line = str(error).strip().splitlines()[-1]
-        raise type(error)(line.removeprefix(f"{type(error).__module__}.{type(error).__qualname__}: ")) from None
+    mine = {"rank": fabric.global_rank, "world": fabric.world_size}
+    whole = batches_from(step, job.data, job.training, job.epoch_steps, collate=job.collate, **mine)
+    return ahead((fabric.to_device(batch) for batch in whole), depth=2)
 
 
 # Checkpoints.
@@ -453,37 +397,3 @@ def _finite(tensor: Tensor) -> bool:
 
 def _is_tensor(value: Any) -> bool:
     return isinstance(value, Tensor)
-
-
-class _Log:
-    """A CSV with a row an epoch, and TensorBoard with every few steps. Only the first process writes."""
-
-    def __init__(self, job: _Job, state: _State, writes: bool) -> None:
-        self.job, self.writer = job, None
-        self.every = max(1, job.steps // 2000)
-        if writes:
-            from torch.utils.tensorboard import SummaryWriter
-
-            folder = job.run.folder / "logs" / job.name
-            self.writer = SummaryWriter(str(folder), purge_step=state.step + 1)
-
-    def __enter__(self) -> "_Log":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.writer is not None:
-            self.writer.close()
-
-    def step(self, step: int, scalars: Mapping[str, float], rate: float) -> None:
-        if self.writer is not None and step % self.every == 0:
-            for key, value in (*scalars.items(), ("rate", rate)):
-                self.writer.add_scalar(key, value, step)
-
-    def epoch(self, rows: Rows) -> None:
-        if self.writer is None:
-            return
-        if "held_out" in rows[-1]:
-            self.writer.add_scalar("held_out", rows[-1]["held_out"], int(rows[-1]["step"]))
-        with aside(self.job.run.folder / "logs" / f"{self.job.name}.csv") as part:
-            lines = [",".join(rows[0]), *(",".join(f"{value:.8g}" for value in row.values()) for row in rows)]
-            part.write_text("\n".join(lines) + "\n")

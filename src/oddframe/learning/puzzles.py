@@ -236,6 +236,21 @@ class Unshuffled(Task):
         return {name: said * moves if name.endswith("temporal") else said for name, said in found.items()}
 
 
+@dataclass(frozen=True)
+class Check:
+    """The loss on cubes that are not learned from: the same puzzles whenever it is asked."""
+
+    task: Task
+    cubes: Tensor  # (n, C, T, S, S) uint8
+
+    def __call__(self, net: nn.Module) -> float:
+        device = next(net.parameters()).device
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            told = [float(self.task(net, some.to(device))["loss"]) * len(some) for some in torch.split(self.cubes, 32)]
+        return sum(told) / len(self.cubes)
+
+
 def weights_of(heads: str, known: Sequence[str]) -> dict[str, float]:
     """`temporal,spatial:0.5` as weights by head. Raises ValueError.
 

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oddframe.errors import BadInput
 from oddframe.files import aside
 
 Arrays = dict[str, NDArray[Any]]
+DEVICES = {"cpu", "cuda", "mps", "xpu"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,19 @@ class Run:
         with aside(path) as part:
             np.savez(part, **arrays)  # type: ignore[arg-type]
         return arrays
+
+
+def refuse_device(device: str) -> None:
+    """Raise BadInput for a device that is not here."""
+    import torch
+
+    if device.partition(":")[0] not in DEVICES:
+        raise BadInput(f"networks run on {', '.join(sorted(DEVICES))}; got the device {device!r}")
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = str(error).split(".")[0].split("\n")[0]
+        raise BadInput(f"the device {device!r} cannot be used here ({why}); cpu always can") from error
 
 
 def launched_by_torchrun() -> bool:

@@ -11,11 +11,16 @@ video; tasks are put on one scale, by normal video held out of training, before 
 N clips, C channels, T frames in a clip, H × W pixels; n boxes of a clip; S pixels a side of a cube.
 """
 
+import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import chain
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any, Literal
 
 import numpy as np
@@ -29,13 +34,13 @@ from oddframe.learning.detector import Detector
 from oddframe.learning.jigsaw_networks import FourHeadNet, PieceNet, WideBranchNet
 from oddframe.learning.loop import by_loss, train
 from oddframe.learning.precision import autocast
-from oddframe.learning.puzzles import Task, Unshuffled, weights_of
+from oddframe.learning.puzzles import Check, Task, Unshuffled, weights_of
 from oddframe.learning.run import Arrays, Run
 from oddframe.learning.training import Training
-from oddframe.types import Bytes, Clips, ClipSpec, Floats, Scores, Video
+from oddframe.types import Bytes, Clips, ClipSpec, Floats, Ints, Scores, Video
 from oddframe.video.boxes import OnnxBoxes, box_file, read_model, sized
 from oddframe.video.clips import clips_of
-from oddframe.video.cubes import Cubes, FrameCache, Marked, held_out
+from oddframe.video.cubes import Cubes, FrameCache, Marked, held_out, without_truth
 from oddframe.video.reader import content_hash, probe, read
 from oddframe.video.regions import Scene, cut, grey_of, grown, learn_scene, moving_boxes, tidy, union
 
@@ -43,8 +48,10 @@ OBJECT_HEADS = ("temporal", "spatial")
 FRAME_HEADS = ("frame-temporal", "frame-spatial", "clip-temporal", "clip-spatial")
 CELL = 8  # pixels of a cell of the map
 AT_ONCE = {"object": 16, "full-frame": 4}  # cubes a network is given, always: another number may round otherwise
-MEASURED = 300  # normal clips from which the scale of each task is read
+MEASURED = {"object": 3000, "full-frame": 300}  # normal clips from which the scale of each task is read
 TOGETHER = 16  # of them in memory at once
+SHARES = 6  # of the normal video; each network is taught without one of them
+CHECKED = 256  # cubes not learned from, of which each epoch tells the loss
 LEAST_STRANGE = 1e-3  # no unit is smaller
 
 
@@ -57,6 +64,9 @@ class Jigsaw(Detector):
             clip-temporal and clip-spatial at full-frame level. A weight of its loss may follow, as in `spatial:0.5`.
         net: The network that solves them: ours, which looks at each piece alone and learns in minutes on a CPU, or the
             published one.
+        networks: How many of them, up to 6. Each is taught without another sixth of the video, on which it then says
+            how strange normal things look; new video all of them judge together.
+        at_once: Networks taught at the same time, each in a process with its part of the cores.
         boxes: What things are: whatever moves, what a detector finds, both, or what a file says.
         detector: An ONNX object detector, for boxes of a detector or the union.
         boxes_file: Boxes made elsewhere, a pickle as the authors publish or an npz, or a folder of both.
@@ -91,6 +101,8 @@ class Jigsaw(Detector):
         level: Literal["object", "full-frame"] = "object",
         heads: str = "all",
         net: Literal["pieces", "published"] = "pieces",
+        networks: int = 2,
+        at_once: int = 1,
         boxes: Literal["motion", "detector", "union", "file"] = "motion",
         detector: str = "",
         boxes_file: str = "",
@@ -111,7 +123,7 @@ class Jigsaw(Detector):
         memory: int = 1000,
         smoothing: float = 0.7,
         training: Training = Training(  # noqa: B008
-            epochs=20, batch=64, optimizer="adamw", rate=1e-3, weight_decay=0.01, schedule="cosine", warm_up=0.5
+            epochs=24, batch=64, optimizer="adamw", rate=1e-3, weight_decay=0.01, schedule="cosine", warm_up=0.5
         ),
     ) -> None:
         super().__init__()
@@ -128,6 +140,10 @@ class Jigsaw(Detector):
             (channels >= 1, "channels are 1 or more", channels),
             (0 <= still < 1, "still is at least 0 and below 1", still),
             (net in ("pieces", "published"), "net is pieces or published", net),
+            (1 <= networks <= SHARES, f"networks are from 1 to {SHARES}", networks),
+            (1 <= at_once <= networks, f"at once are from 1 to all {networks} networks", at_once),
+            (at_once == 1 or training.devices == 1, "networks at once are for one device", training.devices),
+            (not lean or (net, level) == ("published", "full-frame"), "lean is for --net published, full-frame", lean),
             (easy >= 0, "easy epochs are 0 or more", easy),
             (not easy or net == "published", "easy epochs are for --net published", easy),
             (0 <= jitter <= 0.5, "jitter is from 0 to 0.5", jitter),
@@ -145,9 +161,10 @@ class Jigsaw(Detector):
         self.first, self.lean, self.boxes_file, self.confidence = channels, lean, boxes_file, confidence
         self.every, self.cubes, self.memory, self.training_options = every, cubes, memory, training
         self.detector_path, self.easy, self.jitter, self.which = detector, easy, jitter, net
+        self.networks, self.at_once = networks, at_once
         self.weights = weights_of(heads, OBJECT_HEADS if level == "object" else FRAME_HEADS)
         self.task = (Unshuffled if net == "pieces" else Task)(self.weights, frames, still)
-        self.net = self._network()
+        self.nets = nn.ModuleList(self._network() for _ in range(networks))
         self.finder: OnnxBoxes | None = None
         for name in ("background", "unrest", "sizes", "shown", "usual", "model", "place", "known"):
             self.register_buffer(name, torch.empty(0))
@@ -157,7 +174,7 @@ class Jigsaw(Detector):
         self.shown: Tensor  # (2,) height and width of the videos learned from, in which boxes of a file are
         self.usual: Tensor  # (heads,) a high score of each task on normal video
         self.place: Tensor  # (K, 4) where normal things were, and how large
-        self.known: Tensor  # (K, heads) log of how strange they looked
+        self.known: Tensor  # (K, heads) log of how strange they looked to the network not taught with them
         self.model: Tensor  # bytes of the detector, so that a run is whole
 
     @property
@@ -179,27 +196,20 @@ class Jigsaw(Detector):
         self.shown = torch.tensor([facts.height, facts.width])
         if self.level == "object":
             self._learn_places(videos)
-        marked, held = held_out(self._mark_all(videos, run))
+        marked = self._mark_all(videos, run)
+        counted = {"cubes": [one.place for one in marked], "frames": [one.index for one in marked]}
+        run.notes["puzzles"] = {name: sum(map(len, parts)) for name, parts in counted.items()}
         with torch.random.fork_rng():
             torch.manual_seed(run.seed)
-            self.net = self._network().to(run.device)
-        options = self.training_options
-        data = Cubes(
-            [replace(one, box=grown(one.box, self.around)) for one in marked],
-            self.spec,
-            side=self.side,
-            count=self.cubes,
-            seed=run.seed,
-            memory=(self.memory << 20) // max(1, options.workers),
-            jitter=self.jitter,
-        )
-        run.notes["puzzles"] = {"cubes": len(data.of), "frames": sum(len(one.index) for one in marked)}
-        if self.easy:
-            easy = replace(options, epochs=self.easy)
-            train(self.net, data, by_loss(replace(self.task, some=True)), run, easy, name="jigsaw-easy")
-        history = train(self.net, data, by_loss(self.task), run, options, name="jigsaw")
-        run.notes["losses"] = [round(loss, 5) for loss in history.column("loss")]
-        self._learn_scale(held, data.cache)
+            self.nets = nn.ModuleList(self._network() for _ in range(self.networks)).to(run.device)
+        shares = self._shares(marked)
+        if self.at_once > 1:
+            self._teach_side_by_side(shares, run)
+        looked = []
+        for k, (net, (learned, held)) in enumerate(zip(self.nets, shares, strict=True)):
+            cache = self._teach(net, learned, held, run, f"jigsaw-{k + 1}")
+            looked.append(self._look_at_normal(net, held, cache))
+        self._learn_scale(looked)
 
     def score(self, clips: Clips) -> Scores:
         """(N,) scores, with boxes and (N, h, w) maps at object level; what each head says in parts.
@@ -218,8 +228,8 @@ class Jigsaw(Detector):
             found = list(pool.map(lambda n: self._cut(pixels[n], clips.video, int(clips.frame[n])), range(len(clips))))
         H, W = pixels.shape[2:4]
         ends = np.cumsum([len(boxes) for boxes, _ in found])
-        cubes = torch.from_numpy(np.concatenate([cubes for _, cubes in found])).permute(0, 4, 1, 2, 3)
-        strange = self._judged(cubes, spots(np.concatenate([boxes for boxes, _ in found]), (H, W)))  # (n, heads)
+        things, cubes = (np.concatenate([pair[part] for pair in found]) for part in (0, 1))
+        strange = self._judged(channels_first(cubes), spots(things, (H, W)))  # (n, heads)
         peaks, heat, said = np.zeros((len(clips), len(self.weights))), [], []
         for n, ((boxes, _), end) in enumerate(zip(found, ends, strict=True)):
             mine = strange[end - len(boxes) : end]
@@ -335,43 +345,91 @@ class Jigsaw(Detector):
             return WideBranchNet(side=self.side, **common)
         return FourHeadNet(lean=self.lean, **common, **many)
 
-    def _strange(self, cubes: Tensor) -> Floats:
-        """(n, heads) of cubes (n, C, T, S, S) uint8, a fixed number at once so that company changes nothing."""
-        size, device = AT_ONCE[self.level], next(self.net.parameters()).device
+    def _shares(self, marked: Sequence[Marked]) -> list[tuple[list[Marked], list[Marked]]]:
+        """For each network what it learns from, and what it then looks at."""
+        return [held_out(marked, SHARES, k) for k in range(self.networks)]
+
+    def _teach_side_by_side(self, shares: Sequence[tuple[list[Marked], list[Marked]]], run: Run) -> None:
+        """Teach the networks in processes of their own; each leaves a checkpoint, where `_teach` finds it finished."""
+        student, threads = self.fresh(), max(1, torch.get_num_threads() // self.at_once)
+        pool = ProcessPoolExecutor(self.at_once, get_context("forkserver"), _begin_apart, (threads,))
+        with progress("teaching", len(shares), "networks") as tick, pool:
+            jobs = [
+                pool.submit(student._teach, net, without_truth(learned), without_truth(held), run, f"jigsaw-{k + 1}")
+                for k, (net, (learned, held)) in enumerate(zip(self.nets, shares, strict=True))
+            ]
+            try:
+                for job in jobs:
+                    job.result()
+                    tick()
+            except BrokenProcessPool as error:
+                why = "a process that taught a network was killed, most likely for want of memory"
+                raise BadInput(f"{why}; lower --at-once or --memory") from error
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _teach(self, net: nn.Module, learned: list[Marked], held: list[Marked], run: Run, name: str) -> FrameCache:
+        """Train one network; gives the frames that were decoded for it."""
+        options, check = self.training_options, self._cubes_of(held, run.seed, count=CHECKED)
+        judge = Check(self.task, torch.stack([check[i] for i in range(len(check))]))
+        data = self._cubes_of(learned, run.seed, count=self.cubes, jitter=self.jitter)
+        if self.easy:
+            easy = replace(options, epochs=self.easy)
+            train(net, data, by_loss(replace(self.task, some=True)), run, easy, name=f"{name}-easy")
+        train(net, data, by_loss(self.task), run, options, name=name, judge=judge)
+        return data.cache
+
+    def _cubes_of(self, marked: Sequence[Marked], seed: int, **more: Any) -> Cubes:
+        memory = (self.memory << 20) // self.at_once // max(1, self.training_options.workers)
+        around = [replace(one, box=grown(one.box, self.around)) for one in marked]
+        return Cubes(around, self.spec, side=self.side, seed=seed, memory=memory, **more)
+
+    def _strange(self, net: nn.Module, cubes: Tensor) -> Floats:
+        """(n, heads) log strangeness of uint8 cubes (n, C, T, S, S), so many at once that company changes nothing."""
+        size, device = AT_ONCE[self.level], next(net.parameters()).device
         parts = [np.zeros((0, len(self.weights)))]
         for start in range(0, len(cubes), size):
             some = cubes[start : start + size]
             full = torch.zeros((size, *some.shape[1:]), dtype=torch.uint8, device=some.device)
             full[: len(some)] = some
             with torch.inference_mode(), autocast(device, self.training_options.precision):
-                told = self.task.look(self.net, full.to(device))
+                told = self.task.look(net, full.to(device))
             parts.append(torch.stack(list(told.values()), 1)[: len(some)].cpu().numpy())
-        return np.concatenate(parts)
+        return logs(np.concatenate(parts))
 
     def _judged(self, cubes: Tensor, place: Floats | None = None) -> Floats:
         """(n, heads) of cubes at `spots`: beyond normal things like them, in units of what is high in normal video."""
-        strange, known = logs(self._strange(cubes)), self.known.cpu().numpy()
+        strange = np.mean([self._strange(net, cubes) for net in self.nets], axis=0)
+        known = self.known.cpu().numpy()
         return np.asarray(beyond(strange, place, known, self.place.cpu().numpy()) / self.usual.cpu().numpy())
 
-    def _learn_scale(self, marked: Sequence[Marked], cache: FrameCache) -> None:
-        """How strange normal things are where, and a high score of each task: of twenty clips one is stranger."""
-        self.net.eval()
-        every = [(k, place) for k, one in enumerate(marked) for place in np.unique(one.place)]
-        measured = every[:: -(-len(every) // MEASURED)]
-        strange, place, ends = [], [], []
+    def _look_at_normal(self, net: nn.Module, held: Sequence[Marked], cache: FrameCache) -> tuple[Floats, Floats, Ints]:
+        """Of normal things that a network was not taught: spots (n, 4), log strangeness (n, heads), which clip (n,)."""
+        every = [(k, place) for k, one in enumerate(held) for place in np.unique(one.place)]
+        measured = every[:: -(-len(every) * self.networks // MEASURED[self.level])]
+        place, strange, count = [], [], []
         for start in range(0, len(measured), TOGETHER):
             cubes = []
             for k, middle in measured[start : start + TOGETHER]:
-                clip, boxes = cache.window(k, int(middle)), marked[k].box[marked[k].place == middle]
+                clip, boxes = cache.window(k, int(middle)), held[k].box[held[k].place == middle]
                 cubes.append(self._cubes(clip, boxes))
                 place.append(spots(boxes, clip.shape[1:3]) if self.level == "object" else np.zeros((1, 0)))
-                ends.append(len(cubes[-1]))
-            strange.append(self._strange(torch.from_numpy(np.concatenate(cubes)).permute(0, 4, 1, 2, 3)))
-        told, where = logs(np.concatenate(strange)), np.concatenate(place)
-        self.place, self.known = torch.from_numpy(where), torch.from_numpy(told)
-        above = beyond(told, where if self.level == "object" else None, told, where)
-        peaks = np.stack([part.max(0) for part in np.split(above, np.cumsum(ends)[:-1])])
-        self.usual = torch.from_numpy(np.maximum(np.quantile(peaks, 0.95, axis=0), LEAST_STRANGE))
+                count.append(len(cubes[-1]))
+            strange.append(self._strange(net, channels_first(np.concatenate(cubes))))
+        return np.concatenate(place), np.concatenate(strange), np.repeat(np.arange(len(count)), count)
+
+    def _learn_scale(self, looked: Sequence[tuple[Floats, Floats, Ints]]) -> None:
+        """How strange normal things are where, and a high score of each task: of twenty clips one is stranger."""
+        place, known = (np.concatenate([part[column] for part in looked]) for column in (0, 1))
+        self.place, self.known = torch.from_numpy(place).float(), torch.from_numpy(known).float()
+        above = beyond(known, place if self.level == "object" else None, known, place)
+        ends = np.cumsum([len(part) for part, *_ in looked])[:-1]
+        peaks = [
+            [part[clip == one].max(0) for one in np.unique(clip)]
+            for part, (*_, clip) in zip(np.split(above, ends), looked, strict=True)
+        ]
+        usual = np.quantile(np.concatenate(peaks), 0.95, axis=0)
+        self.usual = torch.from_numpy(np.maximum(usual, LEAST_STRANGE)).float()
 
 
 def parts_of(peaks: Floats, heads: Iterable[str]) -> dict[str, Floats]:
@@ -387,6 +445,24 @@ def parts_of(peaks: Floats, heads: Iterable[str]) -> dict[str, Floats]:
         if 1 < len(of_word) < peaks.shape[1]:
             columns[word] = of_word
     return {name: _value(peaks[:, of_name]) for name, of_name in columns.items()}
+
+
+def _begin_apart(threads: int) -> None:
+    """Set up a process that teaches: its part of the cores, no bar beside its parent's, and no life after it."""
+    torch.set_num_threads(threads)
+    Thread(target=_end_with_parent, daemon=True).start()
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _end_with_parent() -> None:
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
+
+
+def channels_first(cubes: Bytes) -> Tensor:
+    """(n, C, T, S, S) of cubes (n, T, S, S, C)."""
+    return torch.from_numpy(cubes).permute(0, 4, 1, 2, 3)
 
 
 def _value(peaks: Floats) -> Floats:

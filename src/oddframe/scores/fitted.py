@@ -17,6 +17,7 @@ from oddframe import __version__
 from oddframe.errors import BadInput, BadRun
 from oddframe.files import listing, room, together, write_json
 from oddframe.learning.detector import Detector
+from oddframe.learning.run import refuse_device
 from oddframe.learning.saving import load, read_json, read_words, save
 from oddframe.scores.calibration import Calibration, Threshold, load_calibration, save_calibration
 from oddframe.scores.events import find_events
@@ -86,13 +87,14 @@ def save_run(
     return Fitted(folder, detector.eval(), calibration, threshold, facts)
 
 
-def load_run(folder: str | Path) -> Fitted:
-    """Read a run folder back. Raises BadRun with one line that says what is the matter."""
+def load_run(folder: str | Path, device: str = "cpu") -> Fitted:
+    """Read a run folder back, its networks onto a device. Raises BadRun with one line that says what is the matter."""
+    refuse_device(device)
     folder = Path(folder).expanduser()
     facts = read_json(folder / "run.json")
     read_words(folder)  # a newer run is refused as newer, not as damaged
     _refuse_damage(folder, facts)
-    detector = load(folder)
+    detector = load(folder).to(device)
     calibration = load_calibration(folder / "calibration.npz")
     try:
         given = dict(facts["threshold"])

@@ -24,7 +24,6 @@ from oddframe.video.regions import cut
 
 BLOCK = 32  # frames decoded together
 STRETCH = 8  # blocks that follow each other and have their turn together: cubes reach into the blocks beside them
-HELD = 6  # of so many stretches of the training video one is held out
 
 
 @dataclass(frozen=True)
@@ -37,21 +36,25 @@ class Marked:
     box: Floats  # (R, 4) x1 y1 x2 y2 in pixels; no columns (R, 0) where cubes are whole frames
 
 
-def held_out(marked: Sequence[Marked]) -> tuple[list[Marked], list[Marked]]:
-    """What is learned from, and about a sixth of the cubes, in stretches of 256 frames or whole shorter videos.
+def without_truth(marked: Sequence[Marked]) -> list[Marked]:
+    """The same for another process, which does not need the truth; it cannot always be sent to one."""
+    return [replace(one, video=replace(one.video, truth=None)) for one in marked]
+
+
+def held_out(marked: Sequence[Marked], share: int, turn: int) -> tuple[list[Marked], list[Marked]]:
+    """What is learned from, and the `turn`-th of `share` parts of the cubes: stretches of 256 frames, or whole shorter
+    videos, dealt out one after another.
 
     A network finds what it has learned from less strange than it will find any other normal video, so the scale needs
     cubes of its own. Videos keep their numbers and frames, and may be left without a cube. Where there is too little
-    for both, both are everything.
+    to divide, both are everything.
     """
     stretches = [one.place // (BLOCK * STRETCH) for one in marked]
     units = [(k, part) for k, mine in enumerate(stretches) for part in np.unique(mine)]
-    chosen = {unit for number, unit in enumerate(units) if number % HELD == HELD // 2 - 1}
+    chosen = {unit for number, unit in enumerate(units) if number % share == turn}
     taken = [np.array([(k, part) in chosen for part in mine], bool) for k, mine in enumerate(stretches)]
-    if len(units) < HELD:  # the end of each
-        taken = [
-            one.place >= np.quantile(one.place, 1 - 1 / HELD) if len(one.place) else one.place > 0 for one in marked
-        ]
+    if len(units) < share:  # a piece of each instead
+        taken = [_piece(one.place, turn / share, (turn + 1) / share) for one in marked]
     if all(is_held.all() for is_held in taken) or not any(is_held.any() for is_held in taken):
         return list(marked), list(marked)
     learned, held = (
@@ -59,6 +62,13 @@ def held_out(marked: Sequence[Marked]) -> tuple[list[Marked], list[Marked]]:
         for which in ([~is_held for is_held in taken], taken)
     )
     return learned, held
+
+
+def _piece(place: Ints, begin: float, end: float) -> Bools:
+    """Which of the cubes at these frames, in order, lie in a share of them; those of one frame stay together."""
+    frames = np.unique(place)
+    first, last = (round(at * len(frames)) for at in (begin, end))
+    return np.isin(place, frames[first:last])
 
 
 class FrameCache:
@@ -116,8 +126,7 @@ class Cubes(Dataset[Tensor]):
         memory: int = 1 << 30,
         jitter: float = 0.0,
     ) -> None:
-        # without truth, which a worker does not need and which cannot always be sent to it
-        videos = [replace(marked, video=replace(marked.video, truth=None)) for marked in videos]
+        videos = without_truth(videos)
         self.spec, self.side, self.seed, self.memory, self.jitter = spec, side, seed, memory, jitter
         self.cache = FrameCache(videos, spec, memory)
         sizes = [len(marked.place) for marked in videos]

@@ -37,6 +37,7 @@ FILL = 0.55  # share of its box that a walker fills
 SAME = 0.6  # overlap, as a share of both together, from which on two boxes are one
 ROWS = 12  # stripes of the picture in which sizes are read
 LEAST_ALONE = 5  # parts by which a stripe is judged
+SHARE_ALONE = 0.01  # of all parts, at least, as well: a few strays at the edge would bend the line
 SINGLE = 40  # percentile of their heights that is the usual one: what sticks together looks larger
 FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 POINTS = 500  # foreground pixels by which a crowd is split
@@ -276,7 +277,7 @@ def _with_sizes(scene: Scene, pictures: Sequence[Bytes]) -> Scene:
         return scene
     feet, heights, widths = np.array(found).T
     stripe = np.minimum((feet / H * ROWS).astype(int), ROWS - 1)
-    rows = [s for s in range(ROWS) if (stripe == s).sum() >= LEAST_ALONE]
+    rows = [s for s in range(ROWS) if (stripe == s).sum() >= max(LEAST_ALONE, SHARE_ALONE * len(feet))]
     ends, fitted = [0.0], [float(np.percentile(heights, SINGLE))]
     if len(rows) >= 3:
         middles = np.array([np.median(feet[stripe == s]) for s in rows])
