@@ -1,6 +1,7 @@
 """Pictures of networks and of what they make: layers, training, copies, the score growing, frames one by one."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,16 @@ from oddframe.methods.baselines import FrameDifference
 from oddframe.methods.reconstruct import C3D, ConvLSTM
 from oddframe.pictures.copies import HEAD, WIDE, moments, strips
 from oddframe.pictures.growing import growing, write_film
-from oddframe.pictures.network import architecture_png, draw_run, drawn_of, layers, layers_csv, training_png
+from oddframe.pictures.network import (
+    Layer,
+    architecture_png,
+    draw_run,
+    drawn_of,
+    layers,
+    layers_csv,
+    one_of_copies,
+    training_png,
+)
 from oddframe.pictures.overlay import overlay_frames
 from oddframe.pictures.palette import ODD, RARITY
 from oddframe.pictures.plots import regularity_png
@@ -162,5 +172,14 @@ def test_layers_are_drawn_as_real_pictures_pass_them(street: Path, tmp_path: Pat
     assert main([*words, *small, "--frames", "5", "--precision", "float32"]) == 0
     rows = list(csv.DictReader((tmp_path / "run" / "layers.csv").read_text().splitlines()))
     assert {"Conv2d", "MultiheadAttention"} <= {row["kind"] for row in rows}
-    net = load(tmp_path / "run").net
-    assert int(rows[-1]["parameters"]) == sum(p.numel() for p in net.parameters()), "attention's own are counted too"
+    nets = load(tmp_path / "run").nets
+    assert int(rows[-1]["parameters"]) == sum(p.numel() for p in nets.parameters()), "attention's own are counted too"
+
+
+def test_of_networks_that_are_alike_one_is_drawn() -> None:
+    one = [Layer("nets.0.look.0", "Conv2d", (4, 8, 8), 9, 9), Layer("nets.0.out", "Linear", (7, 7), 3, 3)]
+    two = [replace(row, name=row.name.replace("0", "1", 1)) for row in one]
+    assert list(one_of_copies([*one, *two])) == one
+    other = [two[0], replace(two[1], shape=(9, 9))]
+    for rows in (one, [*one, *other], [replace(row, name=f"net.{k}") for k, row in enumerate(one)], []):
+        assert list(one_of_copies(rows)) == rows

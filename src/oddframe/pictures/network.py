@@ -64,9 +64,21 @@ def layers_csv(path: Path, rows: Sequence[Layer]) -> None:
         table.writerow(["all", "", "", *sums])
 
 
+def one_of_copies(rows: Sequence[Layer]) -> Sequence[Layer]:
+    """The layers of the first network where a method has several alike, `nets.0.…` and so on; else all."""
+    copies: dict[str, list[tuple[str, str, tuple[int, ...]]]] = {}
+    for row in rows:
+        head, number, rest = (*row.name.split(".", 2), "", "")[:3]
+        copies.setdefault(f"{head}.{number}.", []).append((rest, row.kind, row.shape))
+    first = next(iter(copies.values()), [])
+    alike = len(copies) > 1 and len(first) > 1 and all(copy == first for copy in copies.values())
+    return rows[: len(first)] if alike else rows
+
+
 def architecture_png(path: Path, rows: Sequence[Layer], title: str) -> None:
     """Layers with weights as blocks from left to right: as high as their pictures are large, as wide as channels."""
-    shown = [row for row in rows if row.total and len(row.shape) > 1 and "Norm" not in row.kind][:LARGEST]
+    once = one_of_copies(rows)
+    shown = [row for row in once if row.total and len(row.shape) > 1 and "Norm" not in row.kind][:LARGEST]
     if not shown:
         return
     high = [np.log2(2 + max(row.shape[-2:])) for row in shown]
@@ -87,8 +99,9 @@ def architecture_png(path: Path, rows: Sequence[Layer], title: str) -> None:
             )  # fmt: skip
             x += max(width, 0.9) + 0.3
         axes.set(xlim=(-0.3, x), ylim=(-max(high) / 2 - 3.2, max(high) / 2 + 0.8))
-        count = sum(row.total for row in rows)
-        axes.set_title(f"{title}: {count:,} parameters", loc="left", fontsize=10, color=css(INK))
+        count = sum(row.total for row in once)
+        times = f"{len(rows) // len(once)} × " if len(once) < len(rows) else ""
+        axes.set_title(f"{title}: {times}{count:,} parameters", loc="left", fontsize=10, color=css(INK))
         axes.set_title("channels above, pictures below", loc="right", fontsize=8, color=css(QUIET))
 
 
