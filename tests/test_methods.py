@@ -67,7 +67,7 @@ SMALL: dict[str, dict[str, Any]] = {  # options with which a method that learns 
         "frames": 5,
         "networks": 2,
         "every": 4,
-        "cubes": 240,
+        "cubes": 600,
         "training": _CUBES,
     },
 }
