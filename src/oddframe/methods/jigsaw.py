@@ -11,16 +11,12 @@ video; tasks are put on one scale, by normal video held out of training, before 
 N clips, C channels, T frames in a clip, H × W pixels; n boxes of a clip; S pixels a side of a cube.
 """
 
-import os
-import sys
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from itertools import chain
-from multiprocessing import get_context, parent_process
-from threading import Thread
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +26,7 @@ from torch import Tensor, nn
 from oddframe.console import progress, say
 from oddframe.errors import BadInput
 from oddframe.learning.alike import beyond, logs, spots
+from oddframe.learning.apart import done_apart
 from oddframe.learning.detector import Detector
 from oddframe.learning.jigsaw_networks import FourHeadNet, PieceNet, WideBranchNet
 from oddframe.learning.loop import by_loss, train
@@ -351,22 +348,12 @@ class Jigsaw(Detector):
 
     def _teach_side_by_side(self, shares: Sequence[tuple[list[Marked], list[Marked]]], run: Run) -> None:
         """Teach the networks in processes of their own; each leaves a checkpoint, where `_teach` finds it finished."""
-        student, threads = self.fresh(), max(1, torch.get_num_threads() // self.at_once)
-        pool = ProcessPoolExecutor(self.at_once, get_context("forkserver"), _begin_apart, (threads,))
-        with progress("teaching", len(shares), "networks") as tick, pool:
-            jobs = [
-                pool.submit(student._teach, net, without_truth(learned), without_truth(held), run, f"jigsaw-{k + 1}")
-                for k, (net, (learned, held)) in enumerate(zip(self.nets, shares, strict=True))
-            ]
-            try:
-                for job in jobs:
-                    job.result()
-                    tick()
-            except BrokenProcessPool as error:
-                why = "a process that taught a network was killed, most likely for want of memory"
-                raise BadInput(f"{why}; lower --at-once or --memory") from error
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        student = self.fresh()
+        jobs = [
+            partial(student._teach, net, without_truth(learned), without_truth(held), run, f"jigsaw-{k + 1}")
+            for k, (net, (learned, held)) in enumerate(zip(self.nets, shares, strict=True))
+        ]
+        done_apart(jobs, self.at_once, "teaching", "networks")
 
     def _teach(self, net: nn.Module, learned: list[Marked], held: list[Marked], run: Run, name: str) -> FrameCache:
         """Train one network; gives the frames that were decoded for it."""
@@ -445,19 +432,6 @@ def parts_of(peaks: Floats, heads: Iterable[str]) -> dict[str, Floats]:
         if 1 < len(of_word) < peaks.shape[1]:
             columns[word] = of_word
     return {name: _value(peaks[:, of_name]) for name, of_name in columns.items()}
-
-
-def _begin_apart(threads: int) -> None:
-    """Set up a process that teaches: its part of the cores, no bar beside its parent's, and no life after it."""
-    torch.set_num_threads(threads)
-    Thread(target=_end_with_parent, daemon=True).start()
-    sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-
-
-def _end_with_parent() -> None:
-    if parent := parent_process():
-        parent.join()
-        os._exit(1)
 
 
 def channels_first(cubes: Bytes) -> Tensor:
