@@ -110,10 +110,9 @@ def marked_again(detector: Jigsaw, videos: list[Video]) -> list[Marked]:
 
 
 def scale_again(detector: Jigsaw, marked: list[Marked]) -> None:
-    """The scale that these weights have, each network's from what it was not taught."""
+    """The scale that these weights have."""
     cache = Cubes(marked, detector.spec, side=detector.side).cache
-    pairs = zip(detector.nets, detector._shares(marked), strict=True)
-    detector._learn_scale([detector._look_at_normal(net.eval(), held, cache) for net, (_, held) in pairs])
+    detector._learn_scale([detector._look_at_normal(net.eval(), marked, cache) for net in detector.nets])
 
 
 class Seen:
@@ -150,7 +149,7 @@ def measured(detector: Jigsaw, seen: list[Seen]) -> dict[str, Any]:
     values = [one.peaks(detector) for one in seen]
     odd = [one.odd for one in seen]
     heads = {name: [value[:, k] for value in values] for k, name in enumerate(detector.weights)}
-    if len(detector.weights) > 2:
+    if detector.level == "full-frame" and len(detector.weights) > 2:
         for level in ("frame", "clip"):
             columns = [k for k, name in enumerate(detector.weights) if name.startswith(level)]
             heads[level] = [value[:, columns].mean(1) for value in values]

@@ -12,7 +12,7 @@ looked at afterwards, and chooses nothing.
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,13 +31,15 @@ from oddframe.video.cubes import Cubes
 from oddframe.video.reader import read
 from oddframe.video.tamper import KINDS, tamper
 
-Looked = list[tuple[Floats, Floats, Ints]]
+Looked = dict[bool, list[tuple[Floats, Floats, Ints]]]  # by whether the worst piece counts
 
 
 @dataclass(frozen=True)
 class Way:
     """One thing that is done otherwise; None is as the method does it."""
 
+    heads: tuple[str, ...] | None = None  # only these
+    worst: bool | None = None  # a puzzle is as strange as its worst piece, else as their mean
     faint: float | None = None  # nats
     near: float | None = None  # share of the normal things
     networks: int | None = None  # only so many
@@ -46,6 +48,11 @@ class Way:
 
 WAYS = {
     "the method": Way(),
+    "without pace": Way(heads=("temporal", "spatial")),
+    "temporal alone": Way(heads=("temporal",)),
+    "spatial alone": Way(heads=("spatial",)),
+    "pace alone": Way(heads=("pace",)),
+    "the worst piece": Way(worst=True),
     "less than 0.01 nats is none": Way(faint=0.01),
     "beside the nearest 1 %": Way(near=0.01),
     "beside the nearest 16 %": Way(near=0.16),
@@ -62,7 +69,7 @@ class Film(NamedTuple):
     kind: str
     frame: Ints  # (F,) which frames were looked at
     things: Ints  # (F,) in each
-    strange: Floats  # (n, networks, heads) logarithms
+    strange: dict[bool, Floats]  # (n, networks, heads) logarithms, by whether the worst piece counts
     spot: Floats  # (n, 4)
     odd: Bools  # (T,) of all frames
 
@@ -80,14 +87,15 @@ def main() -> None:
     split = open_data("ped2", asked.root)[1]
     marked = marked_again(detector, taught(split.train))
     cache = Cubes(marked, detector.spec, side=detector.side).cache
-    pairs = zip(detector.nets, detector._shares(marked), strict=True)
-    looked = [detector._look_at_normal(net, held, cache) for net, (_, held) in pairs]
+    looked = {
+        worst: [detector._look_at_normal(net, marked, cache) for net in detector.nets] for worst in judges(detector)
+    }
     kept = [video for video in split.train if video not in taught(split.train)]
     films = [film for video in kept for film in made(detector, video, asked.rounds)]
     tests = [tested(detector, video, asked.every) for video in split.test]
     result = {}
     for name, way in WAYS.items():
-        if (way.networks or 0) >= detector.networks:
+        if (way.networks or 0) >= detector.networks or not {*(way.heads or ())} <= {*detector.weights}:
             continue
         result[name] = asdict(way) | measured(detector, looked, films, tests, way)
         print(name, result[name], flush=True)
@@ -115,7 +123,10 @@ def seen(detector: Jigsaw, frames: Bytes, name: str, kind: str, odd: Bools, ever
     at = np.arange(reach, len(frames) - reach, every)
     cut = [detector._cut(frames[t - reach : t + reach + 1], name, int(t)) for t in at]
     boxes, cubes = (np.concatenate([pair[part] for pair in cut]) for part in (0, 1))
-    strange = np.stack([detector._strange(net, channels_first(cubes)) for net in detector.nets], 1)
+    strange = {
+        worst: np.stack([detector._strange(net, channels_first(cubes)) for net in detector.nets], 1)
+        for worst in judges(detector)
+    }
     return Film(
         kind,
         at,
@@ -126,10 +137,20 @@ def seen(detector: Jigsaw, frames: Bytes, name: str, kind: str, odd: Bools, ever
     )
 
 
+def judges(detector: Jigsaw) -> Iterator[bool]:
+    """The detector judges puzzles by the mean of their pieces, then by the worst, then as it did."""
+    task = detector.task
+    for worst in (False, True):
+        detector.task = replace(task, worst=worst)
+        yield worst
+    detector.task = task
+
+
 def measured(detector: Jigsaw, looked: Looked, films: list[Film], tests: list[Film], way: Way) -> dict[str, Any]:
     """AUC of the made films together and by kind, and of the test."""
     with done(way):
-        detector._learn_scale([(place, again(told, way), clip) for place, told, clip in looked[: way.networks]])
+        normal = looked[worst_of(detector, way)][: way.networks]
+        detector._learn_scale([(place, again(detector, told, way), clip) for place, told, clip in normal])
         value = [judged(detector, film, way) for film in films]
         test = [judged(detector, film, way) for film in tests]
     kinds = {
@@ -150,7 +171,7 @@ def of_kind(films: list[Film], value: list[Floats], kind: str) -> list[tuple[Boo
 
 def judged(detector: Jigsaw, film: Film, way: Way) -> Floats:
     """(T,) the smoothed score of every frame."""
-    strange = again(film.strange[:, : way.networks], way).mean(1)
+    strange = again(detector, film.strange[worst_of(detector, way)][:, : way.networks], way).mean(1)
     known, place = detector.known.numpy(), detector.place.numpy()
     above = alike.beyond(strange, film.spot, known, place) / detector.usual.numpy()
     ends = np.cumsum(film.things)
@@ -159,8 +180,14 @@ def judged(detector: Jigsaw, film: Film, way: Way) -> Floats:
     return running(np.array(peaks)[held(film.frame, len(film.odd))], smoothing)
 
 
-def again(logarithms: Floats, way: Way) -> Floats:
-    """The logarithms that they were with another least strangeness."""
+def worst_of(detector: Jigsaw, way: Way) -> bool:
+    return detector.task.worst if way.worst is None else way.worst
+
+
+def again(detector: Jigsaw, logarithms: Floats, way: Way) -> Floats:
+    """The logarithms (..., heads) of the heads asked for, as they were with another least strangeness."""
+    heads = list(detector.weights)
+    logarithms = logarithms[..., [heads.index(name) for name in way.heads or heads]]
     return logarithms if way.faint is None else np.log(np.exp(logarithms) - alike.FAINT + way.faint)
 
 

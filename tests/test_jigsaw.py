@@ -125,7 +125,7 @@ def test_whole_frames_make_puzzles_too(heads: str, net: str, videos: list[Video]
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
-        pytest.param({}, ["temporal", "spatial"], id="object"),
+        pytest.param({}, ["temporal", "spatial", "pace"], id="object"),
         pytest.param({"net": "published"}, ["temporal", "spatial"], id="object, published"),
         pytest.param(
             {"level": "full-frame", "clips": 3},
@@ -211,6 +211,8 @@ def test_a_detector_that_has_learned_nothing_says_so(videos: list[Video]) -> Non
         ({"side": 40}, "divided by 16"),
         ({"heads": "clip-spatial"}, "heads are of temporal, spatial"),
         ({"level": "full-frame", "heads": "temporal"}, "heads are of frame-temporal"),
+        ({"net": "published", "heads": "pace"}, "heads are of temporal, spatial, each"),
+        ({"judged_by": "best"}, "judged by mean or worst"),
         ({"level": "pixel"}, "level is object or full-frame"),
         ({"still": 1.0}, "still is at least 0"),
         ({"net": "wide"}, "net is pieces or published"),
@@ -241,7 +243,7 @@ def marked(*frames: int) -> list[Marked]:
 
 @pytest.mark.parametrize("share", [2, 3, 6])
 @pytest.mark.parametrize("frames", [(100,) * 14, (3000,), (100, 700, 100), (100,), (40, 40)])
-def test_the_scale_comes_from_video_not_learned_from(frames: tuple[int, ...], share: int) -> None:
+def test_each_cube_is_held_out_of_learning_once(frames: tuple[int, ...], share: int) -> None:
     videos, seen = marked(*frames), [list[int]() for _ in frames]
     for turn in range(share):
         learned, held = held_out(videos, share, turn)
@@ -267,8 +269,8 @@ def test_networks_are_told_how_they_do_on_what_they_were_not_taught(videos: list
     for name in ("jigsaw-1", "jigsaw-2"):
         with (tmp_path / "logs" / f"{name}.csv").open() as file:
             assert all(float(row["held_out"]) > 0 for row in csv.DictReader(file))
-    held = [one for _, part in detector._shares(detector._mark_all(videos, Run(tmp_path))) for one in part]
-    assert len(detector.known) == sum(len(one.place) for one in held), "normal things, each by one that had not seen it"
+    things = sum(len(one.place) for one in detector._mark_all(videos, Run(tmp_path)))
+    assert len(detector.known) == 2 * things, "both looked at all normal things"
     one, other = (list(net.parameters()) for net in detector.nets)
     assert not any(torch.equal(a, b) for a, b in zip(one, other, strict=True) if a.dim() > 1)
     clip = torch.randint(0, 255, (4, 1, 3, 32, 32), dtype=torch.uint8)

@@ -21,7 +21,7 @@ from oddframe.learning.puzzles import (
     strangeness,
     weights_of,
 )
-from oddframe.methods.jigsaw import FRAME_HEADS, OBJECT_HEADS
+from oddframe.methods.jigsaw import FRAME_HEADS, OBJECT_HEADS, OUR_HEADS
 
 
 def size_of(net: torch.nn.Module) -> int:
@@ -53,9 +53,9 @@ def test_every_head_answers_one_row_for_each_piece() -> None:
 
 @pytest.mark.parametrize("side", [32, 48, 64, 96])
 def test_our_network_answers_for_pieces_of_every_size(side: int) -> None:
-    net = PieceNet(heads=OBJECT_HEADS, frames=5, side=side, width=2)
+    net = PieceNet(heads=OUR_HEADS, frames=5, side=side, width=2)
     shapes = {name: tuple(rows.shape) for name, rows in net(torch.rand(2, 1, 5, side, side)).items()}
-    assert shapes == {"temporal": (2, 5, 5), "spatial": (2, 9, 9)}
+    assert shapes == {"temporal": (2, 5, 5), "spatial": (2, 9, 9), "pace": (2, 4, 5)}
     net = PieceNet(heads=FRAME_HEADS, frames=3, clips=5, channels=3, side=side, width=2)
     told = net(torch.rand(2, 3, 3, side, side), "frame") | net(torch.rand(2, 3, 15, side, side), "clip")
     assert {name: rows.shape[1] for name, rows in told.items()} == dict(zip(FRAME_HEADS, (3, 9, 5, 9), strict=True))
@@ -80,22 +80,28 @@ def test_our_network_gives_shuffled_pieces_the_same_answers() -> None:
 
 def test_unshuffled_puzzles_are_told_as_they_lie_and_what_stands_still_is_none_in_time() -> None:
     torch.manual_seed(0)
-    net = PieceNet(heads=OBJECT_HEADS, frames=5, side=32, width=2).eval()
+    net = PieceNet(heads=OUR_HEADS, frames=5, side=32, width=2).eval()
     batch = torch.randint(0, 256, (6, 1, 5, 32, 32), dtype=torch.uint8)
     batch[2:4] = batch[2:4, :, :1]
-    task = Unshuffled({"temporal": 1.0, "spatial": 0.5}, 5, 0.2)
+    task = Unshuffled({"temporal": 1.0, "spatial": 0.5, "pace": 2.0}, 5, 0.2)
     with torch.no_grad():
         told, rows = task(net, batch), net(framed(batch.float() / 255))
     moves = np.array([True, True, False, False, True, True])
     expected = {
-        name: transcribed(rows[name].numpy(), np.tile(np.arange(R), (6, 1)), counts)
-        for name, R, counts in (("temporal", 5, moves), ("spatial", 9, np.ones(6, bool)))
+        name: transcribed(rows[name].numpy(), np.tile(places, (6, 1)), counts)
+        for name, places, counts in (
+            ("temporal", np.arange(5), moves),
+            ("spatial", np.arange(9), np.ones(6, bool)),
+            ("pace", np.array([0, 1, 3, 4]), moves),
+        )
     }
     for name, by_hand in expected.items():
         assert float(told[name]) == pytest.approx(by_hand, rel=1e-5)
-    assert float(told["loss"]) == pytest.approx(expected["temporal"] + 0.5 * expected["spatial"], rel=1e-5)
+    summed = expected["temporal"] + 0.5 * expected["spatial"] + 2 * expected["pace"]
+    assert float(told["loss"]) == pytest.approx(summed, rel=1e-5)
     found = task.look(net, batch)
-    assert ((found["temporal"] > 0).numpy() == moves).all()
+    for name in ("temporal", "pace"):
+        assert ((found[name] > 0).numpy() == moves).all()
     assert (found["spatial"] > 0).all()
 
 
@@ -240,6 +246,26 @@ def test_the_score_is_the_least_probability_of_a_right_place() -> None:
     sure = torch.eye(9) * torch.tensor([200.0, 400.0])[:, None, None]
     assert strangeness(sure)[0] > strangeness(sure)[1] > 0
     assert np.isfinite(strangeness(-10 * sure).numpy()).all()
+
+
+def test_a_puzzle_may_be_as_strange_as_its_pieces_in_the_mean() -> None:
+    z = np.random.default_rng(2).normal(0, 4, (5, 6, 7))  # the middle one of seven frames lies there already
+    p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
+    each = np.array([[-np.log(one[k, place]) for k, place in enumerate((0, 1, 2, 4, 5, 6))] for one in p])
+    for worst, expected in ((True, each.max(1)), (False, each.mean(1))):
+        np.testing.assert_allclose(strangeness(torch.from_numpy(z), worst).numpy(), expected, rtol=1e-12)
+
+
+def test_pace_sees_each_frame_beside_the_middle_one_alone() -> None:
+    torch.manual_seed(0)
+    net = PieceNet(heads=OUR_HEADS, frames=5, side=32, width=4).eval()
+    cubes = torch.rand(2, 1, 5, 32, 32)
+    other = cubes.clone()
+    other[:, :, 1] = torch.rand(2, 1, 32, 32)
+    was, now = net(cubes), net(other)
+    same = [bool(torch.equal(a, b)) for a, b in zip(was["pace"][0], now["pace"][0], strict=True)]
+    assert same == [True, False, True, True], "the row of the frame that changed, and no other"
+    assert not torch.allclose(was["temporal"][0, 0], now["temporal"][0, 0]), "all frames are compared there"
 
 
 @pytest.mark.parametrize(

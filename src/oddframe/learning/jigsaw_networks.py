@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from oddframe.learning.puzzles import TILES, pieces_in_time, tile_of, tiles_of
+from oddframe.learning.puzzles import TILES, in_time, pieces_in_time, tile_of, tiles_of
 
 HIDDEN = 512
 DROPPED = 0.3
@@ -127,6 +127,9 @@ class PieceNet(nn.Module):
     answers is right by habit: the published networks find out where a frame lies from the edges of their convolutions,
     and for more than a thousand steps they do not. One encoder and one comparison for each head. A frame or sub-clip is
     given with its difference from the mean of all, which no order changes; a tile with all of its frames.
+
+    Whoever compares all frames finds their order however fast a thing goes. `pace` sees each frame beside the middle
+    one alone, and has to know how far such things get in a frame.
     """
 
     def __init__(
@@ -144,26 +147,37 @@ class PieceNet(nn.Module):
         self.looks, self.compares = nn.ModuleDict(), nn.ModuleDict()
         for name, R in self.pieces.items():
             length = frames * (clips if name.startswith("clip") else 1)
-            if name.endswith("temporal"):
+            if in_time(name):
                 given, seen = 2 * channels * length // R, side
             else:
                 given, seen = channels * length, tile_of(side)
             self.looks[name] = _look(given, seen, width)
-            self.compares[name] = nn.Sequential(_attention(), nn.LayerNorm(TOKEN), nn.Linear(TOKEN, R))
+            self.compares[name] = (_alone if name == "pace" else _together)(R)
 
     def forward(self, cubes: Tensor, level: str = "") -> dict[str, Tensor]:
-        """Logits (B, R, R) of each head of a level for cubes (B, C, T, S, S): row p says where piece p belongs."""
+        """Logits (B, R, R) of each head of a level for cubes (B, C, T, S, S): row p says where piece p belongs.
+
+        `pace` has no row for the middle piece, (B, R − 1, R).
+        """
         found: dict[str, Tensor] = {}
         for name, R in self.pieces.items():
             if name.startswith(level):
-                if name.endswith("temporal"):
-                    pieces = pieces_in_time(cubes, R)
-                    pieces = torch.cat([pieces - 0.5, 3 * (pieces - pieces.mean(1, keepdim=True))], 2)
-                else:
-                    pieces = tiles_of(cubes) - 0.5  # (B, R, C · frames of a piece, h, w)
-                seen = self.looks[name](pieces.flatten(0, 1)).view(len(cubes), R, TOKEN)
+                pieces = self._given(name, cubes, R)  # (B, K, C · frames of a piece, h, w)
+                seen = self.looks[name](pieces.flatten(0, 1)).view(*pieces.shape[:2], TOKEN)
                 found[name] = self.compares[name](seen)
         return found
+
+    @staticmethod
+    def _given(name: str, cubes: Tensor, R: int) -> Tensor:
+        """The pieces as a head is shown them."""
+        if not in_time(name):
+            return tiles_of(cubes) - 0.5
+        pieces = pieces_in_time(cubes, R)
+        if name == "pace":
+            middle = pieces[:, R // 2 : R // 2 + 1]
+            others = torch.cat([pieces[:, : R // 2], pieces[:, R // 2 + 1 :]], 1)
+            return torch.cat([others - 0.5, 3 * (others - middle)], 2)
+        return torch.cat([pieces - 0.5, 3 * (pieces - pieces.mean(1, keepdim=True))], 2)
 
 
 def _pieces(head: str, frames: int, clips: int) -> int:
@@ -192,12 +206,18 @@ def _flat_block(given: int, out: int, size: int = 3, stride: int = 1) -> list[nn
     return [conv, nn.GroupNorm(math.gcd(8, out), out), nn.ReLU(inplace=True)]
 
 
-def _attention() -> nn.TransformerEncoder:
-    """Tokens (B, R, 128) to the same, each beside the others; nothing tells it their order."""
+def _together(places: int) -> nn.Sequential:
+    """Tokens (B, K, 128) to logits (B, K, R), each beside the others; nothing tells it their order."""
     layer = nn.TransformerEncoderLayer(
         TOKEN, 4, 2 * TOKEN, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
     )
-    return nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+    attention = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+    return nn.Sequential(attention, nn.LayerNorm(TOKEN), nn.Linear(TOKEN, places))
+
+
+def _alone(places: int) -> nn.Sequential:
+    """Tokens (B, K, 128) to logits (B, K, R), each by itself."""
+    return nn.Sequential(nn.LayerNorm(TOKEN), nn.Linear(TOKEN, 2 * TOKEN), nn.GELU(), nn.Linear(2 * TOKEN, places))
 
 
 def _block(given: int, out: int, long: int = 3) -> list[nn.Module]:

@@ -123,25 +123,42 @@ def set_puzzles(cubes: Tensor, pieces: int, still: float, share: float = 0.5, so
     return Puzzles(pixels, temporal, spatial, is_temporal)
 
 
+def in_time(head: str) -> bool:
+    """Whether a head puts pieces of time in order; the others put tiles.
+
+    >>> [in_time(head) for head in ("temporal", "pace", "clip-temporal", "spatial")]
+    [True, True, True, False]
+    """
+    return head.endswith(("temporal", "pace"))
+
+
 def puzzle_loss(logits: Tensor, places: Tensor, counts: Tensor) -> Tensor:
     """Mean cross-entropy over all rows of the puzzles that count: R softmaxes each, with no tie between them.
 
-    logits (B, R, R), places (B, R), counts (B,) bool. Zero, with a gradient, when a batch has no such puzzle.
+    logits (B, K, R) of K pieces and R places, places (B, K), counts (B,) bool. Zero, with a gradient, when a batch has
+    no such puzzle.
     """
     rows = F.cross_entropy(logits.flatten(0, 1).float(), places.flatten(), reduction="none").view_as(places)
     return (rows * counts[:, None]).sum() / (counts.sum() * places.shape[1]).clamp(min=1)
 
 
-def strangeness(logits: Tensor) -> Tensor:
-    """(B,) −log of the least probability, over the pieces of an unshuffled puzzle, of lying where they belong.
+def home_of(logits: Tensor) -> Tensor:
+    """(B, K) where the pieces of an unshuffled puzzle lie, of logits (B, K, R); of R − 1 pieces none in the middle."""
+    B, K, R = logits.shape
+    places = torch.arange(R, device=logits.device)
+    return (places if K == R else places[places != R // 2]).expand(B, K)
 
-    The published score is that probability itself, which is high for what is normal; this is its falling function.
+
+def strangeness(logits: Tensor, worst: bool = True) -> Tensor:
+    """(B,) −log of the probability that a piece of an unshuffled puzzle lies where it belongs: of the worst, or mean.
+
+    The published score is the least probability itself, which is high for what is normal; this is its falling function.
     """
-    z = logits.double()
-    right = z.diagonal(dim1=1, dim2=2)  # (B, R)
-    wrong = z.masked_fill(torch.eye(z.shape[1], dtype=torch.bool, device=z.device), -torch.inf).logsumexp(2)
+    z, home = logits.double(), home_of(logits)[..., None]
+    right, wrong = z.gather(2, home)[..., 0], z.scatter(2, home, -torch.inf).logsumexp(2)  # (B, K)
     # −log p = log(1 + exp(wrong − right)), which still tells near-certain pieces apart where 1 − p is rounded to 0
-    return F.softplus(wrong - right).amax(1)
+    each = F.softplus(wrong - right)
+    return each.amax(1) if worst else each.mean(1)
 
 
 def scaled(cubes: Tensor) -> Tensor:
@@ -156,6 +173,7 @@ class Task:
     weights: dict[str, float]  # of each head's loss, by name
     frames: int  # of the short clip
     still: float
+    worst: bool = True  # a puzzle is as strange as its worst piece; else as the mean of its pieces
     some: bool = False  # only a random number of the pieces of a temporal puzzle move
 
     @property
@@ -192,7 +210,7 @@ class Task:
 
     def _found(self, logits: dict[str, Tensor], _cubes: Tensor) -> dict[str, Tensor]:
         """(B,) strangeness by head, of logits (B, R, R) for these cubes."""
-        return {name: strangeness(rows) for name, rows in logits.items()}
+        return {name: strangeness(rows, self.worst) for name, rows in logits.items()}
 
     def _with_sum(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         return {"loss": torch.stack([losses[name] * weight for name, weight in self.weights.items()]).sum(), **losses}
@@ -215,8 +233,9 @@ class Task:
 class Unshuffled(Task):
     """For a network that looks at pieces alone: every cube is a puzzle of all heads, as it lies.
 
-    Pieces in another order would be the same puzzle, for answers come in the order of the pieces. What stands still
-    keeps its order in the published puzzles, and the network learns to say so; here it is no puzzle in time, in
+    Pieces in another order would be the same puzzle, for answers come in the order of the pieces. `pace` is a puzzle
+    in time of which the middle frame lies there already, and each of the others is put beside it alone. What stands
+    still keeps its order in the published puzzles, and the network learns to say so; here it is no puzzle in time, in
     training and in scoring.
     """
 
@@ -226,14 +245,13 @@ class Unshuffled(Task):
             part = self._drawn(cubes, level)
             moves = changed(part) >= self.still
             for name, rows in net(part, level).items():
-                places = torch.arange(rows.shape[1], device=rows.device).expand(rows.shape[:2])
-                told[name] = puzzle_loss(rows, places, moves if name.endswith("temporal") else torch.ones_like(moves))
+                told[name] = puzzle_loss(rows, home_of(rows), moves if in_time(name) else torch.ones_like(moves))
         return self._with_sum(told)
 
     def _found(self, logits: dict[str, Tensor], cubes: Tensor) -> dict[str, Tensor]:
         moves = changed(cubes) >= self.still
         found = super()._found(logits, cubes)
-        return {name: said * moves if name.endswith("temporal") else said for name, said in found.items()}
+        return {name: said * moves if in_time(name) else said for name, said in found.items()}
 
 
 @dataclass(frozen=True)

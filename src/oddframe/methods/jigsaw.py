@@ -41,13 +41,14 @@ from oddframe.video.cubes import Cubes, FrameCache, Marked, held_out, without_tr
 from oddframe.video.reader import content_hash, probe, read
 from oddframe.video.regions import Scene, cut, grey_of, grown, learn_scene, moving_boxes, tidy, union
 
-OBJECT_HEADS = ("temporal", "spatial")
+OBJECT_HEADS = ("temporal", "spatial")  # as published
+OUR_HEADS = (*OBJECT_HEADS, "pace")
 FRAME_HEADS = ("frame-temporal", "frame-spatial", "clip-temporal", "clip-spatial")
 CELL = 8  # pixels of a cell of the map
 AT_ONCE = {"object": 16, "full-frame": 4}  # cubes a network is given, always: another number may round otherwise
 MEASURED = {"object": 3000, "full-frame": 300}  # normal clips from which the scale of each task is read
 TOGETHER = 16  # of them in memory at once
-SHARES = 6  # of the normal video; each network is taught without one of them
+SHARES = 6  # of the normal video; each network is taught without another
 CHECKED = 256  # cubes not learned from, of which each epoch tells the loss
 LEAST_STRANGE = 1e-3  # no unit is smaller
 
@@ -57,12 +58,13 @@ class Jigsaw(Detector):
 
     Args:
         level: Puzzles of cubes around moving things, or of whole frames and clips.
-        heads: Which puzzles, with commas between: temporal and spatial at object level, frame-temporal, frame-spatial,
-            clip-temporal and clip-spatial at full-frame level. A weight of its loss may follow, as in `spatial:0.5`.
+        heads: Which puzzles, with commas between: temporal, spatial and, of our network, pace at object level,
+            frame-temporal, frame-spatial, clip-temporal and clip-spatial at full-frame level. A weight of its loss may
+            follow, as in `spatial:0.5`.
         net: The network that solves them: ours, which looks at each piece alone and learns in minutes on a CPU, or the
             published one.
-        networks: How many of them, up to 6. Each is taught without another sixth of the video, on which it then says
-            how strange normal things look; new video all of them judge together.
+        networks: How many of them, up to 6. Each is taught without another sixth of the video, of which it tells the
+            loss while it learns; new video all of them judge together.
         at_once: Networks taught at the same time, each in a process with its part of the cores.
         boxes: What things are: whatever moves, what a detector finds, both, or what a file says.
         detector: An ONNX object detector, for boxes of a detector or the union.
@@ -77,6 +79,7 @@ class Jigsaw(Detector):
         channels: Of the network's first layer; 32 as published, fewer are quicker.
         lean: A clip-temporal head of the published network that pools over each sub-clip: 13 million parameters instead
             of 49. Ours has none such.
+        judged_by: What makes a puzzle strange: the mean of its pieces, or the worst of them as published.
         still: Change of brightness from first frame to last, of 1, below which a cube keeps its order; with our network
             it is no puzzle in time.
         easy: Epochs before the training proper in which only some pieces of a temporal puzzle move, a random number
@@ -112,6 +115,7 @@ class Jigsaw(Detector):
         colour: Literal["rgb", "grey"] = "rgb",
         channels: int = 32,
         lean: bool = False,
+        judged_by: Literal["mean", "worst"] = "mean",
         still: float = 0.2,
         easy: int = 0,
         jitter: float = 0.1,
@@ -135,6 +139,7 @@ class Jigsaw(Detector):
             (side >= 32 and side % 16 == 0, "a side is 32 pixels or more and divided by 16", side),
             (width >= 32, "width is at least 32 pixels", width),
             (channels >= 1, "channels are 1 or more", channels),
+            (judged_by in ("mean", "worst"), "judged by mean or worst", judged_by),
             (0 <= still < 1, "still is at least 0 and below 1", still),
             (net in ("pieces", "published"), "net is pieces or published", net),
             (1 <= networks <= SHARES, f"networks are from 1 to {SHARES}", networks),
@@ -159,8 +164,9 @@ class Jigsaw(Detector):
         self.every, self.cubes, self.memory, self.training_options = every, cubes, memory, training
         self.detector_path, self.easy, self.jitter, self.which = detector, easy, jitter, net
         self.networks, self.at_once = networks, at_once
-        self.weights = weights_of(heads, OBJECT_HEADS if level == "object" else FRAME_HEADS)
-        self.task = (Unshuffled if net == "pieces" else Task)(self.weights, frames, still)
+        known = FRAME_HEADS if level == "full-frame" else OUR_HEADS if net == "pieces" else OBJECT_HEADS
+        self.weights = weights_of(heads, known)
+        self.task = (Unshuffled if net == "pieces" else Task)(self.weights, frames, still, judged_by == "worst")
         self.nets = nn.ModuleList(self._network() for _ in range(networks))
         self.finder: OnnxBoxes | None = None
         for name in ("background", "unrest", "sizes", "shown", "usual", "model", "place", "known"):
@@ -171,7 +177,7 @@ class Jigsaw(Detector):
         self.shown: Tensor  # (2,) height and width of the videos learned from, in which boxes of a file are
         self.usual: Tensor  # (heads,) a high score of each task on normal video
         self.place: Tensor  # (K, 4) where normal things were, and how large
-        self.known: Tensor  # (K, heads) log of how strange they looked to the network not taught with them
+        self.known: Tensor  # (K, heads) log of how strange they looked to a network
         self.model: Tensor  # bytes of the detector, so that a run is whole
 
     @property
@@ -205,7 +211,7 @@ class Jigsaw(Detector):
         looked = []
         for k, (net, (learned, held)) in enumerate(zip(self.nets, shares, strict=True)):
             cache = self._teach(net, learned, held, run, f"jigsaw-{k + 1}")
-            looked.append(self._look_at_normal(net, held, cache))
+            looked.append(self._look_at_normal(net, marked, cache))
         self._learn_scale(looked)
 
     def score(self, clips: Clips) -> Scores:
@@ -343,7 +349,7 @@ class Jigsaw(Detector):
         return FourHeadNet(lean=self.lean, **common, **many)
 
     def _shares(self, marked: Sequence[Marked]) -> list[tuple[list[Marked], list[Marked]]]:
-        """For each network what it learns from, and what it then looks at."""
+        """For each network what it learns from, and what its loss is told of."""
         return [held_out(marked, SHARES, k) for k in range(self.networks)]
 
     def _teach_side_by_side(self, shares: Sequence[tuple[list[Marked], list[Marked]]], run: Run) -> None:
@@ -390,15 +396,21 @@ class Jigsaw(Detector):
         known = self.known.cpu().numpy()
         return np.asarray(beyond(strange, place, known, self.place.cpu().numpy()) / self.usual.cpu().numpy())
 
-    def _look_at_normal(self, net: nn.Module, held: Sequence[Marked], cache: FrameCache) -> tuple[Floats, Floats, Ints]:
-        """Of normal things that a network was not taught: spots (n, 4), log strangeness (n, heads), which clip (n,)."""
-        every = [(k, place) for k, one in enumerate(held) for place in np.unique(one.place)]
+    def _look_at_normal(
+        self, net: nn.Module, marked: Sequence[Marked], cache: FrameCache
+    ) -> tuple[Floats, Floats, Ints]:
+        """Of normal things, taught or not: spots (n, 4), log strangeness (n, heads), which clip (n,).
+
+        What was taught looks a little less strange than other normal video, and yet all of it is a better measure than
+        the sixth that was not: a few videos do not have things of all kinds at every place (`docs/jigsaw.md`).
+        """
+        every = [(k, place) for k, one in enumerate(marked) for place in np.unique(one.place)]
         measured = every[:: -(-len(every) * self.networks // MEASURED[self.level])]
         place, strange, count = [], [], []
         for start in range(0, len(measured), TOGETHER):
             cubes = []
             for k, middle in measured[start : start + TOGETHER]:
-                clip, boxes = cache.window(k, int(middle)), held[k].box[held[k].place == middle]
+                clip, boxes = cache.window(k, int(middle)), marked[k].box[marked[k].place == middle]
                 cubes.append(self._cubes(clip, boxes))
                 place.append(spots(boxes, clip.shape[1:3]) if self.level == "object" else np.zeros((1, 0)))
                 count.append(len(cubes[-1]))

@@ -1,0 +1,60 @@
+"""How long a score is best remembered: AUC by the weight of the past, on simulated streets kept for choosing.
+
+    oddframe simulate STREET --seed 100
+    oddframe fit METHOD STREET --out RUN
+    python benchmarks/smoothing.py RUN=STREET [RUN=STREET ...] [--out NAME]
+
+Frame AUC, honest, of the run's raw scores of the street's test videos after a causal running mean; the mean over the
+streets is last. Streets with seeds from 100 on are for choosing (`street.py`); no real test video is looked at.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from jigsaw import running
+from machine import write
+from oddframe.datasets.contract import open_data
+from oddframe.learning.detector import Detector
+from oddframe.scores.fitted import load_run
+from oddframe.scores.judged import held
+from oddframe.scores.metrics import auc
+from oddframe.scores.scoring import joined, score_video
+from oddframe.types import Bools, Floats, Video
+from oddframe.video.reader import probe
+
+WEIGHTS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
+
+
+def main() -> None:
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("pairs", nargs="+", metavar="RUN=STREET")
+    words.add_argument("--out", default="smoothing")
+    asked = words.parse_args()
+    found = {}
+    for pair in asked.pairs:
+        run, _, street = pair.partition("=")
+        detector = load_run(Path(run)).detector
+        seen = [scored(detector, video) for video in open_data(street, None)[1].test]
+        odd = np.concatenate([truth for truth, _ in seen])
+        found[Path(street).name] = {
+            str(weight): round(float(auc(odd, np.concatenate([running(raw, weight) for _, raw in seen])) or 0), 4)
+            for weight in WEIGHTS
+        }
+        print(Path(street).name, found[Path(street).name], flush=True)
+    means = {weight: round(float(np.mean([row[weight] for row in found.values()])), 4) for weight in map(str, WEIGHTS)}
+    print("mean", means)
+    write(asked.out, {"method": detector.name, "streets": found, "mean": means})
+
+
+def scored(detector: Detector, video: Video) -> tuple[Bools, Floats]:
+    """Of every frame of a video: whether it is odd, and its score before smoothing."""
+    scores = joined(score_video(detector, video, smoothing=0.0))
+    assert video.truth is not None
+    odd = video.truth(probe(video).frames).frame
+    return odd, np.asarray(scores.value)[held(scores.frame, len(odd))]
+
+
+if __name__ == "__main__":
+    main()
