@@ -13,15 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from jigsaw import running
 from machine import write
 from oddframe.datasets.contract import open_data
 from oddframe.learning.detector import Detector
 from oddframe.scores.fitted import load_run
 from oddframe.scores.judged import held
 from oddframe.scores.metrics import auc
-from oddframe.scores.scoring import joined, score_video
-from oddframe.types import Bools, Floats, Video
+from oddframe.scores.scoring import joined, score_video, smooth
+from oddframe.types import Bools, Floats, Scores, Video
 from oddframe.video.reader import probe
 
 WEIGHTS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
@@ -39,8 +38,7 @@ def main() -> None:
         seen = [scored(detector, video) for video in open_data(street, None)[1].test]
         odd = np.concatenate([truth for truth, _ in seen])
         found[Path(street).name] = {
-            str(weight): round(float(auc(odd, np.concatenate([running(raw, weight) for _, raw in seen])) or 0), 4)
-            for weight in WEIGHTS
+            str(weight): told(odd, [smoothed(*one, weight) for one in seen]) for weight in WEIGHTS
         }
         print(Path(street).name, found[Path(street).name], flush=True)
     means = {weight: round(float(np.mean([row[weight] for row in found.values()])), 4) for weight in map(str, WEIGHTS)}
@@ -48,12 +46,23 @@ def main() -> None:
     write(asked.out, {"method": detector.name, "streets": found, "mean": means})
 
 
-def scored(detector: Detector, video: Video) -> tuple[Bools, Floats]:
-    """Of every frame of a video: whether it is odd, and its score before smoothing."""
-    scores = joined(score_video(detector, video, smoothing=0.0))
+def scored(detector: Detector, video: Video) -> tuple[Bools, Scores]:
+    """Which of the frames of a video are odd, and its scores before smoothing."""
     assert video.truth is not None
     odd = video.truth(probe(video).frames).frame
-    return odd, np.asarray(scores.value)[held(scores.frame, len(odd))]
+    return odd, joined(score_video(detector, video, smoothing=0.0))
+
+
+def smoothed(odd: Bools, raw: Scores, weight: float) -> Floats:
+    """(T,) the score of every frame."""
+    return np.asarray(joined(smooth([raw], weight)).value)[held(raw.frame, len(odd))]
+
+
+def told(odd: Bools, values: list[Floats]) -> float:
+    """AUC over all videos of a street, which has odd frames and normal ones."""
+    found = auc(odd, np.concatenate(values))
+    assert found is not None
+    return round(found, 4)
 
 
 if __name__ == "__main__":

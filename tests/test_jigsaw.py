@@ -236,6 +236,15 @@ def test_what_stands_around_a_thing_can_be_seen_too() -> None:
     assert grown(np.zeros((3, 0)), 0.5).shape == (3, 0)
 
 
+def test_a_puzzle_is_judged_as_asked() -> None:
+    cubes = torch.randint(0, 256, (8, 1, 3, 32, 32), dtype=torch.uint8)
+    options: dict[str, Any] = {"frames": 3, "colour": "grey", "channels": 4, "networks": 1}
+    mean, worst = Jigsaw(**options).eval(), Jigsaw(**options, judged_by="worst").eval()
+    worst.load_state_dict(mean.state_dict())
+    least, most = (one._strange(one.nets[0], cubes) for one in (mean, worst))
+    assert (least < most).all(), "three puzzles of which no piece is sure"
+
+
 def marked(*frames: int) -> list[Marked]:
     """Videos of so many frames, with one cube a frame."""
     return [Marked(Video(str(T), Path("x")), np.arange(T), np.arange(T), np.full((T, 4), 9.0)) for T in frames]
@@ -299,10 +308,18 @@ def test_what_stops_a_process_that_teaches_is_said(videos: list[Video], tmp_path
 
 def test_the_same_puzzles_are_checked_every_time() -> None:
     net = WideBranchNet(frames=3, channels=1, side=32, width=2).eval()
-    check = Check(Task({"temporal": 1.0, "spatial": 1.0}, 3, 0.1), (255 * a_world(40)).to(torch.uint8))
+    world, cut = (255 * a_world(40)).to(torch.uint8), list[int]()
+
+    def cubes() -> torch.Tensor:
+        cut.append(1)
+        return world
+
+    check = Check(Task({"temporal": 1.0, "spatial": 1.0}, 3, 0.1), cubes)
+    assert not cut, "not before it is asked"
     state = torch.get_rng_state()
     with torch.no_grad():
         assert check(net) == check(net) > 0
+    assert len(cut) == 1
     assert torch.equal(state, torch.get_rng_state())
 
 

@@ -5,8 +5,9 @@ for all: row p of a label says where piece p went. B cubes, C channels, T frames
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -186,7 +187,7 @@ class Task:
         cubes, told = scaled(batch), dict[str, Tensor]()
         for level in self.levels:
             mine = [name for name in self.weights if name.rpartition("-")[0] == level]
-            temporal = [name for name in mine if name.endswith("temporal")]
+            temporal = [name for name in mine if in_time(name)]
             part = self._drawn(cubes, level)
             share = len(temporal) / len(mine)
             puzzles = set_puzzles(part, self._pieces(net, temporal), self.still, share, self.some)
@@ -256,16 +257,24 @@ class Unshuffled(Task):
 
 @dataclass(frozen=True)
 class Check:
-    """The loss on cubes that are not learned from: the same puzzles whenever it is asked."""
+    """The loss on cubes that are not learned from: the same puzzles whenever it is asked.
+
+    They are cut when it is first asked: of a training that had ended, as after `--at-once`, nothing is asked.
+    """
 
     task: Task
-    cubes: Tensor  # (n, C, T, S, S) uint8
+    cut: Callable[[], Tensor]  # (n, C, T, S, S) uint8
+
+    @cached_property
+    def cubes(self) -> Tensor:
+        """(n, C, T, S, S) uint8."""
+        return self.cut()
 
     def __call__(self, net: nn.Module) -> float:
-        device = next(net.parameters()).device
+        device, parts = next(net.parameters()).device, torch.split(self.cubes, 32)
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            told = [float(self.task(net, some.to(device))["loss"]) * len(some) for some in torch.split(self.cubes, 32)]
+            told = [float(self.task(net, some.to(device))["loss"]) * len(some) for some in parts]
         return sum(told) / len(self.cubes)
 
 

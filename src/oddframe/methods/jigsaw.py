@@ -6,7 +6,8 @@ variant of it, with puzzles of whole frames and of clips of clips on one backbon
 Both on the published networks, or on ours, which looks at each piece alone and solves all puzzles of a cube at once.
 We differ: with the published networks a cube draws its task at random (theirs by the parity of its number, so that half
 of the cubes never see a task); one convention of labels; the black border is everywhere; no weights are picked on test
-video; tasks are put on one scale, by normal video held out of training, before they are added.
+video; tasks are put on one scale, that of normal video, before they are added. With our network there is a third
+puzzle, `pace`, and a puzzle is as strange as its pieces in the mean.
 
 N clips, C channels, T frames in a clip, H × W pixels; n boxes of a clip; S pixels a side of a cube.
 """
@@ -349,7 +350,7 @@ class Jigsaw(Detector):
         return FourHeadNet(lean=self.lean, **common, **many)
 
     def _shares(self, marked: Sequence[Marked]) -> list[tuple[list[Marked], list[Marked]]]:
-        """For each network what it learns from, and what its loss is told of."""
+        """For each network what it learns from, and the normal video on which its loss is told."""
         return [held_out(marked, SHARES, k) for k in range(self.networks)]
 
     def _teach_side_by_side(self, shares: Sequence[tuple[list[Marked], list[Marked]]], run: Run) -> None:
@@ -363,14 +364,18 @@ class Jigsaw(Detector):
 
     def _teach(self, net: nn.Module, learned: list[Marked], held: list[Marked], run: Run, name: str) -> FrameCache:
         """Train one network; gives the frames that were decoded for it."""
-        options, check = self.training_options, self._cubes_of(held, run.seed, count=CHECKED)
-        judge = Check(self.task, torch.stack([check[i] for i in range(len(check))]))
+        options, judge = self.training_options, Check(self.task, partial(self._checked, without_truth(held), run.seed))
         data = self._cubes_of(learned, run.seed, count=self.cubes, jitter=self.jitter)
         if self.easy:
             easy = replace(options, epochs=self.easy)
             train(net, data, by_loss(replace(self.task, some=True)), run, easy, name=f"{name}-easy")
         train(net, data, by_loss(self.task), run, options, name=name, judge=judge)
         return data.cache
+
+    def _checked(self, held: list[Marked], seed: int) -> Tensor:
+        """(n, C, T, S, S) uint8 cubes of video that is not learned from."""
+        check = self._cubes_of(held, seed, count=CHECKED)
+        return torch.stack([check[i] for i in range(len(check))])
 
     def _cubes_of(self, marked: Sequence[Marked], seed: int, **more: Any) -> Cubes:
         memory = (self.memory << 20) // self.at_once // max(1, self.training_options.workers)

@@ -45,9 +45,8 @@ def held_out(marked: Sequence[Marked], share: int, turn: int) -> tuple[list[Mark
     """What is learned from, and the `turn`-th of `share` parts of the cubes: stretches of 256 frames, or whole shorter
     videos, dealt out one after another.
 
-    A network finds what it has learned from less strange than it will find any other normal video, so the scale needs
-    cubes of its own. Videos keep their numbers and frames, and may be left without a cube. Where there is too little
-    to divide, both are everything.
+    The loss on what was learned from falls long after that on other normal video has stopped. Videos keep their numbers
+    and frames, and may be left without a cube. Where there is too little to divide, both are everything.
     """
     stretches = [one.place // (BLOCK * STRETCH) for one in marked]
     units = [(k, part) for k, mine in enumerate(stretches) for part in np.unique(mine)]
