@@ -198,9 +198,9 @@ def test_a_cube_depends_on_seed_epoch_and_number_alone(tmp_path: Path) -> None:
 
 def test_jitter_moves_boxes_and_light_a_little_and_the_same_each_time(tmp_path: Path) -> None:
     boxes = np.array([[10, 20, 30, 60]], np.float32)
-    np.testing.assert_allclose(moved(boxes, np.array([0.1, -0.1, 0, 0])), [[12, 16, 32, 56]])
-    np.testing.assert_allclose(moved(boxes, np.array([0, 0, np.log(1.1), np.log(0.9)])), [[9, 22, 31, 58]], rtol=1e-6)
-    assert moved(np.zeros((1, 0)), np.zeros(4)).shape == (1, 0)
+    np.testing.assert_allclose(moved(boxes, np.array([[0.1, -0.1, 0, 0]])), [[12, 16, 32, 56]])
+    np.testing.assert_allclose(moved(boxes, np.array([[0, 0, np.log(1.1), np.log(0.9)]])), [[9, 22, 31, 58]], rtol=1e-6)
+    assert moved(np.zeros((1, 0)), np.zeros((1, 4))).shape == (1, 0)
     flat = np.arange(50, 200, dtype=np.uint8).reshape(3, 5, 10, 1)
     lit = relit(flat, 0.1, 0.1)
     assert lit.shape == flat.shape
@@ -215,8 +215,12 @@ def test_jitter_moves_boxes_and_light_a_little_and_the_same_each_time(tmp_path: 
     still, one, two = (Cubes(marked, spec, side=32, jitter=jitter) for jitter in (0.0, 0.1, 0.1))
     assert torch.equal(one[1], two[1])
     assert not torch.equal(one[1], still[1])
-    assert 0.05 < np.abs(one.drawn).mean() < 0.95
-    assert (np.abs(one.drawn) <= 1).all()
+    as_it_was, sides = one.box[one.rows], 16 + 12 * (np.arange(4) % 2)
+    shifts = (one.cut_at - as_it_was) / sides
+    assert 0.02 < np.abs(shifts).mean() < 0.1
+    assert (np.abs(shifts) <= 0.1 + (np.exp(0.1) - 1) / 2 + 1e-6).all()
+    assert 0.02 < np.abs(one.light).mean() < 0.08
+    assert (np.abs(one.light) <= 0.1).all()
 
 
 def test_long_video_is_decoded_about_once_an_epoch_in_little_memory(tmp_path: Path) -> None:

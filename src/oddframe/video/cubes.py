@@ -137,8 +137,10 @@ class Cubes(Dataset[Tensor]):
         self.count = min(count, len(self.of)) if count else len(self.of)
         # in shared memory: workers that outlive an epoch see it turn
         self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
-        self.ordered: tuple[int, Ints, Bools] = (-1, np.zeros(0, np.int64), np.zeros(0, bool))
-        self.drawn = np.zeros((0, 6))  # of each item of this epoch, from -1 to 1: how it differs from how it was
+        self.ordered = -1  # the epoch of which the next four tell each item:
+        self.rows: Ints = np.zeros(0, np.int64)
+        self.mirrored: Bools = np.zeros(0, bool)
+        self.cut_at, self.light = self.box, np.zeros((0, 2))  # the box, moved; how much brighter and sharper
         self.frame_bytes = 0
 
     def __len__(self) -> int:
@@ -155,23 +157,25 @@ class Cubes(Dataset[Tensor]):
     def __getitem__(self, item: int) -> Tensor:
         if not 0 <= item < self.count:
             raise IndexError(f"an epoch has {self.count} cubes, there is no number {item}")
-        epoch = int(self.epoch)
-        if self.ordered[0] != epoch:
-            mirrored = np.random.default_rng([self.seed, epoch, 1]).random(self.count) < 0.5
-            self.ordered = (epoch, self._order(epoch), mirrored)
-            if self.jitter:
-                self.drawn = np.random.default_rng([self.seed, epoch, 2]).uniform(-1, 1, (self.count, 6))
-        row = int(self.ordered[1][item])
+        if self.ordered != (epoch := int(self.epoch)):
+            self._turn(epoch)
+        row, box = int(self.rows[item]), self.cut_at[item : item + 1]
         clip = self.cache.window(int(self.of[row]), int(self.place[row]))
-        box = self.box[row : row + 1]
-        if self.jitter:
-            box = moved(box, self.jitter * self.drawn[item, :4])
         cube = cut(clip, box, self.side)[0] if box.shape[1] else clip
         if self.jitter:
-            cube = relit(cube, *(self.jitter * self.drawn[item, 4:]))
-        if self.ordered[2][item]:
+            cube = relit(cube, *self.light[item])
+        if self.mirrored[item]:
             cube = cube[:, :, ::-1]
         return torch.from_numpy(np.ascontiguousarray(cube.transpose(3, 0, 1, 2)))
+
+    def _turn(self, epoch: int) -> None:
+        """Draw what each item of an epoch is."""
+        self.ordered, self.rows = epoch, self._order(epoch)
+        self.mirrored = np.random.default_rng([self.seed, epoch, 1]).random(self.count) < 0.5
+        self.cut_at = self.box[self.rows]
+        if self.jitter:
+            drawn = self.jitter * np.random.default_rng([self.seed, epoch, 2]).uniform(-1, 1, (self.count, 6))
+            self.cut_at, self.light = moved(self.cut_at, drawn[:, :4]), drawn[:, 4:]
 
     def _order(self, epoch: int) -> Ints:
         """(count,) which cube each item of this epoch is."""
@@ -195,23 +199,23 @@ class Cubes(Dataset[Tensor]):
 
 
 def moved(boxes: Floats, by: Floats) -> Floats:
-    """The boxes (n, 4) moved by shares of their sides, (x, y) of `by` (4,), and each side times e to the other two.
+    """The boxes (n, 4) moved by shares of their sides, (x, y) of `by` (n, 4), and each side times e to the other two.
 
     Whole pictures (n, 0) stay.
 
-    >>> moved(np.array([[0, 0, 10, 20]]), np.array([0.1, -0.1, 0, 0])).tolist()
+    >>> moved(np.array([[0, 0, 10, 20]]), np.array([[0.1, -0.1, 0, 0]])).tolist()
     [[1.0, -2.0, 11.0, 18.0]]
     """
     if not boxes.shape[1]:
         return boxes
     sides = boxes[:, 2:] - boxes[:, :2]
-    middle = (boxes[:, 2:] + boxes[:, :2]) / 2 + sides * by[:2]
-    half = sides * np.exp(by[2:]) / 2
+    middle = (boxes[:, 2:] + boxes[:, :2]) / 2 + sides * by[:, :2]
+    half = sides * np.exp(by[:, 2:]) / 2
     return np.asarray(np.concatenate([middle - half, middle + half], 1), np.float32)
 
 
 def relit(pixels: Bytes, brighter: float, sharper: float) -> Bytes:
     """The pixels (T, H, W, C), brighter by a share of full scale, their contrast higher by twice a share."""
-    mean = float(pixels.mean())
-    table = ((np.arange(256) - mean) * (1 + 2 * sharper) + mean + 255 * brighter).clip(0, 255).round().astype(np.uint8)
-    return np.asarray(cv2.LUT(pixels.reshape(len(pixels), -1), table).reshape(pixels.shape))
+    flat, sharp = pixels.reshape(len(pixels), -1), 1 + 2 * sharper
+    mean = cv2.mean(flat)[0]
+    return np.asarray(cv2.addWeighted(flat, sharp, flat, 0, mean * (1 - sharp) + 255 * brighter).reshape(pixels.shape))
