@@ -29,7 +29,6 @@ import yaml  # type: ignore[import-untyped]
 
 from machine import middle, write
 from oddframe.datasets.contract import Split, open_data
-from oddframe.learning.alike import spots
 from oddframe.learning.loop import by_loss
 from oddframe.learning.precision import Precision, autocast
 from oddframe.learning.run import Run
@@ -119,7 +118,7 @@ class Seen:
     """One test video with its things cut out once, and its truth."""
 
     def __init__(self, detector: Jigsaw, video: Video, every: int) -> None:
-        self.frame, self.count, cubes, place, frames = [], [], [], [], 0
+        self.frame, self.count, self.shape, cubes, things, frames = [], [], (0, 0), [], [], 0
         for clips in clips_of(read(video, detector.spec), detector.spec, video.name):
             frames = int(clips.frame[-1]) + 1 + detector.spec.lookahead
             for pixels, frame in zip(clips.pixels.permute(0, 2, 3, 4, 1).numpy(), clips.frame, strict=True):
@@ -127,18 +126,19 @@ class Seen:
                     found = pixels[None]
                     if detector.level == "object":
                         boxes, found = detector._cut(pixels, video.name, int(frame))
-                        place.append(spots(boxes, pixels.shape[1:3]))
+                        things.append(boxes)
+                        self.shape = pixels.shape[1:3]
                     self.frame.append(int(frame))
                     self.count.append(len(found))
                     cubes.append(found)
         self.cubes = channels_first(np.concatenate(cubes))
-        self.place = np.concatenate(place) if place else None
+        self.boxes = np.concatenate(things) if things else None
         assert video.truth is not None
         self.odd: Bools = video.truth(frames).frame
 
     def peaks(self, detector: Jigsaw) -> Floats:
         """(T, heads): the strangest thing of each frame, in units of normal video; 0 where nothing moves."""
-        strange = detector._judged(self.cubes, self.place)
+        strange = detector._judged(self.cubes, self.boxes, self.shape)
         ends = np.cumsum(self.count)
         peaks = [strange[end - n : end].max(0, initial=0) for n, end in zip(self.count, ends, strict=True)]
         return np.stack(peaks)[held(np.array(self.frame), len(self.odd))]

@@ -2,26 +2,31 @@
 
     python benchmarks/jigsaw_ways.py RUN --root DATA/ucsd [--rounds 2] [--every 3]
 
-The networks of a run are taken as they are, and each way changes one thing of what is made of their strangeness. Films
-are those of training that the fit kept for its threshold, with anomalies made by `oddframe.video.tamper`; their AUC is
-what options are chosen by. `moving` is the mean AUC of the kinds but the frozen box: what stands still is no puzzle in
-time, by the rule of the paper. `test` is the honest AUC of every so many frames of the test videos. It is there to be
-looked at afterwards, and chooses nothing.
+The networks of a run are taken as they are, and each way changes one thing of what is made of their strangeness.
+Anomalies are made by `oddframe.video.tamper` in two kinds of normal film: in those of training that the fit kept for
+its threshold (`made`), which all networks judge; and in those that one network was not taught (`held`), which it judges
+alone, beside what it was taught. By the mean of both (`chosen by`) options are chosen. `test` is the honest AUC of
+every so many frames of the test videos. It is there to be looked at afterwards, and chooses nothing.
+
+`edge` tells, of the normal films of both kinds, in which share of the frames the strangest thing of a head is cut off
+by the picture's edge, beside the share of such things.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from torch import Tensor, nn
 
 from jigsaw import marked_again, running, taught
 from machine import write
 from oddframe.datasets.contract import open_data
-from oddframe.learning import alike
+from oddframe.learning import alike, puzzles
+from oddframe.learning.puzzles import Unshuffled, framed, home_of, scaled
 from oddframe.methods.jigsaw import Jigsaw, channels_first
 from oddframe.scores.fitted import load_run
 from oddframe.scores.judged import held
@@ -29,9 +34,10 @@ from oddframe.scores.metrics import auc
 from oddframe.types import Bools, Bytes, Floats, Ints, Video
 from oddframe.video.cubes import Cubes
 from oddframe.video.reader import read
+from oddframe.video.regions import cut_off
 from oddframe.video.tamper import KINDS, tamper
 
-Looked = dict[bool, list[tuple[Floats, Floats, Ints]]]  # by whether the worst piece counts
+Looked = list[tuple[Floats, Floats, Ints]]  # of normal things, network by network: spots, columns and edge, which clip
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,8 @@ class Way:
     """One thing that is done otherwise; None is as the method does it."""
 
     heads: tuple[str, ...] | None = None  # only these
-    worst: bool | None = None  # a puzzle is as strange as its worst piece, else as their mean
+    judge: str = "method"  # what is made of the answers to a puzzle
+    edge: bool = False  # what the picture's edge cuts off has a pace as well
     faint: float | None = None  # nats
     near: float | None = None  # share of the normal things
     networks: int | None = None  # only so many
@@ -52,26 +59,92 @@ WAYS = {
     "temporal alone": Way(heads=("temporal",)),
     "spatial alone": Way(heads=("spatial",)),
     "pace alone": Way(heads=("pace",)),
-    "the worst piece": Way(worst=True),
+    "the worst piece": Way(judge="worst"),
+    "pace judged as the others": Way(judge="log pace"),
+    "the others judged as pace": Way(judge="all surprise"),
+    "pace with its first and last piece": Way(judge="ends"),
+    "pace at the edge too": Way(edge=True),
+    "pace judged as the others, at the edge too": Way(judge="log pace", edge=True),
     "less than 0.01 nats is none": Way(faint=0.01),
     "beside the nearest 1 %": Way(near=0.01),
     "beside the nearest 16 %": Way(near=0.16),
     "one network": Way(networks=1),
     "three networks": Way(networks=3),
     "smoothing 0.5": Way(smoothing=0.5),
+    "smoothing 0.8": Way(smoothing=0.8),
     "smoothing 0.9": Way(smoothing=0.9),
 }
 
 
+class LogPace(Unshuffled):
+    """Pace is judged by its strangeness, as the other puzzles are."""
+
+    def _found(self, logits: dict[str, Tensor], cubes: Tensor) -> dict[str, Tensor]:
+        found = super()._found({name: rows for name, rows in logits.items() if name != "pace"}, cubes)
+        moves = puzzles.changed(cubes) >= self.still
+        nats = puzzles.strangeness(logits["pace"], self.worst) * moves
+        return found | {"pace": (nats + puzzles.FAINT).log()}
+
+
+class AllSurprise(Unshuffled):
+    """All puzzles are judged by how much they surprise."""
+
+    def look(self, net: nn.Module, cubes: Tensor) -> dict[str, Tensor]:
+        seen = framed(scaled(cubes))
+        moves = puzzles.changed(seen) >= self.still
+        told = {name: surprise(rows, ends=name != "pace") for name, rows in net(seen, "").items()}
+        return {name: said * moves if puzzles.in_time(name) else said for name, said in told.items()}
+
+
+class Ends(Unshuffled):
+    """The first and the last piece count for pace, too."""
+
+    def _found(self, logits: dict[str, Tensor], cubes: Tensor) -> dict[str, Tensor]:
+        moves = puzzles.changed(cubes) >= self.still
+        return super()._found(logits, cubes) | {"pace": surprise(logits["pace"], ends=True) * moves}
+
+
+def surprise(logits: Tensor, *, ends: bool) -> Tensor:
+    """As `puzzles.surprise` in the mean, perhaps with the pieces at the ends."""
+    z = logits.double().log_softmax(2)
+    each = (z.exp() * z).sum(2) - z.gather(2, home_of(logits)[..., None])[..., 0]
+    return (each if ends else each[:, 1:-1]).mean(1)
+
+
+class Judges(Unshuffled):
+    """All ways to judge a puzzle at once: a column for each judge and head."""
+
+    def __init__(self, task: Unshuffled) -> None:
+        given = (task.weights, task.frames, task.still, task.worst)
+        judges = {
+            "method": task,
+            "worst": replace(task, worst=True),
+            "log pace": LogPace(*given),
+            "all surprise": AllSurprise(*given),
+            "ends": Ends(*given),
+        }
+        object.__setattr__(self, "judges", judges)
+        super().__init__({f"{judge}/{head}": 1.0 for judge in judges for head in task.weights}, *given[1:])
+
+    judges: dict[str, Unshuffled]
+
+    def look(self, net: nn.Module, cubes: Tensor) -> dict[str, Tensor]:
+        logits = net(framed(scaled(cubes)), "")
+        told = {judge: task.look(lambda *_: logits, cubes) for judge, task in self.judges.items()}  # type: ignore[arg-type]
+        return {f"{judge}/{head}": said for judge, by_head in told.items() for head, said in by_head.items()}
+
+
 class Film(NamedTuple):
-    """What all networks said of the things of a film, and which of its frames are odd."""
+    """What networks said of the things of a film, and which of its frames are odd."""
 
     kind: str
     frame: Ints  # (F,) which frames were looked at
     things: Ints  # (F,) in each
-    strange: dict[bool, Floats]  # (n, networks, heads) logarithms, by whether the worst piece counts
+    strange: Floats  # (n, networks, columns)
+    gone: Bools  # (n,) cut off by the picture's edge
     spot: Floats  # (n, 4)
     odd: Bools  # (T,) of all frames
+    judge: int | None = None  # the one network that judges it, or all
 
 
 def main() -> None:
@@ -84,31 +157,41 @@ def main() -> None:
     asked = words.parse_args()
     detector = load_run(asked.run).detector
     assert isinstance(detector, Jigsaw)
+    assert isinstance(detector.task, Unshuffled)
+    detector.task = Judges(detector.task)
     split = open_data("ped2", asked.root)[1]
-    marked = marked_again(detector, taught(split.train))
+    learned = taught(split.train)
+    marked, shares = marked_again(detector, learned), []
     cache = Cubes(marked, detector.spec, side=detector.side).cache
-    looked = {
-        worst: [detector._look_at_normal(net, marked, cache) for net in detector.nets] for worst in judges(detector)
-    }
-    kept = [video for video in split.train if video not in taught(split.train)]
-    films = [film for video in kept for film in made(detector, video, asked.rounds)]
+    detector._without_pace = lambda strange, gone: np.column_stack([strange, gone])  # type: ignore[method-assign]
+    looked = [detector._look_at_normal(net, marked, cache) for net in detector.nets]
+    kept = [video for video in split.train if video not in learned]
+    films = [film for video in kept for film in made(detector, video, asked.rounds, 0)]
+    for k, (mine, others) in enumerate(detector._shares(marked)):
+        shares.append(detector._look_at_normal(detector.nets[k], mine, cache))
+        films += [film for one in others if len(one.place) for film in made(detector, one.video, asked.rounds, 1, k)]
+        print(f"{len(films)} films", flush=True)
     tests = [tested(detector, video, asked.every) for video in split.test]
     result = {}
     for name, way in WAYS.items():
         if (way.networks or 0) >= detector.networks or not {*(way.heads or ())} <= {*detector.weights}:
             continue
-        result[name] = asdict(way) | measured(detector, looked, films, tests, way)
+        result[name] = asdict(way) | measured(detector, looked, shares, films, tests, way)
         print(name, result[name], flush=True)
-    write(asked.out, {"run": asked.run.name, "films": len(films), "ways": result})
+    edge = at_the_edge(detector, looked, shares, films)
+    print("edge", edge)
+    write(asked.out, {"run": asked.run.name, "films": len(films), "ways": result, "edge": edge})
 
 
-def made(detector: Jigsaw, video: Video, rounds: int) -> Iterator[Film]:
-    """Copies of a film, each with one anomaly."""
-    random = np.random.default_rng(0)
+def made(detector: Jigsaw, video: Video, rounds: int, seed: int, judge: int | None = None) -> Iterator[Film]:
+    """The film as it is, and copies, each with one anomaly."""
+    random = np.random.default_rng(seed)
     frames = np.stack([frame.pixels[..., 0] for frame in read(video, detector.spec)])
+    yield seen(detector, frames[..., None], video.name, "normal", np.zeros(len(frames), bool), judge=judge)
     for kind in KINDS * rounds:
         if (film := tamper(frames, kind, random)) is not None:
-            yield seen(detector, film.frames[..., None], video.name, kind, np.asarray(film.mask.any((1, 2))))
+            odd = np.asarray(film.mask.any((1, 2)))
+            yield seen(detector, film.frames[..., None], video.name, kind, odd, judge=judge)
 
 
 def tested(detector: Jigsaw, video: Video, every: int) -> Film:
@@ -117,78 +200,100 @@ def tested(detector: Jigsaw, video: Video, every: int) -> Film:
     return seen(detector, frames, video.name, "test", video.truth(len(frames)).frame, every)
 
 
-def seen(detector: Jigsaw, frames: Bytes, name: str, kind: str, odd: Bools, every: int = 1) -> Film:
-    """What all networks say of the things in frames (T, H, W, C)."""
+def seen(
+    detector: Jigsaw, frames: Bytes, name: str, kind: str, odd: Bools, every: int = 1, judge: int | None = None
+) -> Film:
+    """What networks say of the things in frames (T, H, W, C)."""
     reach = detector.frames // 2
     at = np.arange(reach, len(frames) - reach, every)
     cut = [detector._cut(frames[t - reach : t + reach + 1], name, int(t)) for t in at]
     boxes, cubes = (np.concatenate([pair[part] for pair in cut]) for part in (0, 1))
-    strange = {
-        worst: np.stack([detector._strange(net, channels_first(cubes)) for net in detector.nets], 1)
-        for worst in judges(detector)
-    }
+    nets = detector.nets if judge is None else [detector.nets[judge]]
+    shape = frames.shape[1:3]
     return Film(
         kind,
         at,
         np.array([len(pair[0]) for pair in cut]),
-        strange,
-        alike.spots(boxes, frames.shape[1:3]),
+        np.stack([detector._strange(net, channels_first(cubes)) for net in nets], 1),
+        cut_off(boxes, shape),
+        alike.spots(boxes, shape),
         odd,
+        judge,
     )
 
 
-def judges(detector: Jigsaw) -> Iterator[bool]:
-    """The detector judges puzzles by the mean of their pieces, then by the worst, then as it did."""
-    task = detector.task
-    for worst in (False, True):
-        detector.task = replace(task, worst=worst)
-        yield worst
-    detector.task = task
-
-
-def measured(detector: Jigsaw, looked: Looked, films: list[Film], tests: list[Film], way: Way) -> dict[str, Any]:
+def measured(
+    detector: Jigsaw, looked: Looked, shares: Looked, films: list[Film], tests: list[Film], way: Way
+) -> dict[str, Any]:
     """AUC of the made films together and by kind, and of the test."""
     with done(way):
-        normal = looked[worst_of(detector, way)][: way.networks]
-        detector._learn_scale([(place, again(detector, told, way), clip) for place, told, clip in normal])
-        value = [judged(detector, film, way) for film in films]
-        test = [judged(detector, film, way) for film in tests]
-    kinds = {
-        kind: auc(*(np.concatenate(part) for part in zip(*of_kind(films, value, kind), strict=True))) for kind in KINDS
-    }
+        value = judged(detector, looked, shares, films, way)
+        test = judged(detector, looked, shares, tests, way)
+
+    def of(which: Sequence[bool]) -> float | None:
+        """Without the films as they are: the made ones have enough that is normal."""
+        chosen = [k for k, good in enumerate(which) if good and films[k].kind != "normal"]
+        return auc(np.concatenate([films[k].odd for k in chosen]), np.concatenate([value[k] for k in chosen]))
+
+    told = {"made": of([film.judge is None for film in films]), "held": of([film.judge is not None for film in films])}
     told = {
-        "made": auc(np.concatenate([film.odd for film in films]), np.concatenate(value)),
-        "moving": float(np.mean([number for kind, number in kinds.items() if kind != "frozen-box" and number])),
-        **kinds,
+        "chosen by": (told["made"] + told["held"]) / 2 if told["made"] and told["held"] else None,
+        **told,
+        **{kind: of([film.kind == kind for film in films]) for kind in KINDS},
         "test": auc(np.concatenate([film.odd for film in tests]), np.concatenate(test)),
     }
     return {name: None if number is None else round(number, 4) for name, number in told.items()}
 
 
-def of_kind(films: list[Film], value: list[Floats], kind: str) -> list[tuple[Bools, Floats]]:
-    return [(film.odd, mine) for film, mine in zip(films, value, strict=True) if film.kind == kind]
-
-
-def judged(detector: Jigsaw, film: Film, way: Way) -> Floats:
-    """(T,) the smoothed score of every frame."""
-    strange = again(detector, film.strange[worst_of(detector, way)][:, : way.networks], way).mean(1)
-    known, place = detector.known.numpy(), detector.place.numpy()
-    above = alike.beyond(strange, film.spot, known, place) / detector.usual.numpy()
-    ends = np.cumsum(film.things)
-    peaks = [above[end - n : end].max(0, initial=0).mean() for n, end in zip(film.things, ends, strict=True)]
+def judged(detector: Jigsaw, looked: Looked, shares: Looked, films: list[Film], way: Way) -> list[Floats]:
+    """The smoothed score of every frame, (T,) of each film."""
     smoothing = detector.smoothing if way.smoothing is None else way.smoothing
-    return running(np.array(peaks)[held(film.frame, len(film.odd))], smoothing)
+    found = []
+    for film, above in zip(films, excesses(detector, looked, shares, films, way), strict=True):
+        ends = np.cumsum(film.things)
+        peaks = [above[end - n : end].max(0, initial=0).mean() for n, end in zip(film.things, ends, strict=True)]
+        found.append(running(np.array(peaks)[held(film.frame, len(film.odd))], smoothing))
+    return found
 
 
-def worst_of(detector: Jigsaw, way: Way) -> bool:
-    return detector.task.worst if way.worst is None else way.worst
+def excesses(detector: Jigsaw, looked: Looked, shares: Looked, films: list[Film], way: Way) -> Iterator[Floats]:
+    """(n, heads) of the things of each film: beyond normal ones, in units of a high score of normal video."""
+    scales: dict[int | None, tuple[Floats, Floats, Floats]] = {}
+    for film in films:
+        if film.judge not in scales:
+            normal = looked[: way.networks] if film.judge is None else [shares[film.judge]]
+            told = [(place, asked(detector, said[:, :-1], said[:, -1] > 0, way), clip) for place, said, clip in normal]
+            detector._learn_scale(told)
+            scales[film.judge] = (detector.known.numpy(), detector.place.numpy(), detector.usual.numpy())
+        known, place, usual = scales[film.judge]
+        nets = [film.strange[:, k] for k in range(film.strange.shape[1])][: way.networks]
+        strange = np.mean([asked(detector, said, film.gone, way) for said in nets], axis=0)
+        yield alike.beyond(strange, film.spot, known, place) / usual
 
 
-def again(detector: Jigsaw, logarithms: Floats, way: Way) -> Floats:
-    """The logarithms (..., heads) of the heads asked for, as they were with another least strangeness."""
-    heads = list(detector.weights)
-    logarithms = logarithms[..., [heads.index(name) for name in way.heads or heads]]
-    return logarithms if way.faint is None else np.log(np.exp(logarithms) - alike.FAINT + way.faint)
+def asked(detector: Jigsaw, columns: Floats, gone: Bools, way: Way) -> Floats:
+    """(n, heads) of (n, columns): the heads asked for, by the judge asked for."""
+    names = list(detector.task.weights)
+    heads = way.heads or tuple(detector.weights)
+    said = columns[:, [names.index(f"{way.judge}/{head}") for head in heads]].copy()
+    for k, head in enumerate(heads):
+        if head == "pace" and not way.edge:
+            said[gone, k] = 0
+        elif head != "pace" and way.faint is not None:
+            said[:, k] = np.log(np.exp(said[:, k]) - puzzles.FAINT + way.faint)
+    return said
+
+
+def at_the_edge(detector: Jigsaw, looked: Looked, shares: Looked, films: list[Film]) -> dict[str, float]:
+    """Of the normal films: the share of things at the edge, and of frames whose strangest thing by a head is one."""
+    normal = [film for film in films if film.kind == "normal"]
+    heads, first = list(detector.weights), []
+    for film, above in zip(normal, excesses(detector, looked, shares, normal, Way(edge=True)), strict=True):
+        frames = zip(film.things, np.cumsum(film.things), strict=True)
+        first += [film.gone[end - n :][above[end - n : end].argmax(0)] for n, end in frames if n]
+    shares_of = np.array(first).mean(0)
+    told = {"things": np.concatenate([film.gone for film in normal]).mean(), **dict(zip(heads, shares_of, strict=True))}
+    return {name: round(float(number), 3) for name, number in told.items()}
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from oddframe.scores.scoring import joined, score_video
 from oddframe.types import Scores, Video
 from oddframe.video.cubes import Marked, held_out
 from oddframe.video.reader import probe, times_of
-from oddframe.video.regions import grown
+from oddframe.video.regions import cut_off, grown
 
 TINY: dict[str, Any] = {
     "side": 32,
@@ -283,10 +283,19 @@ def test_networks_are_told_how_they_do_on_what_they_were_not_taught(videos: list
     one, other = (list(net.parameters()) for net in detector.nets)
     assert not any(torch.equal(a, b) for a, b in zip(one, other, strict=True) if a.dim() > 1)
     clip = torch.randint(0, 255, (4, 1, 3, 32, 32), dtype=torch.uint8)
-    together = detector._judged(clip, np.zeros((4, 4)))
+    where = np.tile([9.0, 9, 19, 19], (4, 1)), (48, 64)
+    together = detector._judged(clip, *where)
     nets, detector.nets = detector.nets, torch.nn.ModuleList([detector.nets[0]] * 2)
-    assert not np.allclose(together, detector._judged(clip, np.zeros((4, 4)))), "both are asked"
+    assert not np.allclose(together, detector._judged(clip, *where)), "both are asked"
     detector.nets = nets
+
+
+def test_what_the_edge_cuts_off_has_no_pace() -> None:
+    detector = Jigsaw(frames=3, networks=1)
+    gone = cut_off(np.array([[9, 9, 19, 19], [1, 9, 19, 19], [9, 9, 62, 19]], np.float32), (48, 64))
+    assert gone.tolist() == [False, True, True]
+    assert detector._without_pace(np.ones((3, 3)), gone).tolist() == [[1, 1, 1], [1, 1, 0], [1, 1, 0]]
+    assert not cut_off(np.zeros((0, 4)), (48, 64)).size
 
 
 def test_networks_taught_at_once_are_those_taught_one_after_another(videos: list[Video], tmp_path: Path) -> None:
@@ -387,7 +396,7 @@ def test_what_does_not_go_as_learned_is_strange(ours: bool) -> None:
     normal = a_world(30)
     with torch.no_grad():
         told, backwards, upside_down = (
-            {name: said.mean() for name, said in task.look(net, (255 * cubes).to(torch.uint8)).items()}
+            {name: said.exp().mean() for name, said in task.look(net, (255 * cubes).to(torch.uint8)).items()}
             for cubes in (normal, normal.flip(2), normal.flip(3, 4))
         )
     assert backwards["temporal"] > told["temporal"] + 3

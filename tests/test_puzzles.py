@@ -19,6 +19,7 @@ from oddframe.learning.puzzles import (
     shuffle_time,
     shuffles,
     strangeness,
+    surprise,
     weights_of,
 )
 from oddframe.methods.jigsaw import FRAME_HEADS, OBJECT_HEADS, OUR_HEADS
@@ -100,9 +101,10 @@ def test_unshuffled_puzzles_are_told_as_they_lie_and_what_stands_still_is_none_i
     summed = expected["temporal"] + 0.5 * expected["spatial"] + 2 * expected["pace"]
     assert float(told["loss"]) == pytest.approx(summed, rel=1e-5)
     found = task.look(net, batch)
-    for name in ("temporal", "pace"):
-        assert ((found[name] > 0).numpy() == moves).all()
-    assert (found["spatial"] > 0).all()
+    for name in ("temporal", "spatial"):
+        nats = strangeness(rows[name]) * torch.from_numpy(moves | (name == "spatial"))
+        torch.testing.assert_close(found[name], torch.log(nats + 1e-6))
+    torch.testing.assert_close(found["pace"], surprise(rows["pace"]) * torch.from_numpy(moves))
 
 
 def test_a_tile_goes_where_its_label_says_and_the_border_is_black() -> None:
@@ -254,6 +256,20 @@ def test_a_puzzle_may_be_as_strange_as_its_pieces_in_the_mean() -> None:
     each = np.array([[-np.log(one[k, place]) for k, place in enumerate((0, 1, 2, 4, 5, 6))] for one in p])
     for worst, expected in ((True, each.max(1)), (False, each.mean(1))):
         np.testing.assert_allclose(strangeness(torch.from_numpy(z), worst).numpy(), expected, rtol=1e-12)
+
+
+def test_pace_is_as_strange_as_it_surprises() -> None:
+    z = np.random.default_rng(3).normal(0, 4, (5, 6, 7))
+    p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
+    inner = ((1, 1), (2, 2), (3, 4), (4, 5))  # rows of the pieces that do not lie at the ends, and their places
+    each = np.array([[-np.log(one[k, place]) + (one[k] * np.log(one[k])).sum() for k, place in inner] for one in p])
+    for worst, expected in ((True, each.max(1)), (False, each.mean(1))):
+        np.testing.assert_allclose(surprise(torch.from_numpy(z), worst).numpy(), expected, rtol=1e-10)
+    # unsure is no surprise, sure and right neither, sure and wrong is
+    unsure, right = torch.zeros(6, 7), 20 * torch.eye(7)[[0, 1, 2, 4, 5, 6]]
+    told = surprise(torch.stack([unsure, right, right.roll(1, 1)]))
+    torch.testing.assert_close(told, torch.tensor([0.0, 0.0, 20.0], dtype=told.dtype), rtol=0, atol=1e-6)
+    assert surprise(torch.zeros(1, 2, 3)).isfinite().all(), "of three frames, there are only ends"
 
 
 def test_pace_sees_each_frame_beside_the_middle_one_alone() -> None:

@@ -1,7 +1,6 @@
 """How strange a thing is beside normal things like it: those nearest in place and size.
 
-Small and far things, and those that others stand before, are hard to put together in normal video too. Strangeness
-spans many orders, so its logarithm is compared: a thing a little odd for long is more than one very odd for a moment.
+Small and far things, and those that others stand before, are hard to put together in normal video too.
 K normal things, n new ones.
 """
 
@@ -15,8 +14,7 @@ from oddframe.types import Floats
 NEAR = 0.04  # share of the normal things with which a new one is compared
 FEWEST = 50  # of them at least
 TOGETHER = 1000  # new things at once, so that memory is bounded
-FAINT = 1e-6  # nats: less strangeness than that is none
-LOOSE = 0.3  # added to the spread of the log strangeness of normal things
+LOOSE = 0.3  # added to the spread of how strange normal things are
 
 
 def spots(boxes: Floats, shape: Sequence[int]) -> Floats:
@@ -30,13 +28,8 @@ def spots(boxes: Floats, shape: Sequence[int]) -> Floats:
     return np.column_stack([3 * middle / W, 6 * feet / H, 2 * np.log(sides)]).astype(np.float64)
 
 
-def logs(strange: Floats) -> Floats:
-    """Logarithms of strangeness (any shape), which is in nats and at least 0; what is fainter than FAINT is alike."""
-    return np.asarray(np.log(strange + FAINT))
-
-
 def beyond(strange: Floats, place: Floats | None, known: Floats, spot: Floats) -> Floats:
-    """(n, heads): by how many spreads log strangeness exceeds that of the normal things nearest; 0 where it does not.
+    """(n, heads): by how many spreads things are stranger than the normal things nearest; 0 where they are not.
 
     strange (n, heads) at spots `place` (n, 4); known (K, heads) at `spot` (K, 4).
     Without a place, as of whole frames, it is compared with all.

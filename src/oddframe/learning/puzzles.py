@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 TILES = 3  # a side: nine tiles
+FAINT = 1e-6  # nats: less strangeness than that is none
 
 
 class Puzzles(NamedTuple):
@@ -162,6 +163,20 @@ def strangeness(logits: Tensor, worst: bool = True) -> Tensor:
     return each.amax(1) if worst else each.mean(1)
 
 
+def surprise(logits: Tensor, worst: bool = True) -> Tensor:
+    """(B,) nats by which an unshuffled puzzle is stranger than the network expects: of its worst piece, or in the mean.
+
+    Strangeness of a piece, less the entropy of what the network says of it. That somebody walks so slowly that one
+    frame cannot be told from the next is no surprise; that he surely got two frames far in one is.
+    The first and the last piece do not count where there are others: nothing gets too far to lie there.
+    """
+    z, home = logits.double().log_softmax(2), home_of(logits)[..., None]
+    each = (z.exp() * z).sum(2) - z.gather(2, home)[..., 0]  # (B, K)
+    if each.shape[1] > 2:
+        each = each[:, 1:-1]
+    return each.amax(1) if worst else each.mean(1)
+
+
 def scaled(cubes: Tensor) -> Tensor:
     """uint8 pixels as numbers in [0, 1]."""
     return cubes.float() / 255
@@ -202,15 +217,19 @@ class Task:
         return self._with_sum(told)
 
     def look(self, net: nn.Module, cubes: Tensor) -> dict[str, Tensor]:
-        """(B,) strangeness by head of uint8 cubes that are not shuffled; frame heads look at a long clip's middle."""
+        """(B,) by head how strange uint8 cubes are that are not shuffled; frame heads look at a long clip's middle.
+
+        Of `pace` the surprise. Of the others the logarithm of the strangeness, which spans many orders: what is a
+        little odd for long is more than what is very odd for a moment.
+        """
         seen, told = framed(scaled(cubes)), dict[str, Tensor]()
         for level in self.levels:
             part = seen if level != "frame" else self._short(seen, self._starts(seen) // 2)
             told |= self._found(net(part, level), part)
-        return {name: told[name] for name in self.weights}
+        return {name: told[name] if name == "pace" else (told[name] + FAINT).log() for name in self.weights}
 
     def _found(self, logits: dict[str, Tensor], _cubes: Tensor) -> dict[str, Tensor]:
-        """(B,) strangeness by head, of logits (B, R, R) for these cubes."""
+        """(B,) nats by head, of logits (B, K, R) for these cubes."""
         return {name: strangeness(rows, self.worst) for name, rows in logits.items()}
 
     def _with_sum(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -252,6 +271,8 @@ class Unshuffled(Task):
     def _found(self, logits: dict[str, Tensor], cubes: Tensor) -> dict[str, Tensor]:
         moves = changed(cubes) >= self.still
         found = super()._found(logits, cubes)
+        if "pace" in logits:
+            found["pace"] = surprise(logits["pace"], self.worst)
         return {name: said * moves if in_time(name) else said for name, said in found.items()}
 
 

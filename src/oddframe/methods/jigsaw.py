@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from oddframe.console import progress, say
 from oddframe.errors import BadInput
-from oddframe.learning.alike import beyond, logs, spots
+from oddframe.learning.alike import beyond, spots
 from oddframe.learning.apart import done_apart
 from oddframe.learning.detector import Detector
 from oddframe.learning.jigsaw_networks import FourHeadNet, PieceNet, WideBranchNet
@@ -35,12 +35,12 @@ from oddframe.learning.precision import autocast
 from oddframe.learning.puzzles import Check, Task, Unshuffled, weights_of
 from oddframe.learning.run import Arrays, Run
 from oddframe.learning.training import Training
-from oddframe.types import Bytes, Clips, ClipSpec, Floats, Ints, Scores, Video
+from oddframe.types import Bools, Bytes, Clips, ClipSpec, Floats, Ints, Scores, Video
 from oddframe.video.boxes import OnnxBoxes, box_file, read_model, sized
 from oddframe.video.clips import clips_of
 from oddframe.video.cubes import Cubes, FrameCache, Marked, held_out, without_truth
 from oddframe.video.reader import content_hash, probe, read
-from oddframe.video.regions import Scene, cut, grey_of, grown, learn_scene, moving_boxes, tidy, union
+from oddframe.video.regions import Scene, cut, cut_off, grey_of, grown, learn_scene, moving_boxes, tidy, union
 
 OBJECT_HEADS = ("temporal", "spatial")  # as published
 OUR_HEADS = (*OBJECT_HEADS, "pace")
@@ -178,7 +178,7 @@ class Jigsaw(Detector):
         self.shown: Tensor  # (2,) height and width of the videos learned from, in which boxes of a file are
         self.usual: Tensor  # (heads,) a high score of each task on normal video
         self.place: Tensor  # (K, 4) where normal things were, and how large
-        self.known: Tensor  # (K, heads) log of how strange they looked to a network
+        self.known: Tensor  # (K, heads) how strange they looked to a network
         self.model: Tensor  # bytes of the detector, so that a run is whole
 
     @property
@@ -233,7 +233,7 @@ class Jigsaw(Detector):
         H, W = pixels.shape[2:4]
         ends = np.cumsum([len(boxes) for boxes, _ in found])
         things, cubes = (np.concatenate([pair[part] for pair in found]) for part in (0, 1))
-        strange = self._judged(channels_first(cubes), spots(things, (H, W)))  # (n, heads)
+        strange = self._judged(channels_first(cubes), things, (H, W))  # (n, heads)
         peaks, heat, said = np.zeros((len(clips), len(self.weights))), [], []
         for n, ((boxes, _), end) in enumerate(zip(found, ends, strict=True)):
             mine = strange[end - len(boxes) : end]
@@ -383,9 +383,9 @@ class Jigsaw(Detector):
         return Cubes(around, self.spec, side=self.side, seed=seed, memory=memory, **more)
 
     def _strange(self, net: nn.Module, cubes: Tensor) -> Floats:
-        """(n, heads) log strangeness of uint8 cubes (n, C, T, S, S), so many at once that company changes nothing."""
+        """(n, heads) how strange uint8 cubes (n, C, T, S, S) are, so many at once that company changes nothing."""
         size, device = AT_ONCE[self.level], next(net.parameters()).device
-        parts = [np.zeros((0, len(self.weights)))]
+        parts = [np.zeros((0, len(self.task.weights)))]
         for start in range(0, len(cubes), size):
             some = cubes[start : start + size]
             full = torch.zeros((size, *some.shape[1:]), dtype=torch.uint8, device=some.device)
@@ -393,34 +393,50 @@ class Jigsaw(Detector):
             with torch.inference_mode(), autocast(device, self.training_options.precision):
                 told = self.task.look(net, full.to(device))
             parts.append(torch.stack(list(told.values()), 1)[: len(some)].cpu().numpy())
-        return logs(np.concatenate(parts))
+        return np.concatenate(parts)
 
-    def _judged(self, cubes: Tensor, place: Floats | None = None) -> Floats:
-        """(n, heads) of cubes at `spots`: beyond normal things like them, in units of what is high in normal video."""
-        strange = np.mean([self._strange(net, cubes) for net in self.nets], axis=0)
+    def _without_pace(self, strange: Floats, gone: Bools) -> Floats:
+        """The same (n, heads), where things of which the picture's edge has cut a part off (n,) have no pace.
+
+        It is seen in widths of the box, and such a box is too narrow.
+        """
+        return np.where(gone[:, None] & np.array([name == "pace" for name in self.weights]), 0, strange)
+
+    def _judged(self, cubes: Tensor, boxes: Floats | None = None, shape: Sequence[int] = ()) -> Floats:
+        """(n, heads) of cubes of things in a picture of H × W, or of whole clips: beyond normal things like them, in
+        units of what is high in normal video.
+        """
+        strange, place = np.mean([self._strange(net, cubes) for net in self.nets], axis=0), None
+        if boxes is not None:
+            strange, place = self._without_pace(strange, cut_off(boxes, shape)), spots(boxes, shape)
         known = self.known.cpu().numpy()
         return np.asarray(beyond(strange, place, known, self.place.cpu().numpy()) / self.usual.cpu().numpy())
 
     def _look_at_normal(
         self, net: nn.Module, marked: Sequence[Marked], cache: FrameCache
     ) -> tuple[Floats, Floats, Ints]:
-        """Of normal things, taught or not: spots (n, 4), log strangeness (n, heads), which clip (n,).
+        """Of normal things, taught or not: spots (n, 4), how strange they are (n, heads), which clip (n,).
 
         What was taught looks a little less strange than other normal video, and yet all of it is a better measure than
         the sixth that was not: a few videos do not have things of all kinds at every place (`docs/jigsaw.md`).
         """
         every = [(k, place) for k, one in enumerate(marked) for place in np.unique(one.place)]
         measured = every[:: -(-len(every) * self.networks // MEASURED[self.level])]
-        place, strange, count = [], [], []
+        place, gone, strange, count = [], [], [], []
         for start in range(0, len(measured), TOGETHER):
             cubes = []
             for k, middle in measured[start : start + TOGETHER]:
                 clip, boxes = cache.window(k, int(middle)), marked[k].box[marked[k].place == middle]
                 cubes.append(self._cubes(clip, boxes))
-                place.append(spots(boxes, clip.shape[1:3]) if self.level == "object" else np.zeros((1, 0)))
                 count.append(len(cubes[-1]))
+                if self.level == "object":
+                    place.append(spots(boxes, clip.shape[1:3]))
+                    gone.append(cut_off(boxes, clip.shape[1:3]))
             strange.append(self._strange(net, channels_first(np.concatenate(cubes))))
-        return np.concatenate(place), np.concatenate(strange), np.repeat(np.arange(len(count)), count)
+        told, clip_of = np.concatenate(strange), np.repeat(np.arange(len(count)), count)
+        if self.level == "full-frame":
+            return np.zeros((len(told), 0)), told, clip_of
+        return np.concatenate(place), self._without_pace(told, np.concatenate(gone)), clip_of
 
     def _learn_scale(self, looked: Sequence[tuple[Floats, Floats, Ints]]) -> None:
         """How strange normal things are where, and a high score of each task: of twenty clips one is stranger."""

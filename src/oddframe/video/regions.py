@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from oddframe.errors import BadInput, BadVideo
-from oddframe.types import Bytes, ClipSpec, Floats, Video
+from oddframe.types import Bools, Bytes, ClipSpec, Floats, Video
 from oddframe.video.motion import USUAL_HEIGHT, optical_flow
 from oddframe.video.reader import frames_at
 from oddframe.video.sampling import frames_of
@@ -39,6 +39,7 @@ ROWS = 12  # stripes of the picture in which sizes are read
 LEAST_ALONE = 5  # parts by which a stripe is judged
 SHARE_ALONE = 0.01  # of all parts, at least, as well: a few strays at the edge would bend the line
 SINGLE = 40  # percentile of their heights that is the usual one: what sticks together looks larger
+EDGE = 2  # pixels from the picture's edge within which a box may have been cut off
 FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 POINTS = 500  # foreground pixels by which a crowd is split
 
@@ -170,6 +171,12 @@ def tidy(boxes: Floats, shape: Sequence[int]) -> Floats:
     low, high = inside[:, None, :2], inside[:, None, 2:]
     within = (low > inside[None, :, :2]).all(-1) & (high < inside[None, :, 2:]).all(-1)  # (m, m) first inside second
     return np.asarray(inside[~within.any(1)])
+
+
+def cut_off(boxes: Floats, shape: Sequence[int]) -> Bools:
+    """(n,) whether boxes (n, 4) end at the edge of a picture of H × W, so that part of the thing may be missing."""
+    H, W = shape
+    return np.asarray((boxes[:, :2] <= EDGE).any(1) | (boxes[:, 2:] >= np.array([W, H]) - EDGE).any(1))
 
 
 def union(first: Floats, more: Floats, covered: float = 0.5) -> Floats:
