@@ -26,7 +26,7 @@ from jigsaw import marked_again, running, taught
 from machine import write
 from oddframe.datasets.contract import open_data
 from oddframe.learning import alike, puzzles
-from oddframe.learning.puzzles import Unshuffled, framed, home_of, scaled
+from oddframe.learning.puzzles import Unshuffled, framed, scaled
 from oddframe.methods.jigsaw import Jigsaw, channels_first
 from oddframe.scores.fitted import load_run
 from oddframe.scores.judged import held
@@ -92,7 +92,7 @@ class AllSurprise(Unshuffled):
     def look(self, net: nn.Module, cubes: Tensor) -> dict[str, Tensor]:
         seen = framed(scaled(cubes))
         moves = puzzles.changed(seen) >= self.still
-        told = {name: surprise(rows, ends=name != "pace") for name, rows in net(seen, "").items()}
+        told = {name: puzzles.surprise(rows, self.worst, ends=name != "pace") for name, rows in net(seen, "").items()}
         return {name: said * moves if puzzles.in_time(name) else said for name, said in told.items()}
 
 
@@ -101,14 +101,7 @@ class Ends(Unshuffled):
 
     def _found(self, logits: dict[str, Tensor], cubes: Tensor) -> dict[str, Tensor]:
         moves = puzzles.changed(cubes) >= self.still
-        return super()._found(logits, cubes) | {"pace": surprise(logits["pace"], ends=True) * moves}
-
-
-def surprise(logits: Tensor, *, ends: bool) -> Tensor:
-    """As `puzzles.surprise` in the mean, perhaps with the pieces at the ends."""
-    z = logits.double().log_softmax(2)
-    each = (z.exp() * z).sum(2) - z.gather(2, home_of(logits)[..., None])[..., 0]
-    return (each if ends else each[:, 1:-1]).mean(1)
+        return super()._found(logits, cubes) | {"pace": puzzles.surprise(logits["pace"], self.worst, ends=True) * moves}
 
 
 class Judges(Unshuffled):

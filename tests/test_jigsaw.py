@@ -2,6 +2,7 @@
 
 import csv
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -290,8 +291,18 @@ def test_networks_are_told_how_they_do_on_what_they_were_not_taught(videos: list
     detector.nets = nets
 
 
-def test_what_the_edge_cuts_off_has_no_pace() -> None:
-    detector = Jigsaw(frames=3, networks=1)
+def test_what_the_edge_cuts_off_has_no_pace(videos: list[Video], tmp_path: Path) -> None:
+    detector = fitted(videos, tmp_path, networks=1)
+    cubes = torch.randint(0, 255, (6, 1, 3, 32, 32), dtype=torch.uint8)
+    detector.known[:] = -20.0  # so that everything is strange, and how much depends on its own pieces
+    inside, outside = (detector._judged(cubes, np.tile([x, 9.0, x + 10, 19], (6, 1)), (48, 64)) for x in (9.0, 0.0))
+    assert len(np.unique(inside[:, 2])) == len(np.unique(outside[:, 0])) == 6
+    assert len(np.unique(outside[:, 2])) == 1
+    marks = detector._mark_all(videos[:1], Run(tmp_path))
+    marks = [replace(one, box=np.tile(np.float32([0, 9, 10, 19]), (len(one.box), 1))) for one in marks]
+    normal = detector._look_at_normal(detector.nets[0], marks, detector._cubes_of(marks, 0).cache)[1]
+    assert (normal[:, 2] == 0).all(), "nor do normal things, with which it is compared"
+    assert len(np.unique(normal[:, 1])) > 1
     gone = cut_off(np.array([[9, 9, 19, 19], [1, 9, 19, 19], [9, 9, 62, 19]], np.float32), (48, 64))
     assert gone.tolist() == [False, True, True]
     assert detector._without_pace(np.ones((3, 3)), gone).tolist() == [[1, 1, 1], [1, 1, 0], [1, 1, 0]]

@@ -261,10 +261,12 @@ def test_a_puzzle_may_be_as_strange_as_its_pieces_in_the_mean() -> None:
 def test_pace_is_as_strange_as_it_surprises() -> None:
     z = np.random.default_rng(3).normal(0, 4, (5, 6, 7))
     p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
-    inner = ((1, 1), (2, 2), (3, 4), (4, 5))  # rows of the pieces that do not lie at the ends, and their places
-    each = np.array([[-np.log(one[k, place]) + (one[k] * np.log(one[k])).sum() for k, place in inner] for one in p])
-    for worst, expected in ((True, each.max(1)), (False, each.mean(1))):
-        np.testing.assert_allclose(surprise(torch.from_numpy(z), worst).numpy(), expected, rtol=1e-10)
+    places = enumerate((0, 1, 2, 4, 5, 6))
+    each = np.stack([-np.log(p[:, k, place]) + (p[:, k] * np.log(p[:, k])).sum(1) for k, place in places], 1)
+    for ends, counted in ((True, each), (False, each[:, 1:-1])):
+        for worst, expected in ((True, counted.max(1)), (False, counted.mean(1))):
+            found = surprise(torch.from_numpy(z), worst, ends).numpy()
+            np.testing.assert_allclose(found, expected, rtol=1e-10)
     # unsure is no surprise, sure and right neither, sure and wrong is
     unsure, right = torch.zeros(6, 7), 20 * torch.eye(7)[[0, 1, 2, 4, 5, 6]]
     told = surprise(torch.stack([unsure, right, right.roll(1, 1)]))

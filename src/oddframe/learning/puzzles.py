@@ -1,4 +1,4 @@
-"""Spatial and temporal jigsaw puzzles: shuffled, solved one softmax a piece, and scored by the worst-placed piece.
+"""Spatial and temporal jigsaw puzzles: shuffled, solved one softmax a piece, and scored by where the pieces are put.
 
 Wang et al., "Video Anomaly Detection by Solving Decoupled Spatio-Temporal Jigsaw Puzzles", ECCV 2022. One convention
 for all: row p of a label says where piece p went. B cubes, C channels, T frames, S pixels a side, R pieces of a puzzle.
@@ -163,16 +163,19 @@ def strangeness(logits: Tensor, worst: bool = True) -> Tensor:
     return each.amax(1) if worst else each.mean(1)
 
 
-def surprise(logits: Tensor, worst: bool = True) -> Tensor:
+def surprise(logits: Tensor, worst: bool = True, ends: bool = False) -> Tensor:
     """(B,) nats by which an unshuffled puzzle is stranger than the network expects: of its worst piece, or in the mean.
 
     Strangeness of a piece, less the entropy of what the network says of it. That somebody walks so slowly that one
     frame cannot be told from the next is no surprise; that he surely got two frames far in one is.
-    The first and the last piece do not count where there are others: nothing gets too far to lie there.
+    Nothing gets too far to lie at the ends: the first and the last piece do not count, unless `ends` do or there are no
+    others.
+
+    logits (B, K, R) of K pieces and R places; K may be R − 1, without the middle piece.
     """
     z, home = logits.double().log_softmax(2), home_of(logits)[..., None]
     each = (z.exp() * z).sum(2) - z.gather(2, home)[..., 0]  # (B, K)
-    if each.shape[1] > 2:
+    if not ends and each.shape[1] > 2:
         each = each[:, 1:-1]
     return each.amax(1) if worst else each.mean(1)
 
