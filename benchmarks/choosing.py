@@ -18,17 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from oddframe.datasets.contract import open_data
-from oddframe.learning.run import Run
-from oddframe.methods.flowgrid import Described, FlowGrid
-from oddframe.scores.metrics import auc
-from oddframe.scores.scoring import smooth
+from oddframe.datasets.base import open_data
+from oddframe.evaluation.metrics import auc
+from oddframe.methods.flowgrid import FlowGrid, MotionFeatures
+from oddframe.run import Run
+from oddframe.scoring.pipeline import smooth
+from oddframe.synthetic.simulate import simulate
+from oddframe.synthetic.tamper import KINDS, tamper
 from oddframe.types import ClipSpec, Frame, Video
 from oddframe.video.clips import clips_of
-from oddframe.video.motion import choose_look
+from oddframe.video.motion import choose_grid
 from oddframe.video.reader import read, times_of
-from oddframe.video.simulate import simulate
-from oddframe.video.tamper import KINDS, tamper
 
 FOLDS = 4
 SMOOTHINGS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8)
@@ -61,10 +61,16 @@ class Case:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     words.add_argument("--ped2", type=Path, help="folder that holds UCSDped2")
-    words.add_argument("--street", type=int, nargs="*", default=[100, 101], help="seeds of simulated streets")
-    words.add_argument("--keep", type=Path, help="folder for the streets, so that they are filmed once")
+    words.add_argument(
+        "--street", type=int, nargs="*", default=[100, 101], help="seeds of simulated streets"
+    )
+    words.add_argument(
+        "--keep", type=Path, help="folder for the streets, so that they are filmed once"
+    )
     words.add_argument("--only", nargs="*", help="option sets to run")
     words.add_argument("--out", type=Path)
     asked = words.parse_args()
@@ -72,14 +78,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sources = [("ped2-train", *ped2_cases(asked.ped2))] if asked.ped2 else []
         for seed in asked.street:
-            sources.append((f"street-{seed}", *street_cases((asked.keep or Path(folder)) / str(seed), seed)))
+            sources.append(
+                (f"street-{seed}", *street_cases((asked.keep or Path(folder)) / str(seed), seed))
+            )
         for name, options in SETS.items():
             if asked.only and name not in asked.only:
                 continue
-            results[name] = {source: measured(options, train, cases) for source, train, cases in sources}
-            means = {w: np.mean([r[w]["mean"] for r in results[name].values()]) for w in map(str, SMOOTHINGS)}
+            results[name] = {
+                source: measured(options, train, cases) for source, train, cases in sources
+            }
+            means = {
+                w: np.mean([r[w]["mean"] for r in results[name].values()])
+                for w in map(str, SMOOTHINGS)
+            }
             each = " ".join(f"{s} {r['0.5']['mean']:.2f}" for s, r in results[name].items())
-            print(f"{name:16}", " ".join(f"{w}:{m:.2f}" for w, m in means.items()), "|", each, flush=True)
+            print(
+                f"{name:16}",
+                " ".join(f"{w}:{m:.2f}" for w, m in means.items()),
+                "|",
+                each,
+                flush=True,
+            )
     if asked.out:
         asked.out.write_text(json.dumps(results, indent=1))
 
@@ -98,7 +117,10 @@ def ped2_cases(root: Path) -> tuple[list[Video], list[Case]]:
         for kind in KINDS:
             changed = tamper(film, kind, random)
             if changed is not None:
-                odd = [replace(f, pixels=p[..., None]) for f, p in zip(frames, changed.frames, strict=True)]
+                odd = [
+                    replace(f, pixels=p[..., None])
+                    for f, p in zip(frames, changed.frames, strict=True)
+                ]
                 cases.append(Case(k // FOLDS % FOLDS, odd, changed.mask.any((1, 2)), kind))
     return train, cases
 
@@ -115,14 +137,18 @@ def street_cases(folder: Path, seed: int) -> tuple[list[Video], list[Case]]:
         assert truth.kind is not None
         for kind in sorted({kind for kind in truth.kind if kind} | {""}):
             odd = truth.kind == kind if kind else truth.frame
-            cases.append(Case(-1, video, np.where(odd, 1, np.where(truth.frame, -1, 0)), kind or "any"))
+            cases.append(
+                Case(-1, video, np.where(odd, 1, np.where(truth.frame, -1, 0)), kind or "any")
+            )
     return split.train, cases
 
 
-def measured(options: dict[str, Any], train: Sequence[Video], cases: Sequence[Case]) -> dict[str, Any]:
+def measured(
+    options: dict[str, Any], train: Sequence[Video], cases: Sequence[Case]
+) -> dict[str, Any]:
     """AUC (%) by kind for each smoothing."""
     if scale := options.get("windows"):
-        small, large = choose_look(train, width=360, fps=10).windows
+        small, large = choose_grid(train, width=360, fps=10).windows
         options = options | {"windows": (int(scale * small) // 2 * 2, int(scale * large) // 2 * 2)}
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder))
@@ -134,12 +160,16 @@ def measured(options: dict[str, Any], train: Sequence[Video], cases: Sequence[Ca
             student = FlowGrid(**options)
             student.look = base.look
             kept = [d for k, d in enumerate(described) if k // FOLDS % FOLDS != fold]
-            student._learn(kept, [v for k, v in enumerate(train) if k // FOLDS % FOLDS != fold], run)
+            student._learn(
+                kept, [v for k, v in enumerate(train) if k // FOLDS % FOLDS != fold], run
+            )
             judged = {key: student._judge(one, "") for key, one in cached.items()}
             for case in cases:
                 if case.fold == fold:
                     for weight in SMOOTHINGS:
-                        scores = next(iter(smooth([replace(judged[id(case.source)], map=None)], weight)))
+                        scores = next(
+                            iter(smooth([replace(judged[id(case.source)], map=None)], weight))
+                        )
                         odd = np.asarray(case.odd)[scores.frame]
                         into = values[str(weight)].setdefault(case.kind, ([], []))
                         into[0].append(scores.value)
@@ -149,23 +179,29 @@ def measured(options: dict[str, Any], train: Sequence[Video], cases: Sequence[Ca
 
 def by_kind(kinds: dict[str, tuple[list[Any], list[Any]]]) -> dict[str, float]:
     """Each kind's odd frames against the normal ones of all."""
-    normal = np.concatenate([v[o == 0] for values, odds in kinds.values() for v, o in zip(values, odds, strict=True)])
+    normal = np.concatenate(
+        [v[o == 0] for values, odds in kinds.values() for v, o in zip(values, odds, strict=True)]
+    )
     found = {}
     for kind, (values, odds) in kinds.items():
         odd = np.concatenate([v[o == 1] for v, o in zip(values, odds, strict=True)])
         if kind and len(odd):
-            area = auc(np.r_[np.ones(len(odd), bool), np.zeros(len(normal), bool)], np.r_[odd, normal])
+            area = auc(
+                np.r_[np.ones(len(odd), bool), np.zeros(len(normal), bool)], np.r_[odd, normal]
+            )
             found[kind] = 100 * (area or 0)
     found["mean"] = float(np.mean([value for kind, value in found.items() if kind != "any"]))
     return found
 
 
-MEMORY: dict[Any, tuple[list[Described], dict[int, Described]]] = {}  # by source, look and flow: judging is cheap
+MEMORY: dict[
+    Any, tuple[list[MotionFeatures], dict[int, MotionFeatures]]
+] = {}  # by source, look and flow: judging is cheap
 
 
 def all_described(
     base: FlowGrid, train: Sequence[Video], cases: Sequence[Case], run: Run
-) -> tuple[list[Described], dict[int, Described]]:
+) -> tuple[list[MotionFeatures], dict[int, MotionFeatures]]:
     """The training videos and everything to be judged, described once for all option sets that see the same."""
     key = (id(cases), base.look, base.flow)
     if key not in MEMORY:
@@ -176,10 +212,12 @@ def all_described(
     return MEMORY[key]
 
 
-def described_of(base: FlowGrid, source: Video | list[Frame]) -> Described:
+def described_of(base: FlowGrid, source: Video | list[Frame]) -> MotionFeatures:
     spec = replace(base.spec, length=2)
-    frames: Iterator[Frame] = read(source, spec, threads=1) if isinstance(source, Video) else iter(source)
-    return Described(**base._described(clips_of(frames, spec, "")))
+    frames: Iterator[Frame] = (
+        read(source, spec, threads=1) if isinstance(source, Video) else iter(source)
+    )
+    return MotionFeatures(**base._described(clips_of(frames, spec, "")))
 
 
 if __name__ == "__main__":

@@ -19,9 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from machine import write
-from oddframe.learning.memory import Memory
-from oddframe.learning.video_resnets import Contrasted
-from oddframe.methods import tclr, temporal_queue
+from oddframe.methods.tclr.detector import detector as tclr
+from oddframe.methods.tclr.networks import Contrasted
+from oddframe.methods.temporal_queue.detector import detector as temporal_queue
+from oddframe.training.gradient_cache import Memory
 
 GIB = 2**30
 
@@ -71,7 +72,9 @@ def kept_by(run: Callable[[], None], weights: nn.Module) -> float:
 
 
 def tclr_step(model: nn.Module, batch: Tensor, memory: Memory) -> None:
-    tclr.step_through(model, batch, torch.autograd.backward, weights=tclr.Weights(), memory=memory)
+    tclr.step_through(
+        model, batch, torch.autograd.backward, weights=tclr.LossWeights(), memory=memory
+    )
 
 
 def counted(batch: int) -> dict[str, Any]:
@@ -79,17 +82,26 @@ def counted(batch: int) -> dict[str, Any]:
     with torch.device("meta"):
         model = Contrasted("r3d18").train()
         clips = torch.zeros(batch, 2, 5, 3, 16, 112, 112, dtype=torch.uint8)
-        found = {memory: kept_by(partial(tclr_step, model, clips, memory), model) for memory in ("plain", "exact")}
+        found = {
+            memory: kept_by(partial(tclr_step, model, clips, memory), model)
+            for memory in ("plain", "exact")
+        }
         frames = torch.zeros(140, 3, 256, 256, dtype=torch.uint8)
         queues: dict[str, dict[str, float]] = {}
         for kind in ("basic", "resnet18", "resnet50"):
             encoder = temporal_queue.encoder_of(kind, 256, 64).train()
             step = partial(queue_step, encoder, frames)
             queues[kind] = {"one queue": kept_by(partial(step, [0]), encoder)}
-            queues[kind]["segment in the memory of one"] = kept_by(partial(step, list(range(0, 113, 7))), encoder)
+            queues[kind]["segment in the memory of one"] = kept_by(
+                partial(step, list(range(0, 113, 7))), encoder
+            )
             queues[kind]["segment, all graphs"] = 17 * queues[kind]["one queue"]
     return {
-        "tclr, r3d18, 16 x 112 x 112": {"batch": batch, **found, "ratio": found["exact"] / found["plain"]},
+        "tclr, r3d18, 16 x 112 x 112": {
+            "batch": batch,
+            **found,
+            "ratio": found["exact"] / found["plain"],
+        },
         "temporal queue, 140 x 256 x 256": queues,
     }
 
@@ -115,7 +127,9 @@ def gradients_differ() -> dict[str, float]:
             model = Contrasted("r3d18").to(precision)
             batch = torch.randint(0, 255, (3, 2, 5, 3, 16, 32, 32), dtype=torch.uint8)
             if precision == torch.float64:
-                model.register_forward_pre_hook(lambda _, inputs: tuple(part.double() for part in inputs))
+                model.register_forward_pre_hook(
+                    lambda _, inputs: tuple(part.double() for part in inputs)
+                )
             tclr_step(model, batch, memory)
             grads.append([part.grad for part in model.parameters() if part.grad is not None])
         one, other = grads
@@ -160,7 +174,9 @@ def resident() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batch", type=int, default=4, help="videos in the batch whose peak is measured")
+    parser.add_argument(
+        "--batch", type=int, default=4, help="videos in the batch whose peak is measured"
+    )
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--only", choices=("plain", "exact"), help="measure one way and print it")
     asked = parser.parse_args()
@@ -170,8 +186,19 @@ def main() -> None:
     result: dict[str, Any] = {"kept_gib": counted(40), "gradients_differ": gradients_differ()}
     ways = {}
     for memory in ("plain", "exact"):
-        words = [sys.executable, __file__, "--only", memory, "--batch", str(asked.batch), "--steps", str(asked.steps)]
-        ways[memory] = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+        words = [
+            sys.executable,
+            __file__,
+            "--only",
+            memory,
+            "--batch",
+            str(asked.batch),
+            "--steps",
+            str(asked.steps),
+        ]
+        ways[memory] = json.loads(
+            subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        )
     result["peak"] = {
         "batch": asked.batch,
         "threads": torch.get_num_threads(),

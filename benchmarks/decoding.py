@@ -72,7 +72,9 @@ def ways(path: Path) -> dict[str, Callable[[], None]]:
         "decoding alone, 1 thread": lambda: decode_alone(path, 1),
         "decoding alone, without loop filter": lambda: decode_alone(path, skip_loop_filter="all"),
         "decoding alone, without B-frames": lambda: decode_alone(path, skip_frame="NONREF"),
-        "decoding alone, without either": lambda: decode_alone(path, skip_loop_filter="all", skip_frame="NONREF"),
+        "decoding alone, without either": lambda: decode_alone(
+            path, skip_loop_filter="all", skip_frame="NONREF"
+        ),
         "decoding alone, B-frames unfiltered": lambda: decode_alone(path, skip_loop_filter="noref"),
         "read, 224 × 224 rgb": lambda: exhaust(path, RGB),
         "read, 224 × 224 rgb, 1 thread": lambda: exhaust(path, RGB, 1),
@@ -88,7 +90,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=20, help="length of the film")
     parser.add_argument("--rounds", type=int, default=3, help="times that each way is tried")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of a table"
+    )
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
@@ -103,7 +107,14 @@ def main() -> None:
     alone = best["decoding alone (PyAV)"]
     frames = asked.seconds * 25
     if asked.json:
-        print(json.dumps({name: {"fps": frames / lasted, "ratio": alone / lasted} for name, lasted in best.items()}))
+        print(
+            json.dumps(
+                {
+                    name: {"fps": frames / lasted, "ratio": alone / lasted}
+                    for name, lasted in best.items()
+                }
+            )
+        )
         return
     print(f"{asked.seconds} s of 720p at 25 frames/s, {rate:.1f} Mbit/s; best of {asked.rounds}")
     for name, lasted in best.items():

@@ -28,24 +28,24 @@ from torch import nn
 
 from machine import FILMS, write
 from memory import repeated
+from oddframe.datasets.base import member_of
 from oddframe.datasets.classes import PARTS, ClassData, Divided, divide
-from oddframe.datasets.contract import member_of
-from oddframe.families import member
-from oddframe.learning.autoencoder import Rebuilder
-from oddframe.learning.embedder import Embedder
-from oddframe.learning.encoders import Encoder, encoder, normalised
-from oddframe.learning.finetuning import finetune
-from oddframe.learning.heads import AS_PUBLISHED
-from oddframe.learning.precision import autocast, channels_last
-from oddframe.learning.run import Run
-from oddframe.learning.saving import save
-from oddframe.learning.training import Training
-from oddframe.methods.tclr import TCLR
-from oddframe.scores.classes import class_table, summary
-from oddframe.scores.metrics import auc
+from oddframe.embeddings.embedder import Embedder
+from oddframe.embeddings.heads.autoencoder import Rebuilder
+from oddframe.embeddings.heads.base import AS_PUBLISHED
+from oddframe.evaluation.class_report import class_summary, class_table
+from oddframe.evaluation.metrics import auc
+from oddframe.methods.embedding.encoders import Encoder, encoder, normalised
+from oddframe.methods.embedding.finetuning import finetune
+from oddframe.methods.tclr.detector import TCLR
+from oddframe.registry import member
+from oddframe.run import Run
+from oddframe.serialization import save
+from oddframe.synthetic.simulate import Shot, film
+from oddframe.training.config import Training
+from oddframe.training.precision import autocast, channels_last
 from oddframe.types import ClipSpec, Video
 from oddframe.video.reader import read
-from oddframe.video.simulate import Shot, film
 from oddframe.video.writer import video_writer
 
 HEADS: dict[str, dict[str, Any]] = {
@@ -59,7 +59,12 @@ HEADS: dict[str, dict[str, Any]] = {
 }
 NETWORKS: dict[str, dict[str, Any]] = {  # small clips: two busy cores have to embed them
     "r2plus1d-18, 8 × 80²": {"encoder": "r2plus1d-18", "frames": 8, "side": 80},
-    "timesformer, 8 × 96²": {"encoder": "timesformer", "side": 96, "seconds": 1.0, "hop_seconds": 1.0},
+    "timesformer, 8 × 96²": {
+        "encoder": "timesformer",
+        "side": 96,
+        "seconds": 1.0,
+        "hop_seconds": 1.0,
+    },
     "image-resnet18, 4 × 112²": {"encoder": "image-resnet18", "side": 112},
 }
 NORMAL, ODD = ("people", "cyclist"), ("car", "runner")  # simulated classes
@@ -87,8 +92,16 @@ def again(root: Path) -> dict[str, Any]:
         size = sum(path.stat().st_size for path in run.kept.iterdir())
     clips = sum(len(one) for one in embedded)
     ratio = seconds[1] / seconds[0]
-    print(f"{len(videos)} videos, {clips} clips: {seconds[0]:.1f} s, again {seconds[1]:.2f} s (1/{1 / ratio:.0f})")
-    return {"videos": len(videos), "clips": clips, "seconds": seconds, "ratio": ratio, "megabytes": size / 1e6}
+    print(
+        f"{len(videos)} videos, {clips} clips: {seconds[0]:.1f} s, again {seconds[1]:.2f} s (1/{1 / ratio:.0f})"
+    )
+    return {
+        "videos": len(videos),
+        "clips": clips,
+        "seconds": seconds,
+        "ratio": ratio,
+        "megabytes": size / 1e6,
+    }
 
 
 def precision(root: Path) -> dict[str, Any]:
@@ -120,9 +133,15 @@ def precision(root: Path) -> dict[str, Any]:
                     began = time.perf_counter()
                     pass_of(one, used, kind, pixels[0])
                     seconds[kind].append(time.perf_counter() - began)
-        moved = [float((a - b).norm() / a.norm()) for a, b in zip(vectors["float32"], vectors["bf16"], strict=True)]
+        moved = [
+            float((a - b).norm() / a.norm())
+            for a, b in zip(vectors["float32"], vectors["bf16"], strict=True)
+        ]
         told = {kind: statistics.median(times) for kind, times in seconds.items()}
-        apart = float(torch.cat(vectors["float32"]).std(0).norm() / torch.cat(vectors["float32"]).norm(dim=1).mean())
+        apart = float(
+            torch.cat(vectors["float32"]).std(0).norm()
+            / torch.cat(vectors["float32"]).norm(dim=1).mean()
+        )
         result[name] = {
             "seconds": told,
             "times_as_fast": told["float32"] / told["bf16"],
@@ -156,7 +175,16 @@ def memory(root: Path) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for name, source in (("minute", minute), ("hour", repeated(minute, 60))):
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "oddframe.cli", "fit", "embedding", str(source), "--out", f"{folder}/run"]
+            command = [
+                sys.executable,
+                "-m",
+                "oddframe.cli.main",
+                "fit",
+                "embedding",
+                str(source),
+                "--out",
+                f"{folder}/run",
+            ]
             command += [
                 "--encoder",
                 "image-resnet18",
@@ -173,7 +201,10 @@ def memory(root: Path) -> dict[str, Any]:
             child.returncode = os.waitstatus_to_exitcode(status)
             if child.returncode:
                 raise SystemExit(f"{' '.join(command)} ended with {child.returncode}")
-        told[name] = {"megabytes": used.ru_maxrss / 1024, "seconds": round(time.perf_counter() - began, 1)}
+        told[name] = {
+            "megabytes": used.ru_maxrss / 1024,
+            "seconds": round(time.perf_counter() - began, 1),
+        }
         print(f"{name}: {told[name]['megabytes']:.0f} MB, {told[name]['seconds']} s")
     ratio = told["hour"]["megabytes"] / told["minute"]["megabytes"]
     print(f"an hour takes {ratio:.3f} times the memory of a minute")
@@ -202,7 +233,9 @@ def simulated(folder: Path, seconds: float = 2.0, fps: float = 10.0, each: int =
     assert isinstance(data, ClassData)
     divided = divide(data.clips(folder), ODD)
     return {
-        part: [Video(f"{part}-{clip.path.stem}", clip.path, label=clip.label) for clip in divided[part]]
+        part: [
+            Video(f"{part}-{clip.path.stem}", clip.path, label=clip.label) for clip in divided[part]
+        ]
         for part in PARTS
     }
 
@@ -211,21 +244,32 @@ def table(root: Path) -> dict[str, Any]:
     """Clip AUC of anomaly against test; train and val only choose."""
     result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, parts in (("surv_fight", fights(root)), ("simulated", simulated(FILMS / "classes"))):
+        for name, parts in (
+            ("surv_fight", fights(root)),
+            ("simulated", simulated(FILMS / "classes")),
+        ):
             counts = {part: len(parts[part]) for part in PARTS}
             print(name, counts)
             result[name] = {"clips": counts, "pixel difference": _moving(parts), "networks": {}}
             print(f"  mean pixel difference: {result[name]['pixel difference']:.3f}")
             learned = {"encoder": "run", "weights": str(own(parts, Path(folder) / name))}
-            for network, options in {**NETWORKS, "TCLR's small one, trained here, 8 × 48²": learned}.items():
+            for network, options in {
+                **NETWORKS,
+                "TCLR's small one, trained here, 8 × 48²": learned,
+            }.items():
                 row: dict[str, Any] = {}
                 began = time.perf_counter()
                 for head, more in HEADS.items():
                     detector: Embedder = member("methods", "embedding", "method")(**options, **more)
-                    run = Run(Path(folder) / f"{name}-{network}-{head}".replace(" ", ""), cache=Path(folder) / "cache")
+                    run = Run(
+                        Path(folder) / f"{name}-{network}-{head}".replace(" ", ""),
+                        cache=Path(folder) / "cache",
+                    )
                     detector.fit(parts["train"], run)
                     with torch.inference_mode():
-                        told = summary(class_table(detector, parts, run))["clip_auc"]["anomaly against test"]
+                        told = class_summary(class_table(detector, parts, run))["clip_auc"][
+                            "anomaly against test"
+                        ]
                     row[head] = told["error"]
                 row["seconds"] = round(time.perf_counter() - began, 1)
                 result[name]["networks"][network] = row
@@ -236,8 +280,18 @@ def table(root: Path) -> dict[str, Any]:
 
 def own(parts: Divided, folder: Path) -> Path:
     """TCLR's small network, trained for minutes on the normal clips that the heads learn too."""
-    training = Training(epochs=40, batch=8, optimizer="adam", rate=1e-3, warm_up=2, schedule="cosine", precision="bf16")
-    tclr = TCLR(network="small", length=8, step=1, stride=1, size=48, memory="plain", training=training)
+    training = Training(
+        epochs=40,
+        batch=8,
+        optimizer="adam",
+        rate=1e-3,
+        warm_up=2,
+        schedule="cosine",
+        precision="bf16",
+    )
+    tclr = TCLR(
+        network="small", length=8, step=1, stride=1, size=48, memory="plain", training=training
+    )
     tclr.pretrain(parts["train"], Run(folder))
     save(tclr.eval(), folder / "run")
     return folder / "run"
@@ -249,7 +303,10 @@ def _moving(parts: Divided) -> float | None:
     values, truth = [], []
     for part in ("test", "anomaly"):
         for video in parts[part]:
-            frames = [frame.pixels.astype(float) for frame in read(video, replace(detector.spec, size=160))]
+            frames = [
+                frame.pixels.astype(float)
+                for frame in read(video, replace(detector.spec, size=160))
+            ]
             values.append(np.mean([np.abs(b - a).mean() for a, b in pairwise(frames)]))
             truth.append(part == "anomaly")
     return auc(np.array(truth), np.array(values))
@@ -259,7 +316,9 @@ def collapse(root: Path) -> dict[str, Any]:
     """A small network trained along with its autoencoder: how far embeddings stay apart, and the error."""
     videos = fights(root)["train"][:24]
     spec = ClipSpec(length=2, size=(32, 32), fps=8)
-    training = replace(AS_PUBLISHED, epochs=12, batch=16, rate=1e-3, schedule="constant", keep="last")
+    training = replace(
+        AS_PUBLISHED, epochs=12, batch=16, rate=1e-3, schedule="constant", keep="last"
+    )
     one = encoder("image-resnet18")
     result: dict[str, Any] = {"epochs": training.epochs}
     for way, detach in (("detached", True), ("not detached, as published", False)):
@@ -279,7 +338,9 @@ def collapse(root: Path) -> dict[str, Any]:
             )
         spread, loss = ([row[name] for row in rows] for name in ("spread", "loss"))
         result[way] = {"spread": spread, "loss": loss, "kept": spread[-1] / spread[0]}
-        print(f"{way}: spread {spread[0]:.3g} → {spread[-1]:.3g}, loss {loss[0]:.3g} → {loss[-1]:.3g}")
+        print(
+            f"{way}: spread {spread[0]:.3g} → {spread[-1]:.3g}, loss {loss[0]:.3g} → {loss[-1]:.3g}"
+        )
     return result
 
 
@@ -293,9 +354,13 @@ WAYS: dict[str, Callable[[Path], dict[str, Any]]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", nargs="+", choices=list(WAYS))
-    parser.add_argument("--root", type=Path, default=Path("../shared/data"), help="the folder that holds surv_fight")
+    parser.add_argument(
+        "--root", type=Path, default=Path("../shared/data"), help="the folder that holds surv_fight"
+    )
     asked = parser.parse_args(argv)
     for what in asked.what:
         result = WAYS[what](asked.root)

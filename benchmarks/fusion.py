@@ -19,17 +19,19 @@ import numpy as np
 
 import oddframe
 from machine import write
-from oddframe.commands.fusing import fuse
 from oddframe.types import Bytes, ClipSpec
 from oddframe.video.reader import as_video, read
 from oddframe.video.writer import video_writer
+from oddframe.workflows.fuse import fuse
 
 VIEWS = ("front", "side")
 KINDS = "runner,cyclist,car"  # what moves oddly: flowgrid is blind to some of the others, on both cameras alike
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     words.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     words.add_argument("--method", default="flowgrid")
     asked = words.parse_args()
@@ -39,17 +41,26 @@ def main() -> None:
             rows.append(one(asked.method, seed, Path(folder)))
         print(seed, rows[-1], flush=True)
     names = ("all", *VIEWS)
-    mean = {name: round(float(np.mean([row[name]["micro_auc"] for row in rows])), 4) for name in names}
+    mean = {
+        name: round(float(np.mean([row[name]["micro_auc"] for row in rows])), 4) for name in names
+    }
     print(mean)
     write(
-        "fusion", {"method": asked.method, "mean": mean, "seeds": dict(zip(map(str, asked.seeds), rows, strict=True))}
+        "fusion",
+        {
+            "method": asked.method,
+            "mean": mean,
+            "seeds": dict(zip(map(str, asked.seeds), rows, strict=True)),
+        },
     )
 
 
 def one(method: str, seed: int, folder: Path) -> dict[str, Any]:
     """Film, see with two cameras, fit each, fuse."""
     film, both = folder / "film", folder / "both"
-    oddframe.simulate(film, seed=seed, kinds=KINDS)  # four normal minutes and four of testing: less teaches nothing
+    oddframe.simulate(
+        film, seed=seed, kinds=KINDS
+    )  # four normal minutes and four of testing: less teaches nothing
     for part in ("train", "test"):
         for path in sorted((film / part).glob("*.mp4")):
             frames = [frame.pixels for frame in read(as_video(path), ClipSpec(length=1, size=None))]

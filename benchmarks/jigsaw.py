@@ -28,27 +28,29 @@ import torch
 import yaml  # type: ignore[import-untyped]
 
 from machine import middle, write
-from oddframe.datasets.contract import Split, open_data
-from oddframe.learning.loop import by_loss
-from oddframe.learning.precision import Precision, autocast
-from oddframe.learning.run import Run
-from oddframe.learning.saving import read_weights
-from oddframe.methods.jigsaw import Jigsaw, channels_first
-from oddframe.scores.fitted import load_run
-from oddframe.scores.holding import folds_held, folds_of
-from oddframe.scores.judged import held
-from oddframe.scores.metrics import as_published, auc
+from oddframe.datasets.base import Split, open_data
+from oddframe.evaluation.evaluated_video import last_scored
+from oddframe.evaluation.metrics import as_published, auc
+from oddframe.methods.jigsaw.cubes import BoxedVideo, Cubes
+from oddframe.methods.jigsaw.detector import Jigsaw, channels_first
+from oddframe.methods.jigsaw.proposals import expand_boxes
+from oddframe.run import Run
+from oddframe.scoring.cross_validation import folds_of, held_out_folds
+from oddframe.scoring.run_folder import load_run
+from oddframe.serialization import read_weights
+from oddframe.training.precision import Precision, autocast
+from oddframe.training.trainer import by_loss
 from oddframe.types import Bools, Floats, Video
 from oddframe.video.clips import clips_of
-from oddframe.video.cubes import Cubes, Marked
 from oddframe.video.reader import read
-from oddframe.video.regions import grown
 
 SIGMA = 20.0  # frames: the authors' Gaussian
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     words.add_argument("what", choices=["tasks", "sources", "cost", "feed"])
     words.add_argument("run", type=Path)
     words.add_argument("--data", default="ped2", help="or a folder of videos with truth")
@@ -59,18 +61,26 @@ def main() -> None:
     words.add_argument("--out")
     asked = words.parse_args()
     recipe = asked.run.suffix == ".yaml"
-    detector = Jigsaw.of(yaml.safe_load(asked.run.read_text())) if recipe else load_run(asked.run).detector
+    detector = (
+        Jigsaw.of(yaml.safe_load(asked.run.read_text())) if recipe else load_run(asked.run).detector
+    )
     assert isinstance(detector, Jigsaw)
     split = open_data(asked.data, None if Path(asked.data).exists() else asked.root)[1]
     if asked.what == "tasks":
         found = tasks(detector, split, asked.checkpoints, asked.every)
     elif asked.what == "sources":
-        found = {name: sources(detector, split, name, asked.model, asked.every) for name in ("detector", "union")}
+        found = {
+            name: sources(detector, split, name, asked.model, asked.every)
+            for name in ("detector", "union")
+        }
     elif asked.what == "cost":
         found = cost(detector, split.test[0])
     else:
         found = feed(detector, split.train)
-    write(asked.out or f"jigsaw-{asked.what}", {"run": asked.run.name, "data": Path(asked.data).name, **found})
+    write(
+        asked.out or f"jigsaw-{asked.what}",
+        {"run": asked.run.name, "data": Path(asked.data).name, **found},
+    )
 
 
 def tasks(detector: Jigsaw, split: Split, checkpoints: Path | None, every: int) -> dict[str, Any]:
@@ -91,7 +101,10 @@ def tasks(detector: Jigsaw, split: Split, checkpoints: Path | None, every: int) 
                 net.load_state_dict(told["module"])
             scale_again(detector, marked)
             rows = [told["state"]["rows"][-1] for told in nets.values()]
-            means = {name: round(float(np.mean([row[name] for row in rows])), 4) for name in ("loss", "held_out")}
+            means = {
+                name: round(float(np.mean([row[name] for row in rows])), 4)
+                for name in ("loss", "held_out")
+            }
             result["curve"].append({"epoch": epoch, **means, **measured(detector, seen)})
             print(result["curve"][-1], flush=True)
     return result
@@ -100,18 +113,24 @@ def tasks(detector: Jigsaw, split: Split, checkpoints: Path | None, every: int) 
 def taught(videos: list[Video]) -> list[Video]:
     """The training videos without those that fit kept for calibration."""
     folds = folds_of(videos)
-    return [video for video, fold in zip(videos, folds, strict=True) if fold not in folds_held(folds)]
+    return [
+        video
+        for video, fold in zip(videos, folds, strict=True)
+        if fold not in held_out_folds(folds)
+    ]
 
 
-def marked_again(detector: Jigsaw, videos: list[Video]) -> list[Marked]:
+def marked_again(detector: Jigsaw, videos: list[Video]) -> list[BoxedVideo]:
     with tempfile.TemporaryDirectory() as folder:
         return detector._mark_all(videos, Run(Path(folder)))
 
 
-def scale_again(detector: Jigsaw, marked: list[Marked]) -> None:
+def scale_again(detector: Jigsaw, marked: list[BoxedVideo]) -> None:
     """The scale that these weights have."""
     cache = Cubes(marked, detector.spec, side=detector.side).cache
-    detector._learn_scale([detector._look_at_normal(net.eval(), marked, cache) for net in detector.nets])
+    detector._learn_scale(
+        [detector._look_at_normal(net.eval(), marked, cache) for net in detector.nets]
+    )
 
 
 class Seen:
@@ -121,7 +140,9 @@ class Seen:
         self.frame, self.count, self.shape, cubes, things, frames = [], [], (0, 0), [], [], 0
         for clips in clips_of(read(video, detector.spec), detector.spec, video.name):
             frames = int(clips.frame[-1]) + 1 + detector.spec.lookahead
-            for pixels, frame in zip(clips.pixels.permute(0, 2, 3, 4, 1).numpy(), clips.frame, strict=True):
+            for pixels, frame in zip(
+                clips.pixels.permute(0, 2, 3, 4, 1).numpy(), clips.frame, strict=True
+            ):
                 if frame % every == 0:
                     found = pixels[None]
                     if detector.level == "object":
@@ -140,8 +161,11 @@ class Seen:
         """(T, heads): the strangest thing of each frame, in units of normal video; 0 where nothing moves."""
         strange = detector._judged(self.cubes, self.boxes, self.shape)
         ends = np.cumsum(self.count)
-        peaks = [strange[end - n : end].max(0, initial=0) for n, end in zip(self.count, ends, strict=True)]
-        return np.stack(peaks)[held(np.array(self.frame), len(self.odd))]
+        peaks = [
+            strange[end - n : end].max(0, initial=0)
+            for n, end in zip(self.count, ends, strict=True)
+        ]
+        return np.stack(peaks)[last_scored(np.array(self.frame), len(self.odd))]
 
 
 def measured(detector: Jigsaw, seen: list[Seen]) -> dict[str, Any]:
@@ -212,7 +236,9 @@ def cost(detector: Jigsaw, video: Video) -> dict[str, Any]:
     return {
         "threads": torch.get_num_threads(),
         "things_a_frame": round(float(np.mean([len(box) for box in boxes])), 1),
-        "milliseconds_a_frame": {name: round(1000 * s / len(clips), 2) for name, s in spent.items()},
+        "milliseconds_a_frame": {
+            name: round(1000 * s / len(clips), 2) for name, s in spent.items()
+        },
         "score_frames_per_second": round(len(clips) / score, 1),
         "frames_per_second": round(len(clips) / (score + spent["decode"]), 1),
     }
@@ -230,15 +256,20 @@ def feed(detector: Jigsaw, videos: list[Video]) -> dict[str, Any]:
         found["frames_per_second_of_looking_for_things"] = round(
             sum(len(one.index) for one in marked) / (time.perf_counter() - began), 1
         )
-        marked = [replace(one, box=grown(one.box, fresh.around)) for one in marked]
+        marked = [replace(one, box=expand_boxes(one.box, fresh.around)) for one in marked]
         data = Cubes(marked, fresh.spec, side=fresh.side, count=600, jitter=fresh.jitter)
         data[0]
         for i in range(len(data)):  # as the authors' patches: float32 in [0, 1], (3, T, 64, 64)
             cube = data[i].numpy().astype(np.float32) / 255
-            np.save(Path(folder) / f"{i}.npy", np.broadcast_to(cube, (3, *cube.shape[1:])) if len(cube) == 1 else cube)
+            np.save(
+                Path(folder) / f"{i}.npy",
+                np.broadcast_to(cube, (3, *cube.shape[1:])) if len(cube) == 1 else cube,
+            )
         order = np.random.default_rng(0).permutation(len(data))
         found["cut_on_the_way"] = per_second(data[int(i)] for i in order)
-        found["read_npy"] = per_second(torch.from_numpy(np.load(Path(folder) / f"{i}.npy")) for i in order)
+        found["read_npy"] = per_second(
+            torch.from_numpy(np.load(Path(folder) / f"{i}.npy")) for i in order
+        )
         found["bytes_of_patches_on_disk"] = 0
         found["megabytes_of_frames_held"] = round(data.cache.held / 1e6, 1)
         batch = torch.stack([data[i] for i in range(fresh.training_options.batch)])
@@ -254,7 +285,9 @@ def feed(detector: Jigsaw, videos: list[Video]) -> dict[str, Any]:
                 step(net, batch, lambda loss, gradient=None: loss.backward(gradient))
             seconds.append(time.perf_counter() - began)
         found[f"samples_per_second_{precision}"] = round(len(batch) / middle(seconds[1:]), 1)
-    found["bf16_over_float32"] = round(found["samples_per_second_bf16"] / found["samples_per_second_float32"], 2)
+    found["bf16_over_float32"] = round(
+        found["samples_per_second_bf16"] / found["samples_per_second_float32"], 2
+    )
     found["cut_over_npy"] = round(found["cut_on_the_way"] / found["read_npy"], 2)
     print(found)
     return found

@@ -3,10 +3,10 @@
     python benchmarks/jigsaw_ways.py RUN --root DATA/ucsd [--rounds 2] [--every 3]
 
 The networks of a run are taken as they are, and each way changes one thing of what is made of their strangeness.
-Anomalies are made by `oddframe.video.tamper` in two kinds of normal film: in those of training that the fit kept for
-its threshold (`made`), which all networks judge; and in those that one network was not taught (`held`), which it judges
-alone, beside what it was taught. By the mean of both (`chosen by`) options are chosen. `test` is the honest AUC of
-every so many frames of the test videos. It is there to be looked at afterwards, and chooses nothing.
+Anomalies are made by `oddframe.synthetic.tamper` in two kinds of normal film: in those of training that the fit kept
+for its threshold (`made`), which all networks judge; and in those that one network was not taught (`held`), which it
+judges alone, beside what it was taught. By the mean of both (`chosen by`) options are chosen. `test` is the honest AUC
+of every so many frames of the test videos. It is there to be looked at afterwards, and chooses nothing.
 
 `edge` tells, of the normal films of both kinds, in which share of the frames the strangest thing of a head is cut off
 by the picture's edge, beside the share of such things.
@@ -24,20 +24,22 @@ from torch import Tensor, nn
 
 from jigsaw import marked_again, running, taught
 from machine import write
-from oddframe.datasets.contract import open_data
-from oddframe.learning import alike, puzzles
-from oddframe.learning.puzzles import Unshuffled, framed, scaled
-from oddframe.methods.jigsaw import Jigsaw, channels_first
-from oddframe.scores.fitted import load_run
-from oddframe.scores.judged import held
-from oddframe.scores.metrics import auc
+from oddframe.datasets.base import open_data
+from oddframe.evaluation.evaluated_video import last_scored
+from oddframe.evaluation.metrics import auc
+from oddframe.methods.jigsaw.cubes import Cubes
+from oddframe.methods.jigsaw.detector import Jigsaw, channels_first, puzzles
+from oddframe.methods.jigsaw.detector import local_zscore as alike
+from oddframe.methods.jigsaw.proposals import touches_edge
+from oddframe.methods.jigsaw.puzzles import Unshuffled, scaled, with_border
+from oddframe.scoring.run_folder import load_run
+from oddframe.synthetic.tamper import KINDS, tamper
 from oddframe.types import Bools, Bytes, Floats, Ints, Video
-from oddframe.video.cubes import Cubes
 from oddframe.video.reader import read
-from oddframe.video.regions import cut_off
-from oddframe.video.tamper import KINDS, tamper
 
-Looked = list[tuple[Floats, Floats, Ints]]  # of normal things, network by network: spots, columns and edge, which clip
+Looked = list[
+    tuple[Floats, Floats, Ints]
+]  # of normal things, network by network: spots, columns and edge, which clip
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,11 @@ class LogPace(Unshuffled):
     """Pace is judged by its strangeness, as the other puzzles are."""
 
     def _found(self, logits: dict[str, Tensor], cubes: Tensor) -> dict[str, Tensor]:
-        found = super()._found({name: rows for name, rows in logits.items() if name != "pace"}, cubes)
-        moves = puzzles.changed(cubes) >= self.still
-        nats = puzzles.strangeness(logits["pace"], self.worst) * moves
+        found = super()._found(
+            {name: rows for name, rows in logits.items() if name != "pace"}, cubes
+        )
+        moves = puzzles.temporal_change(cubes) >= self.still
+        nats = puzzles.nll(logits["pace"], self.worst) * moves
         return found | {"pace": (nats + puzzles.FAINT).log()}
 
 
@@ -90,18 +94,25 @@ class AllSurprise(Unshuffled):
     """All puzzles are judged by how much they surprise."""
 
     def look(self, net: nn.Module, cubes: Tensor) -> dict[str, Tensor]:
-        seen = framed(scaled(cubes))
-        moves = puzzles.changed(seen) >= self.still
-        told = {name: puzzles.surprise(rows, self.worst, ends=name != "pace") for name, rows in net(seen, "").items()}
-        return {name: said * moves if puzzles.in_time(name) else said for name, said in told.items()}
+        seen = with_border(scaled(cubes))
+        moves = puzzles.temporal_change(seen) >= self.still
+        told = {
+            name: puzzles.excess_nll(rows, self.worst, ends=name != "pace")
+            for name, rows in net(seen, "").items()
+        }
+        return {
+            name: said * moves if puzzles.in_time(name) else said for name, said in told.items()
+        }
 
 
 class Ends(Unshuffled):
     """The first and the last piece count for pace, too."""
 
     def _found(self, logits: dict[str, Tensor], cubes: Tensor) -> dict[str, Tensor]:
-        moves = puzzles.changed(cubes) >= self.still
-        return super()._found(logits, cubes) | {"pace": puzzles.surprise(logits["pace"], self.worst, ends=True) * moves}
+        moves = puzzles.temporal_change(cubes) >= self.still
+        return super()._found(logits, cubes) | {
+            "pace": puzzles.excess_nll(logits["pace"], self.worst, ends=True) * moves
+        }
 
 
 class Judges(Unshuffled):
@@ -117,14 +128,20 @@ class Judges(Unshuffled):
             "ends": Ends(*given),
         }
         object.__setattr__(self, "judges", judges)
-        super().__init__({f"{judge}/{head}": 1.0 for judge in judges for head in task.weights}, *given[1:])
+        super().__init__(
+            {f"{judge}/{head}": 1.0 for judge in judges for head in task.weights}, *given[1:]
+        )
 
     judges: dict[str, Unshuffled]
 
     def look(self, net: nn.Module, cubes: Tensor) -> dict[str, Tensor]:
-        logits = net(framed(scaled(cubes)), "")
+        logits = net(with_border(scaled(cubes)), "")
         told = {judge: task.look(lambda *_: logits, cubes) for judge, task in self.judges.items()}  # type: ignore[arg-type]
-        return {f"{judge}/{head}": said for judge, by_head in told.items() for head, said in by_head.items()}
+        return {
+            f"{judge}/{head}": said
+            for judge, by_head in told.items()
+            for head, said in by_head.items()
+        }
 
 
 class Film(NamedTuple):
@@ -141,10 +158,14 @@ class Film(NamedTuple):
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     words.add_argument("run", type=Path)
     words.add_argument("--root", type=Path)
-    words.add_argument("--rounds", type=int, default=2, help="of all kinds of anomaly, for each film")
+    words.add_argument(
+        "--rounds", type=int, default=2, help="of all kinds of anomaly, for each film"
+    )
     words.add_argument("--every", type=int, default=3, help="judge each of so many test frames")
     words.add_argument("--out", default="jigsaw-ways")
     asked = words.parse_args()
@@ -162,12 +183,19 @@ def main() -> None:
     films = [film for video in kept for film in made(detector, video, asked.rounds, 0)]
     for k, (mine, others) in enumerate(detector._shares(marked)):
         shares.append(detector._look_at_normal(detector.nets[k], mine, cache))
-        films += [film for one in others if len(one.place) for film in made(detector, one.video, asked.rounds, 1, k)]
+        films += [
+            film
+            for one in others
+            if len(one.place)
+            for film in made(detector, one.video, asked.rounds, 1, k)
+        ]
         print(f"{len(films)} films", flush=True)
     tests = [tested(detector, video, asked.every) for video in split.test]
     result = {}
     for name, way in WAYS.items():
-        if (way.networks or 0) >= detector.networks or not {*(way.heads or ())} <= {*detector.weights}:
+        if (way.networks or 0) >= detector.networks or not {*(way.heads or ())} <= {
+            *detector.weights
+        }:
             continue
         result[name] = asdict(way) | measured(detector, looked, shares, films, tests, way)
         print(name, result[name], flush=True)
@@ -176,11 +204,15 @@ def main() -> None:
     write(asked.out, {"run": asked.run.name, "films": len(films), "ways": result, "edge": edge})
 
 
-def made(detector: Jigsaw, video: Video, rounds: int, seed: int, judge: int | None = None) -> Iterator[Film]:
+def made(
+    detector: Jigsaw, video: Video, rounds: int, seed: int, judge: int | None = None
+) -> Iterator[Film]:
     """The film as it is, and copies, each with one anomaly."""
     random = np.random.default_rng(seed)
     frames = np.stack([frame.pixels[..., 0] for frame in read(video, detector.spec)])
-    yield seen(detector, frames[..., None], video.name, "normal", np.zeros(len(frames), bool), judge=judge)
+    yield seen(
+        detector, frames[..., None], video.name, "normal", np.zeros(len(frames), bool), judge=judge
+    )
     for kind in KINDS * rounds:
         if (film := tamper(frames, kind, random)) is not None:
             odd = np.asarray(film.mask.any((1, 2)))
@@ -194,7 +226,13 @@ def tested(detector: Jigsaw, video: Video, every: int) -> Film:
 
 
 def seen(
-    detector: Jigsaw, frames: Bytes, name: str, kind: str, odd: Bools, every: int = 1, judge: int | None = None
+    detector: Jigsaw,
+    frames: Bytes,
+    name: str,
+    kind: str,
+    odd: Bools,
+    every: int = 1,
+    judge: int | None = None,
 ) -> Film:
     """What networks say of the things in frames (T, H, W, C)."""
     reach = detector.frames // 2
@@ -208,8 +246,8 @@ def seen(
         at,
         np.array([len(pair[0]) for pair in cut]),
         np.stack([detector._strange(net, channels_first(cubes)) for net in nets], 1),
-        cut_off(boxes, shape),
-        alike.spots(boxes, shape),
+        touches_edge(boxes, shape),
+        alike.box_features(boxes, shape),
         odd,
         judge,
     )
@@ -226,9 +264,15 @@ def measured(
     def of(which: Sequence[bool]) -> float | None:
         """Without the films as they are: the made ones have enough that is normal."""
         chosen = [k for k, good in enumerate(which) if good and films[k].kind != "normal"]
-        return auc(np.concatenate([films[k].odd for k in chosen]), np.concatenate([value[k] for k in chosen]))
+        return auc(
+            np.concatenate([films[k].odd for k in chosen]),
+            np.concatenate([value[k] for k in chosen]),
+        )
 
-    told = {"made": of([film.judge is None for film in films]), "held": of([film.judge is not None for film in films])}
+    told = {
+        "made": of([film.judge is None for film in films]),
+        "held": of([film.judge is not None for film in films]),
+    }
     told = {
         "chosen by": (told["made"] + told["held"]) / 2 if told["made"] and told["held"] else None,
         **told,
@@ -238,30 +282,44 @@ def measured(
     return {name: None if number is None else round(number, 4) for name, number in told.items()}
 
 
-def judged(detector: Jigsaw, looked: Looked, shares: Looked, films: list[Film], way: Way) -> list[Floats]:
+def judged(
+    detector: Jigsaw, looked: Looked, shares: Looked, films: list[Film], way: Way
+) -> list[Floats]:
     """The smoothed score of every frame, (T,) of each film."""
     smoothing = detector.smoothing if way.smoothing is None else way.smoothing
     found = []
     for film, above in zip(films, excesses(detector, looked, shares, films, way), strict=True):
         ends = np.cumsum(film.things)
-        peaks = [above[end - n : end].max(0, initial=0).mean() for n, end in zip(film.things, ends, strict=True)]
-        found.append(running(np.array(peaks)[held(film.frame, len(film.odd))], smoothing))
+        peaks = [
+            above[end - n : end].max(0, initial=0).mean()
+            for n, end in zip(film.things, ends, strict=True)
+        ]
+        found.append(running(np.array(peaks)[last_scored(film.frame, len(film.odd))], smoothing))
     return found
 
 
-def excesses(detector: Jigsaw, looked: Looked, shares: Looked, films: list[Film], way: Way) -> Iterator[Floats]:
+def excesses(
+    detector: Jigsaw, looked: Looked, shares: Looked, films: list[Film], way: Way
+) -> Iterator[Floats]:
     """(n, heads) of the things of each film: beyond normal ones, in units of a high score of normal video."""
     scales: dict[int | None, tuple[Floats, Floats, Floats]] = {}
     for film in films:
         if film.judge not in scales:
             normal = looked[: way.networks] if film.judge is None else [shares[film.judge]]
-            told = [(place, asked(detector, said[:, :-1], said[:, -1] > 0, way), clip) for place, said, clip in normal]
+            told = [
+                (place, asked(detector, said[:, :-1], said[:, -1] > 0, way), clip)
+                for place, said, clip in normal
+            ]
             detector._learn_scale(told)
-            scales[film.judge] = (detector.known.numpy(), detector.place.numpy(), detector.usual.numpy())
+            scales[film.judge] = (
+                detector.known.numpy(),
+                detector.place.numpy(),
+                detector.usual.numpy(),
+            )
         known, place, usual = scales[film.judge]
         nets = [film.strange[:, k] for k in range(film.strange.shape[1])][: way.networks]
         strange = np.mean([asked(detector, said, film.gone, way) for said in nets], axis=0)
-        yield alike.beyond(strange, film.spot, known, place) / usual
+        yield alike.local_zscore(strange, film.spot, known, place) / usual
 
 
 def asked(detector: Jigsaw, columns: Floats, gone: Bools, way: Way) -> Floats:
@@ -277,15 +335,22 @@ def asked(detector: Jigsaw, columns: Floats, gone: Bools, way: Way) -> Floats:
     return said
 
 
-def at_the_edge(detector: Jigsaw, looked: Looked, shares: Looked, films: list[Film]) -> dict[str, float]:
+def at_the_edge(
+    detector: Jigsaw, looked: Looked, shares: Looked, films: list[Film]
+) -> dict[str, float]:
     """Of the normal films: the share of things at the edge, and of frames whose strangest thing by a head is one."""
     normal = [film for film in films if film.kind == "normal"]
     heads, first = list(detector.weights), []
-    for film, above in zip(normal, excesses(detector, looked, shares, normal, Way(edge=True)), strict=True):
+    for film, above in zip(
+        normal, excesses(detector, looked, shares, normal, Way(edge=True)), strict=True
+    ):
         frames = zip(film.things, np.cumsum(film.things), strict=True)
         first += [film.gone[end - n :][above[end - n : end].argmax(0)] for n, end in frames if n]
     shares_of = np.array(first).mean(0)
-    told = {"things": np.concatenate([film.gone for film in normal]).mean(), **dict(zip(heads, shares_of, strict=True))}
+    told = {
+        "things": np.concatenate([film.gone for film in normal]).mean(),
+        **dict(zip(heads, shares_of, strict=True)),
+    }
     return {name: round(float(number), 3) for name, number in told.items()}
 
 

@@ -10,19 +10,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from oddframe.commands.fitting import fit_videos
 from oddframe.methods.flowgrid import FlowGrid
-from oddframe.scores.fitted import Fitted, circumstances
+from oddframe.scoring.run_folder import FittedDetector, circumstances
+from oddframe.synthetic.simulate import FIRST_TEST, Shot, film
 from oddframe.video.reader import as_video
-from oddframe.video.simulate import FIRST_TEST, Shot, film
 from oddframe.video.writer import video_writer
+from oddframe.workflows.fit import fit_videos
 
 RESULTS = Path(__file__).parent / "results"
 FILMS = Path(tempfile.gettempdir()) / "oddframe-benchmarks"  # made once, then found again
 HD = (720, 1280)
 
 
-def street(fps: float, seconds: float, *, number: int = FIRST_TEST, size: tuple[int, int] = HD, seed: int = 0) -> Path:
+def street(
+    fps: float,
+    seconds: float,
+    *,
+    number: int = FIRST_TEST,
+    size: tuple[int, int] = HD,
+    seed: int = 0,
+) -> Path:
     """A film of the simulated street, about 2 Mbit/s at 720p; those of `number` from FIRST_TEST on hold oddities."""
     path = FILMS / f"street-{seed}-{number}-{size[0]}p-{fps:g}fps-{seconds:g}s.mp4"
     if not path.is_file():
@@ -34,9 +41,11 @@ def street(fps: float, seconds: float, *, number: int = FIRST_TEST, size: tuple[
     return path
 
 
-def learned(out: Path, **options: Any) -> Fitted:
+def learned(out: Path, **options: Any) -> FittedDetector:
     """A flowgrid run on a minute of the same street, filmed at other times, on which nothing odd happens."""
-    return fit_videos(FlowGrid(**options), [as_video(street(10, 30, number=k)) for k in (0, 1)], out=out)
+    return fit_videos(
+        FlowGrid(**options), [as_video(street(10, 30, number=k)) for k in (0, 1)], out=out
+    )
 
 
 def middle(values: list[float]) -> float:
@@ -50,7 +59,11 @@ def write(name: str, result: Mapping[str, Any]) -> Path:
     # where things lie on this machine is nobody else's business
     words = [f"…/{Path(word).name}" if word.startswith("/") else word for word in sys.argv[1:]]
     told = circumstances(["python", Path(sys.argv[0]).name, *words])
-    told["machine"] |= {"memory_gb": _memory(), "load_at_end": os.getloadavg()[0], "platform": platform.machine()}
+    told["machine"] |= {
+        "memory_gb": _memory(),
+        "load_at_end": os.getloadavg()[0],
+        "platform": platform.machine(),
+    }
     path = RESULTS / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({**result, "measured": told}, indent=2) + "\n")

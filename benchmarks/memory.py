@@ -46,7 +46,17 @@ def peak(run: Path, film: Path, *options: str) -> dict[str, float]:
     """Megabytes and seconds of one `oddframe score`."""
     with tempfile.TemporaryDirectory() as out:
         began = time.perf_counter()
-        command = [sys.executable, "-m", "oddframe.cli", "score", str(run), str(film), "--out", out, *options]
+        command = [
+            sys.executable,
+            "-m",
+            "oddframe.cli.main",
+            "score",
+            str(run),
+            str(film),
+            "--out",
+            out,
+            *options,
+        ]
         child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -54,16 +64,26 @@ def peak(run: Path, film: Path, *options: str) -> dict[str, float]:
             raise SystemExit(f"{' '.join(command)} ended with {child.returncode}")
         on_disk = sum(path.stat().st_size for path in Path(out).rglob("*") if path.is_file())
     lasted = time.perf_counter() - began
-    return {"megabytes": round(used.ru_maxrss / 1024, 1), "seconds": round(lasted, 1), "written_mb": on_disk / 1e6}
+    return {
+        "megabytes": round(used.ru_maxrss / 1024, 1),
+        "seconds": round(lasted, 1),
+        "written_mb": on_disk / 1e6,
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=int, default=60, help="length of the long film, scored without overlay")
-    parser.add_argument("--overlay-minutes", type=int, default=10, help="the same with overlay; 0: leave it out")
+    parser.add_argument(
+        "--minutes", type=int, default=60, help="length of the long film, scored without overlay"
+    )
+    parser.add_argument(
+        "--overlay-minutes", type=int, default=10, help="the same with overlay; 0: leave it out"
+    )
     asked = parser.parse_args()
     minute = street(FPS, 60)
-    long: dict[str, tuple[Any, ...]] = {"scores, maps, report": (asked.minutes, "--no-overlay", "--no-clips")}
+    long: dict[str, tuple[Any, ...]] = {
+        "scores, maps, report": (asked.minutes, "--no-overlay", "--no-clips")
+    }
     if asked.overlay_minutes:
         long["overlay and cut events as well"] = (asked.overlay_minutes,)
     result: dict[str, Any] = {}
@@ -73,8 +93,15 @@ def main() -> None:
             ways = {"minute": peak(Path(folder), minute, *options)}
             ways["long"] = peak(Path(folder), repeated(minute, minutes), *options)
             ratio = ways["long"]["megabytes"] / ways["minute"]["megabytes"]
-            result[name] = {"minutes": minutes, **ways, "ratio": round(ratio, 3), "within_10_percent": ratio <= ALLOWED}
-            print(f"{name}: {ways['minute']['megabytes']:.0f} MB for a minute, {ways['long']['megabytes']:.0f} MB for")
+            result[name] = {
+                "minutes": minutes,
+                **ways,
+                "ratio": round(ratio, 3),
+                "within_10_percent": ratio <= ALLOWED,
+            }
+            print(
+                f"{name}: {ways['minute']['megabytes']:.0f} MB for a minute, {ways['long']['megabytes']:.0f} MB for"
+            )
             print(f"  {minutes} minutes: {ratio:.3f}")
     print(write("memory", result))
 

@@ -18,11 +18,23 @@ import numpy as np
 import oddframe
 from machine import write
 
-KEYS = ("micro_auc", "macro_auc", "ap", "eer", "rbdc", "tbdc", "pixel_auc", "event_f1", "delay_seconds")
+KEYS = (
+    "micro_auc",
+    "macro_auc",
+    "ap",
+    "eer",
+    "rbdc",
+    "tbdc",
+    "pixel_auc",
+    "event_f1",
+    "delay_seconds",
+)
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     words.add_argument("--root", type=Path, required=True)
     words.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     words.add_argument("--methods", nargs="+", default=["flowgrid", "frame-difference"])
@@ -30,7 +42,9 @@ def main() -> None:
     asked = words.parse_args()
     found: dict[str, Any] = {}
     for method in asked.methods:
-        seeds = asked.seeds if method == "flowgrid" else asked.seeds[:1]  # the others draw nothing at random
+        seeds = (
+            asked.seeds if method == "flowgrid" else asked.seeds[:1]
+        )  # the others draw nothing at random
         found[method] = summed([measured(method, seed, asked.root) for seed in seeds])
         print(method, found[method], flush=True)
     write(asked.out, found)
@@ -49,7 +63,9 @@ def measured(method: str, seed: int, root: Path) -> dict[str, Any]:
         "micro_auc_as_published": published["micro_auc"],
         "macro_auc_as_published": published["macro_auc"],
         "peak_in_region": table["place"]["peak_in_region"],
-        "normal_frames_flagged_when_asked_for_1_percent": table["flagged_normal_frames"]["asked_for_1_percent"],
+        "normal_frames_flagged_when_asked_for_1_percent": table["flagged_normal_frames"][
+            "asked_for_1_percent"
+        ],
         "seconds_fit": table["seconds"]["fit"],
         "seconds_score": table["seconds"]["score"],
     }
@@ -60,7 +76,9 @@ def summed(runs: list[dict[str, Any]]) -> dict[str, Any]:
     names = [name for name in runs[0] if name not in ("seed", "micro_auc_interval")]
     values = {name: [run[name] for run in runs if run[name] is not None] for name in names}
     mean = {name: round(float(np.mean(part)), 4) if part else None for name, part in values.items()}
-    spread = {name: round(float(np.std(part)), 4) if part else None for name, part in values.items()}
+    spread = {
+        name: round(float(np.std(part)), 4) if part else None for name, part in values.items()
+    }
     return {"mean": mean, "spread": spread, "runs": runs}
 
 

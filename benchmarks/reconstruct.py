@@ -20,10 +20,10 @@ import torch
 from torch import nn
 
 from machine import middle, write
-from oddframe.datasets.contract import open_data
-from oddframe.learning.precision import SmallInSingle, autocast
-from oddframe.methods.reconstruct import C3D, ConvLSTM, Reconstruction
-from oddframe.scores.scoring import joined, score_video
+from oddframe.datasets.base import open_data
+from oddframe.methods.reconstruction import C3D, ConvLSTM, Reconstruction
+from oddframe.scoring.pipeline import concatenate, score_video
+from oddframe.training.precision import SmallInSingle, autocast
 from oddframe.types import Video
 from oddframe.video.sampling import clip_at, clip_windows
 
@@ -35,10 +35,10 @@ NETWORKS: dict[str, Callable[..., Reconstruction]] = {
 MEMORY = """
 import resource, sys
 from pathlib import Path
-from oddframe.datasets.contract import open_data
-from oddframe.learning.run import Run
-from oddframe.learning.training import Training
-from oddframe.methods.reconstruct import C3D
+from oddframe.datasets.base import open_data
+from oddframe.run import Run
+from oddframe.training.config import Training
+from oddframe.methods.reconstruction import C3D
 videos = open_data("ped2", Path(sys.argv[1]))[1].train[: int(sys.argv[2])]
 C3D(size=(64, 96), training=Training(epochs=max(1, 16 // len(videos)), batch=4)).fit(videos, Run(Path(sys.argv[3])))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
@@ -46,14 +46,21 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     words.add_argument("--root", type=Path, help="folder that holds UCSDped2")
     words.add_argument("--rounds", type=int, default=3)
     words.add_argument("--batch", type=int, default=4)
     words.add_argument("--size", type=int, nargs=2, default=(64, 96))
     asked = words.parse_args()
     size = (asked.size[0], asked.size[1])
-    result: dict[str, Any] = {"size": size, "batch": asked.batch, "training step": {}, "scoring": {}}
+    result: dict[str, Any] = {
+        "size": size,
+        "batch": asked.batch,
+        "training step": {},
+        "scoring": {},
+    }
     for name, make in NETWORKS.items():
         result["training step"][name] = found = steps(make(size=size), asked.batch, asked.rounds)
         print(f"{name}: a training step {found}", flush=True)
@@ -98,7 +105,7 @@ def scoring(detector: Reconstruction, video: Video, most: int = 60) -> dict[str,
     windows = clip_windows(video, detector.spec)
 
     began = time.perf_counter(), time.process_time()
-    scores = joined(score_video(detector, video))
+    scores = concatenate(score_video(detector, video))
     ours = time.perf_counter() - began[0], time.process_time() - began[1]
     began = time.perf_counter(), time.process_time()
     values = []
@@ -146,7 +153,10 @@ def peak(root: Path, videos: int) -> int:
     """Megabytes at most, of a process that trains on that many videos."""
     with tempfile.TemporaryDirectory() as folder:
         told = subprocess.run(
-            [sys.executable, "-c", MEMORY, str(root), str(videos), folder], check=True, capture_output=True, text=True
+            [sys.executable, "-c", MEMORY, str(root), str(videos), folder],
+            check=True,
+            capture_output=True,
+            text=True,
         )
     return int(told.stdout.split()[-1])
 

@@ -15,18 +15,26 @@ from typing import Any
 import numpy as np
 
 from machine import write
-from oddframe.datasets.contract import open_data
-from oddframe.scores.regions import overlap, tracks_of_masks
+from oddframe.datasets.base import open_data
+from oddframe.evaluation.region_metrics import overlap, tracks_of_masks
+from oddframe.methods.jigsaw.proposals import (
+    filter_boxes,
+    grey_of,
+    learn_scene,
+    motion_proposals,
+    union,
+)
 from oddframe.types import Bytes, ClipSpec, Floats
-from oddframe.video.boxes import OnnxBoxes, read_model
+from oddframe.video.object_boxes import OnnxBoxes, read_model
 from oddframe.video.reader import read
-from oddframe.video.regions import grey_of, learn_scene, moving_boxes, tidy, union
 
 T = 7
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     words.add_argument("--root", type=Path, required=True)
     words.add_argument("--detector", type=Path)
     words.add_argument("--every", type=int, default=5, help="look at each of so many frames")
@@ -36,11 +44,15 @@ def main() -> None:
     began = time.perf_counter()
     scene = learn_scene(split.train, spec)
     result: dict[str, Any] = {"seconds_to_learn_the_scene": round(time.perf_counter() - began, 1)}
-    sources: dict[str, Callable[[Bytes], Floats]] = {"motion": lambda clip: moving_boxes(grey_of(clip), scene)}
+    sources: dict[str, Callable[[Bytes], Floats]] = {
+        "motion": lambda clip: motion_proposals(grey_of(clip), scene)
+    }
     if asked.detector:
         model = OnnxBoxes(read_model(asked.detector), least=0.3)
         sources["detector"] = lambda clip: model(clip[T // 2])
-        sources["union"] = lambda clip: union(model(clip[T // 2]), moving_boxes(grey_of(clip), scene))
+        sources["union"] = lambda clip: union(
+            model(clip[T // 2]), motion_proposals(grey_of(clip), scene)
+        )
     told: dict[str, list[tuple[float, float, int, float]]] = {name: [] for name in sources}
     for video in split.test:
         frames = np.stack([frame.pixels for frame in read(video, spec)])
@@ -53,7 +65,7 @@ def main() -> None:
             true = rows[rows[:, 0] == middle, 2:] * np.array([W, H, W, H])
             for name, source in sources.items():
                 began = time.perf_counter()
-                found = tidy(source(frames[middle - T // 2 : middle + T // 2 + 1]), (H, W))
+                found = filter_boxes(source(frames[middle - T // 2 : middle + T // 2 + 1]), (H, W))
                 spent = time.perf_counter() - began
                 told[name] += [(*best(region, found), len(found), spent) for region in true]
     for name, numbers in told.items():

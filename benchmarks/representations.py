@@ -19,17 +19,17 @@ import torch
 
 from machine import FILMS, write
 from oddframe.api import simulate
-from oddframe.datasets.contract import Split, open_data
-from oddframe.learning.collapse import spread_of
-from oddframe.learning.embedded import Embedded
-from oddframe.learning.embedder import Embedder
-from oddframe.learning.heads import HeadOptions, make_head
-from oddframe.learning.run import Run
-from oddframe.learning.training import Training
-from oddframe.methods.tclr import TCLR
-from oddframe.methods.temporal_queue import TemporalQueue
-from oddframe.scores.evaluation import every_frame
-from oddframe.scores.metrics import auc
+from oddframe.datasets.base import Split, open_data
+from oddframe.embeddings.embedder import Embedder
+from oddframe.embeddings.heads.base import HeadOptions, make_head
+from oddframe.embeddings.store import VideoEmbeddings
+from oddframe.evaluation.metrics import auc
+from oddframe.evaluation.protocol import every_frame
+from oddframe.methods.tclr.detector import TCLR
+from oddframe.methods.temporal_queue.detector import TemporalQueue
+from oddframe.run import Run
+from oddframe.training.collapse import spread_of
+from oddframe.training.config import Training
 from oddframe.types import Floats, Scores
 from oddframe.video.reader import times_of
 
@@ -39,30 +39,47 @@ QUEUE = 28
 
 def tclr(epochs: int) -> TCLR:
     """About a minute of Ped2 a piece of 64 frames."""
-    training = Training(epochs=epochs, batch=10, optimizer="adam", rate=1e-3, warm_up=2, schedule="cosine")
-    return TCLR(network="small", length=8, stride=1, hop=2, size=80, longest=64, memory="plain", training=training)
+    training = Training(
+        epochs=epochs, batch=10, optimizer="adam", rate=1e-3, warm_up=2, schedule="cosine"
+    )
+    return TCLR(
+        network="small",
+        length=8,
+        stride=1,
+        hop=2,
+        size=80,
+        longest=64,
+        memory="plain",
+        training=training,
+    )
 
 
 def queue(epochs: int, loss: Any = "infonce") -> TemporalQueue:
     training = Training(epochs=epochs, batch=1, optimizer="adam", rate=3e-4)
-    return TemporalQueue(encoder="resnet18", size=64, loss=loss, update="segment", hop=2, training=training)
+    return TemporalQueue(
+        encoder="resnet18", size=64, loss=loss, update="segment", hop=2, training=training
+    )
 
 
 def heads(embedder: Embedder, split: Split, run: Run) -> dict[str, float]:
     """AUC over all test frames with each head, of embeddings made once."""
     embedder.eval()
     normal, tested = embedder.embed_videos(split.train, run), embedder.embed_videos(split.test, run)
-    odd = np.concatenate([video.truth(len(times_of(video))).frame for video in split.test if video.truth])
+    odd = np.concatenate(
+        [video.truth(len(times_of(video))).frame for video in split.test if video.truth]
+    )
     found = {}
     for name in HEADS:
         head = make_head(name, HeadOptions())
         head.fit(normal, run)
         head.eval()
-        found[name] = auc(odd, np.concatenate([_frames(one, head) for one in tested])) or float("nan")
+        found[name] = auc(odd, np.concatenate([_frames(one, head) for one in tested])) or float(
+            "nan"
+        )
     return found
 
 
-def _frames(one: Embedded, head: Any) -> Floats:
+def _frames(one: VideoEmbeddings, head: Any) -> Floats:
     """(frames,) the score of each frame of a video."""
     with torch.inference_mode():
         value = head.distance(torch.from_numpy(np.array(one.vector))).numpy()
@@ -70,7 +87,7 @@ def _frames(one: Embedded, head: Any) -> Floats:
     return np.asarray(every_frame(Scores(one.video.name, one.frame, one.seconds, value), count))
 
 
-def same_film(embedded: Sequence[Embedded]) -> dict[str, float]:
+def same_film(embedded: Sequence[VideoEmbeddings]) -> dict[str, float]:
     """How often a frame's nearest is of its own film, frames nearer in time than a queue's length left aside."""
     number = np.concatenate([np.full(len(one), k) for k, one in enumerate(embedded)])
     frame = np.concatenate([one.frame for one in embedded])
@@ -102,7 +119,12 @@ def three_losses(split: Split, epochs: int) -> dict[str, Any]:
             seconds = time.perf_counter() - began
             vectors = detector.eval().embed_videos(split.train, run)
             spread = spread_of(np.concatenate([np.array(one.vector) for one in vectors])[::2])
-            found[loss] = {**spread.told(), **same_film(vectors), "seconds": seconds, "loss": run.notes["loss"]}
+            found[loss] = {
+                **spread.told(),
+                **same_film(vectors),
+                "seconds": seconds,
+                "loss": run.notes["loss"],
+            }
         print(loss, found[loss], flush=True)
     return found
 
@@ -116,21 +138,30 @@ def main() -> None:
     street = FILMS / "representations-street"
     if not (street / "scene.json").is_file():
         simulate(street, train=6, test=4, seconds=40.0)
-    result: dict[str, Any] = {"epochs": {"tclr": asked.epochs, "temporal-queue": asked.queue_epochs}}
+    result: dict[str, Any] = {
+        "epochs": {"tclr": asked.epochs, "temporal-queue": asked.queue_epochs}
+    }
     for name, root in (("ped2", asked.ped2), ("simulated", street)):
         split = open_data(name, root)[1]
         if name == "ped2":
             half = Split(split.train[:8], [])
-            result["losses of the temporal queue, eight films of ped2"] = three_losses(half, asked.queue_epochs)
+            result["losses of the temporal queue, eight films of ped2"] = three_losses(
+                half, asked.queue_epochs
+            )
         for make, epochs in ((tclr, asked.epochs), (queue, asked.queue_epochs)):
             with tempfile.TemporaryDirectory() as folder:
                 torch.manual_seed(0)
                 untrained = make(epochs)
-                result[f"{untrained.name} untrained, {name}"] = heads(untrained, split, Run(Path(folder)))
+                result[f"{untrained.name} untrained, {name}"] = heads(
+                    untrained, split, Run(Path(folder))
+                )
                 trained, run, began = make(epochs), Run(Path(folder)), time.perf_counter()
                 trained.pretrain(split.train, run)
                 seconds = round(time.perf_counter() - began, 1)
-                result[f"{trained.name}, {name}"] = {**heads(trained, split, run), "seconds": seconds}
+                result[f"{trained.name}, {name}"] = {
+                    **heads(trained, split, run),
+                    "seconds": seconds,
+                }
             for key in list(result)[-2:]:
                 print(key, result[key], flush=True)
     print(write("representations", result))

@@ -21,17 +21,21 @@ from typing import Any
 import numpy as np
 
 from machine import learned, middle, street, write
-from oddframe.commands.evaluating import evaluate
-from oddframe.commands.fitting import fit_videos
-from oddframe.datasets.contract import open_data
-from oddframe.learning.detector import Detector
+from oddframe.datasets.base import open_data
+from oddframe.detector import Detector
 from oddframe.methods.flowgrid import FlowGrid
-from oddframe.scores.scoring import score_video
+from oddframe.scoring.pipeline import score_video
 from oddframe.types import ClipSpec, Video
 from oddframe.video.motion import _estimator, motion_cells
 from oddframe.video.reader import as_video, read, times_of
+from oddframe.workflows.evaluate import evaluate
+from oddframe.workflows.fit import fit_videos
 
-FILMS = {"30 fps": (30.0, 30.0), "25 fps": (25.0, 30.0), "10 fps": (10.0, 60.0)}  # frames per second, seconds
+FILMS = {
+    "30 fps": (30.0, 30.0),
+    "25 fps": (25.0, 30.0),
+    "10 fps": (10.0, 60.0),
+}  # frames per second, seconds
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "fast flow": {"flow": "fast"},
@@ -55,10 +59,16 @@ def command(video: Video, run: Path) -> None:
     """`oddframe score` as a whole, start and report included, without overlay and cut events."""
     with tempfile.TemporaryDirectory() as out:
         words = ["score", str(run), str(video.source), "--out", out, "--no-overlay", "--no-clips"]
-        subprocess.run([sys.executable, "-m", "oddframe.cli", *words], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-m", "oddframe.cli.main", *words],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
 
 
-def timed(ways: dict[str, Callable[[], None]], rounds: int, frames: int) -> dict[str, dict[str, float]]:
+def timed(
+    ways: dict[str, Callable[[], None]], rounds: int, frames: int
+) -> dict[str, dict[str, float]]:
     """Each way's frames per second, and its median ratio to the first one in seconds and in processor seconds."""
     lasted: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(rounds):
@@ -71,7 +81,9 @@ def timed(ways: dict[str, Callable[[], None]], rounds: int, frames: int) -> dict
         name: {
             "frames_per_second": round(frames / middle([seconds for seconds, _ in own]), 1),
             "ratio": round(middle([a[0] / b[0] for a, b in zip(own, alone, strict=True)]), 2),
-            "processor_ratio": round(middle([a[1] / b[1] for a, b in zip(own, alone, strict=True)]), 2),
+            "processor_ratio": round(
+                middle([a[1] / b[1] for a, b in zip(own, alone, strict=True)]), 2
+            ),
         }
         for name, own in lasted.items()
     }
@@ -94,7 +106,11 @@ def parts(video: Video, detector: FlowGrid) -> dict[str, float]:
     began = _busy()
     score(video, detector)
     everything = _busy() - began
-    spent = {"decoding and scaling": decoding, "optical flow": flow, "averages over windows": cells - flow}
+    spent = {
+        "decoding and scaling": decoding,
+        "optical flow": flow,
+        "averages over windows": cells - flow,
+    }
     spent["nearest windows, standing things, the rest"] = everything - cells - decoding
     return {name: round(1000 * seconds / len(frames), 2) for name, seconds in spent.items()}
 
@@ -110,7 +126,12 @@ def on_ped2(root: Path, folder: Path, name: str, options: dict[str, Any]) -> dic
     sys.stdout = silent
     honest = found["honest"]
     kept = {key: honest[key] for key in ("micro_auc", "micro_auc_interval", "macro_auc")}
-    return {"options": options, **kept, "fit_seconds": round(fitting, 1), "score_seconds": found["seconds"]["score"]}
+    return {
+        "options": options,
+        **kept,
+        "fit_seconds": round(fitting, 1),
+        "score_seconds": found["seconds"]["score"],
+    }
 
 
 def same_twice(root: Path, folder: Path) -> dict[str, Any]:
@@ -124,7 +145,8 @@ def same_twice(root: Path, folder: Path) -> dict[str, Any]:
     videos = [[run.score(video) for video in open_data("ped2", root)[1].test] for run in runs]
     return {
         "fit_seconds": lasted,
-        "same_weights": (folder / "twice-0/weights.pt").read_bytes() == (folder / "twice-1/weights.pt").read_bytes(),
+        "same_weights": (folder / "twice-0/weights.pt").read_bytes()
+        == (folder / "twice-1/weights.pt").read_bytes(),
         "same_scores": all(
             np.array_equal(one.value, other.value) and np.array_equal(_map(one), _map(other))
             for one, other in zip(*videos, strict=True)
@@ -133,19 +155,27 @@ def same_twice(root: Path, folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3, help="times that each way is tried")
-    parser.add_argument("--ped2", type=Path, help="where UCSD Ped2 lies; without it no accuracy is measured")
+    parser.add_argument(
+        "--ped2", type=Path, help="where UCSD Ped2 lies; without it no accuracy is measured"
+    )
     asked = parser.parse_args()
     result: dict[str, Any] = {"rounds": asked.rounds, "films": {}}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        runs = {preset: learned(folder / str(k), **PRESETS[preset]) for k, preset in enumerate(PRESETS)}
+        runs = {
+            preset: learned(folder / str(k), **PRESETS[preset]) for k, preset in enumerate(PRESETS)
+        }
         default = runs["default"].detector
         assert isinstance(default, FlowGrid)
         for film, (fps, seconds) in FILMS.items():
             video = as_video(street(fps, seconds))
-            ways: dict[str, Callable[[], None]] = {"decoding alone": partial(decode, video, default.spec)}
+            ways: dict[str, Callable[[], None]] = {
+                "decoding alone": partial(decode, video, default.spec)
+            }
             for preset, run in runs.items():
                 ways[preset] = partial(score, video, run.detector)
             ways["oddframe score, as a whole"] = partial(command, video, folder / "0")
@@ -156,10 +186,14 @@ def main() -> None:
             }
             show(film, result["films"][film])
         if asked.ped2:
-            result["ped2"] = {preset: on_ped2(asked.ped2, folder, preset, PRESETS[preset]) for preset in PRESETS}
+            result["ped2"] = {
+                preset: on_ped2(asked.ped2, folder, preset, PRESETS[preset]) for preset in PRESETS
+            }
             result["ped2_twice"] = same_twice(asked.ped2, folder)
             for preset, found in result["ped2"].items():
-                print(f"{preset:28s} micro AUC {found['micro_auc']:.4f}, macro {found['macro_auc']:.4f} on Ped2")
+                print(
+                    f"{preset:28s} micro AUC {found['micro_auc']:.4f}, macro {found['macro_auc']:.4f} on Ped2"
+                )
             print(result["ped2_twice"])
     print(write("scoring", result))
 
@@ -172,7 +206,10 @@ def show(film: str, found: dict[str, Any]) -> None:
             f"({way['processor_ratio']:.2f} in processor seconds)"
         )
     spent = found["processor_ms_per_frame_looked_at"]
-    print("  ms a frame looked at: " + ", ".join(f"{name} {took}" for name, took in spent.items()), flush=True)
+    print(
+        "  ms a frame looked at: " + ", ".join(f"{name} {took}" for name, took in spent.items()),
+        flush=True,
+    )
 
 
 def _busy() -> float:

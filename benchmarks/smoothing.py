@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from machine import write
-from oddframe.datasets.contract import open_data
-from oddframe.learning.detector import Detector
-from oddframe.scores.fitted import load_run
-from oddframe.scores.judged import held
-from oddframe.scores.metrics import auc
-from oddframe.scores.scoring import joined, score_video, smooth
+from oddframe.datasets.base import open_data
+from oddframe.detector import Detector
+from oddframe.evaluation.evaluated_video import last_scored
+from oddframe.evaluation.metrics import auc
+from oddframe.scoring.pipeline import concatenate, score_video, smooth
+from oddframe.scoring.run_folder import load_run
 from oddframe.types import Bools, Floats, Scores, Video
 from oddframe.video.reader import probe
 
@@ -27,7 +27,9 @@ WEIGHTS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     words.add_argument("pairs", nargs="+", metavar="RUN=STREET")
     words.add_argument("--out", default="smoothing")
     asked = words.parse_args()
@@ -41,7 +43,10 @@ def main() -> None:
             str(weight): told(odd, [smoothed(*one, weight) for one in seen]) for weight in WEIGHTS
         }
         print(Path(street).name, found[Path(street).name], flush=True)
-    means = {weight: round(float(np.mean([row[weight] for row in found.values()])), 4) for weight in map(str, WEIGHTS)}
+    means = {
+        weight: round(float(np.mean([row[weight] for row in found.values()])), 4)
+        for weight in map(str, WEIGHTS)
+    }
     print("mean", means)
     write(asked.out, {"method": detector.name, "streets": found, "mean": means})
 
@@ -50,12 +55,12 @@ def scored(detector: Detector, video: Video) -> tuple[Bools, Scores]:
     """Which of the frames of a video are odd, and its scores before smoothing."""
     assert video.truth is not None
     odd = video.truth(probe(video).frames).frame
-    return odd, joined(score_video(detector, video, smoothing=0.0))
+    return odd, concatenate(score_video(detector, video, smoothing=0.0))
 
 
 def smoothed(odd: Bools, raw: Scores, weight: float) -> Floats:
     """(T,) the score of every frame."""
-    return np.asarray(joined(smooth([raw], weight)).value)[held(raw.frame, len(odd))]
+    return np.asarray(concatenate(smooth([raw], weight)).value)[last_scored(raw.frame, len(odd))]
 
 
 def told(odd: Bools, values: list[Floats]) -> float:

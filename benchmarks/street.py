@@ -17,11 +17,13 @@ import numpy as np
 
 import oddframe
 from machine import write
-from oddframe.families import members
+from oddframe.registry import members
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     words.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4, 5])
     words.add_argument("--seconds", type=float, default=60.0)
     quick = ["constant", "frame-difference", "flowgrid"]  # the others learn for minutes to hours
@@ -35,12 +37,19 @@ def main() -> None:
             for method, kinds in found.items():
                 for name, value in measured(method, street, Path(folder) / method).items():
                     kinds.setdefault(name, []).append(value)
-        print(seed, {method: round(kinds["all"][-1], 3) for method, kinds in found.items()}, flush=True)
+        print(
+            seed,
+            {method: round(kinds["all"][-1], 3) for method, kinds in found.items()},
+            flush=True,
+        )
     write("street", {method: summed(kinds) for method, kinds in found.items()})
     for kind in found[asked.methods[-1]]:
         print(
             f"{kind:20}",
-            {method: round(float(np.mean(kinds.get(kind, [np.nan]))), 3) for method, kinds in found.items()},
+            {
+                method: round(float(np.mean(kinds.get(kind, [np.nan]))), 3)
+                for method, kinds in found.items()
+            },
         )
 
 
@@ -56,7 +65,11 @@ def measured(method: str, street: Path, run: Path) -> dict[str, float]:
 
 def summed(kinds: dict[str, list[float]]) -> dict[str, Any]:
     return {
-        kind: {"mean": round(float(np.mean(part)), 4), "spread": round(float(np.std(part)), 4), "streets": len(part)}
+        kind: {
+            "mean": round(float(np.mean(part)), 4),
+            "spread": round(float(np.std(part)), 4),
+            "streets": len(part),
+        }
         for kind, part in kinds.items()
     }
 

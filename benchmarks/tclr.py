@@ -17,16 +17,16 @@ import torch
 
 from machine import write
 from oddframe.datasets.labelled import Labelled
-from oddframe.learning.run import Run
-from oddframe.learning.training import Training
-from oddframe.learning.video_resnets import Contrasted
-from oddframe.methods.tclr import TCLR
-from oddframe.scores.probe import chance_at_1, embeddings, linear, retrieval
+from oddframe.evaluation.linear_probe import chance_at_1, embeddings, linear, retrieval
+from oddframe.methods.tclr.detector import TCLR
+from oddframe.methods.tclr.networks import Contrasted
+from oddframe.methods.tclr.sampling import Timing, TwoViews
+from oddframe.run import Run
+from oddframe.training.config import Training
 from oddframe.types import Video
 from oddframe.video.augment import crop_spec
 from oddframe.video.reader import frames_at
 from oddframe.video.sampling import frames_of
-from oddframe.video.two_looks import Timing, TwoLooks
 
 SMALL: dict[str, Any] = {"network": "small", "length": 8, "step": 2, "stride": 2, "size": 48}
 
@@ -37,7 +37,9 @@ def worth(detector: TCLR, split: Any, folder: Path) -> dict[str, float]:
     found, *_ = retrieval(train.vector.mean(1), train.labels, test.vector.mean(1), test.labels)
     pixels, *_ = retrieval(train.pixels, train.labels, test.pixels, test.labels)
     accuracy = linear(train.vector, train.labels, test.vector, test.labels).accuracy
-    by_pixels = linear(train.pixels[:, None], train.labels, test.pixels[:, None], test.labels).accuracy
+    by_pixels = linear(
+        train.pixels[:, None], train.labels, test.pixels[:, None], test.labels
+    ).accuracy
     return {
         "R@1": found["R@1"],
         "R@5": found["R@5"],
@@ -51,7 +53,13 @@ def worth(detector: TCLR, split: Any, folder: Path) -> dict[str, float]:
 def one_seed(split: Any, seed: int, epochs: int, batch: int, rate: float) -> dict[str, Any]:
     """Untrained and trained."""
     training = Training(
-        epochs=epochs, batch=batch, optimizer="adam", rate=rate, warm_up=2, schedule="cosine", precision="bf16"
+        epochs=epochs,
+        batch=batch,
+        optimizer="adam",
+        rate=rate,
+        warm_up=2,
+        schedule="cosine",
+        precision="bf16",
     )
     detector = TCLR(**SMALL, memory="plain", training=training)
     with tempfile.TemporaryDirectory() as folder:
@@ -63,13 +71,18 @@ def one_seed(split: Any, seed: int, epochs: int, batch: int, rate: float) -> dic
         detector.pretrain(split.train, run)
         seconds = time.perf_counter() - began
         trained = worth(detector.eval(), split, Path(folder) / "embedded")
-    return {"untrained": untrained, "trained": trained, "seconds": seconds, "losses": run.notes["loss"]}
+    return {
+        "untrained": untrained,
+        "trained": trained,
+        "seconds": seconds,
+        "losses": run.notes["loss"],
+    }
 
 
 def feeding(videos: Sequence[Video]) -> dict[str, float]:
     """Clips a second of the published sampling (ten of 16 × 112²), and how long decoding its frames alone takes."""
     long = [video for video in videos if len(frames_of(video, crop_spec(video, 112))) >= 64]
-    data = TwoLooks(long, Timing(), 112, longest=1024)
+    data = TwoViews(long, Timing(), 112, longest=1024)
     samples = len(data)
     data[0]  # what is imported on the way
     begun = time.perf_counter()
@@ -80,7 +93,12 @@ def feeding(videos: Sequence[Video]) -> dict[str, float]:
     for video in data.videos:
         frames_at(video, crop_spec(video, 112), list(range(64)))
     alone = (time.perf_counter() - begun) / samples
-    return {"clips_per_second": 10 / whole, "sample_seconds": whole, "decode_seconds": alone, "ratio": whole / alone}
+    return {
+        "clips_per_second": 10 / whole,
+        "sample_seconds": whole,
+        "decode_seconds": alone,
+        "ratio": whole / alone,
+    }
 
 
 def main() -> None:
@@ -92,7 +110,9 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1e-3)
     asked = parser.parse_args()
     split = Labelled().read(asked.root)
-    result: dict[str, Any] = {"recipe": {**SMALL, **{k: v for k, v in vars(asked).items() if k != "root"}}}
+    result: dict[str, Any] = {
+        "recipe": {**SMALL, **{k: v for k, v in vars(asked).items() if k != "root"}}
+    }
     result["videos"] = {"train": len(split.train), "test": len(split.test)}
     result["seeds"] = []
     if not asked.seeds:
@@ -105,11 +125,16 @@ def main() -> None:
         for what in ("untrained", "trained"):
             for name in ("R@1", "R@5", "linear"):
                 values = [one[what][name] for one in result["seeds"]]
-                result[f"{what} {name}"] = {"mean": float(np.mean(values)), "spread": float(np.std(values))}
+                result[f"{what} {name}"] = {
+                    "mean": float(np.mean(values)),
+                    "spread": float(np.std(values)),
+                }
         write("tclr", result)  # seeds take minutes: those that are done are kept
     for what in ("untrained", "trained"):
         for name in ("R@1", "R@5", "linear"):
-            print(f"{what:10}{name:8}{result[f'{what} {name}']['mean']:.3f} ± {result[f'{what} {name}']['spread']:.3f}")
+            print(
+                f"{what:10}{name:8}{result[f'{what} {name}']['mean']:.3f} ± {result[f'{what} {name}']['spread']:.3f}"
+            )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 
 from films import film
-from oddframe.cli import main
+from oddframe.cli.main import main
 from oddframe.types import ClipSpec
 from oddframe.video.reader import as_video, read
 
@@ -46,7 +46,9 @@ def fitted(street: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a flowgrid run fitted on `street`. Do not write here: copy it."""
     from oddframe.api import fit
 
-    return fit("flowgrid", "simulated", root=street, out=tmp_path_factory.mktemp("a") / "run").folder
+    return fit(
+        "flowgrid", "simulated", root=street, out=tmp_path_factory.mktemp("a") / "run"
+    ).folder
 
 
 @pytest.fixture
@@ -96,5 +98,7 @@ def run(fitted: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(fitted, tmp_path / "run"))
 
 
-hypothesis.settings.register_profile("house", deadline=None, derandomize=True)  # busy or lucky is no verdict
+hypothesis.settings.register_profile(
+    "house", deadline=None, derandomize=True
+)  # busy or lucky is no verdict
 hypothesis.settings.load_profile("house")

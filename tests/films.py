@@ -23,7 +23,9 @@ HEVC = {"x265-params": "log-level=none:keyint=10:bframes=2:pools=none:frame-thre
 def numbered(number: int, height: int = 48, width: int = 64) -> Picture:
     """A coloured slope that moves, with the number (0 to 255) in binary across its upper half."""
     y, x = np.mgrid[:height, :width]
-    picture = np.stack([(x + 2 * number) % 200 + 28, 60 + y, np.full((height, width), 120)], -1).astype(np.uint8)
+    picture = np.stack(
+        [(x + 2 * number) % 200 + 28, 60 + y, np.full((height, width), 120)], -1
+    ).astype(np.uint8)
     for bit in range(8):
         left, right = width * bit // 8, width * (bit + 1) // 8
         picture[: height // 2, left:right] = 255 if number >> (7 - bit) & 1 else 0
@@ -35,7 +37,10 @@ def number_of(pixels: Picture) -> int:
     height, width = pixels.shape[:2]
     row = pixels[: height // 2].mean((0, 2))
     bars = [row[width * bit // 8 : width * (bit + 1) // 8] for bit in range(8)]
-    return sum(int(bar[len(bar) // 4 : -(len(bar) // 4) or None].mean() > 128) << (7 - k) for k, bar in enumerate(bars))
+    return sum(
+        int(bar[len(bar) // 4 : -(len(bar) // 4) or None].mean() > 128) << (7 - k)
+        for k, bar in enumerate(bars)
+    )
 
 
 def film(
@@ -57,8 +62,14 @@ def film(
     start: int = 0,
 ) -> Path:
     """A film of numbered pictures, or of those given. `stamps` maps a position to its time in units of `clock`."""
-    shown = [numbered(k + start, *size) for k in range(pictures)] if isinstance(pictures, int) else pictures
-    with av.open(str(path), "w", format=container, container_options=container_options or {}) as out:
+    shown = (
+        [numbered(k + start, *size) for k in range(pictures)]
+        if isinstance(pictures, int)
+        else pictures
+    )
+    with av.open(
+        str(path), "w", format=container, container_options=container_options or {}
+    ) as out:
         stream = _stream(out, codec, pixel_format, shown[0], fps)
         stream.options = options or {}
         if clock:
@@ -131,7 +142,9 @@ def _encoded(
 
 def _sound(stream: Any) -> Iterator[Any]:
     for k in range(20):
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
+        )
         frame.sample_rate, frame.pts = 16000, 1024 * k
         yield from stream.encode(frame)
     yield from stream.encode(None)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from films import film, numbered
-from oddframe.datasets.contract import DataSet
+from oddframe.datasets.base import DataSet
 from oddframe.datasets.tree import Entry, layouts
 from oddframe.video.reader import PICTURE_ENDINGS, VIDEO_ENDINGS
 
@@ -70,7 +70,11 @@ def _write(path: Path) -> None:
     ending = path.suffix
     if ending in PICTURE_ENDINGS:
         index = len([other for other in path.parent.iterdir() if other.suffix == ending])
-        picture = masks()[index] if path.parent.name.endswith("_gt") else numbered(index, *SIZE)[:, :, ::-1]
+        picture = (
+            masks()[index]
+            if path.parent.name.endswith("_gt")
+            else numbered(index, *SIZE)[:, :, ::-1]
+        )
         cv2.imwrite(str(path), picture)
     elif ending in VIDEO_ENDINGS:
         film(path, FRAMES, codec="mpeg4", size=SIZE)
@@ -81,11 +85,15 @@ def _write(path: Path) -> None:
         cell[0, :] = list(masks())
         savemat(path, {"volLabel": cell})
     elif ending == ".m":
-        clips = {other.stem for other in path.parent.iterdir() if re.fullmatch(r"Test\d+", other.stem)}
+        clips = {
+            other.stem for other in path.parent.iterdir() if re.fullmatch(r"Test\d+", other.stem)
+        }
         line = f"TestVideoFile{{end+1}}.gt_frame = [{ODD[0] + 1}:{ODD[1]}];\n"
         path.write_text("TestVideoFile = {};\n" + line * len(clips))
     elif path.name == "pixel_masks.npz":
-        clips = {other.stem for other in path.parent.iterdir() if re.fullmatch(r"Test\d+", other.stem)}
+        clips = {
+            other.stem for other in path.parent.iterdir() if re.fullmatch(r"Test\d+", other.stem)
+        }
         np.savez(path, **{f"{clip}_gt": masks() for clip in clips})
     elif path.name.endswith(".masks.npz"):
         np.savez(path, masks=masks())
@@ -95,7 +103,11 @@ def _write(path: Path) -> None:
         rows = [f"{frame},1,0.1,0.1,0.4,0.5" for frame in range(*ODD)]
         path.write_text("\n".join(["frame,track,x1,y1,x2,y2", *rows]))
     elif ending == ".csv":
-        path.write_text(_drivers() if path.name == "LABEL.csv" else f"start,end,kind\n{ODD[0]},{ODD[1]},runner\n")
+        path.write_text(
+            _drivers()
+            if path.name == "LABEL.csv"
+            else f"start,end,kind\n{ODD[0]},{ODD[1]},runner\n"
+        )
     elif ending == ".txt":
         _list(path)
     elif ending == ".json":
@@ -107,16 +119,28 @@ def _write(path: Path) -> None:
 def _list(path: Path) -> None:
     """A list of a data set of classes, from the films that were built beside it."""
     if path.name == "videos.txt":
-        films = sorted(other for other in path.parent.rglob("*.mp4") if not other.name.startswith("."))
-        path.write_text("\n".join(f"https://example.org/{k}\n{one.stem}: 0.0 - 2.0" for k, one in enumerate(films)))
+        films = sorted(
+            other for other in path.parent.rglob("*.mp4") if not other.name.startswith(".")
+        )
+        path.write_text(
+            "\n".join(
+                f"https://example.org/{k}\n{one.stem}: 0.0 - 2.0" for k, one in enumerate(films)
+            )
+        )
         return
     folders = sorted(folder for folder in path.parent.parent.glob("*/*") if folder.is_dir())
-    sides = [[film for film in sorted(folder.iterdir()) if film.suffix == ".avi"] for folder in folders]
+    sides = [
+        [film for film in sorted(folder.iterdir()) if film.suffix == ".avi"] for folder in folders
+    ]
     if path.name == "classInd.txt":
         path.write_text("".join(f"{k} {folder.name}\r\n" for k, folder in enumerate(folders, 1)))
-    elif path.name.startswith(("trainlist", "testlist")):  # the first class to train on, the second to test
+    elif path.name.startswith(
+        ("trainlist", "testlist")
+    ):  # the first class to train on, the second to test
         side = path.name.startswith("test")
-        path.write_text("".join(f"{one.parent.name}/{one.name} {side + 1}\r\n" for one in sides[side]))
+        path.write_text(
+            "".join(f"{one.parent.name}/{one.name} {side + 1}\r\n" for one in sides[side])
+        )
     elif "_test_split" in path.name:
         for folder, (one, other) in zip(folders, sides, strict=True):
             name = re.sub(r"^.*(?=_test_split\d)", folder.name, path.name)

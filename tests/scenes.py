@@ -40,11 +40,18 @@ class Block:
 
 
 def scene(
-    blocks: Sequence[Block], frames: int, *, seed: int = 0, noise: float = 2.0, size: tuple[int, int] = SIZE
+    blocks: Sequence[Block],
+    frames: int,
+    *,
+    seed: int = 0,
+    noise: float = 2.0,
+    size: tuple[int, int] = SIZE,
 ) -> Bytes:
     """A wall that is the same in all scenes of a size, blocks before it, and noise that is not."""
     H, W = size
-    wall = cv2.GaussianBlur(np.random.default_rng(99).normal(110, 60, size).astype(np.float32), (0, 0), 2.5)
+    wall = cv2.GaussianBlur(
+        np.random.default_rng(99).normal(110, 60, size).astype(np.float32), (0, 0), 2.5
+    )
     random = np.random.default_rng(seed)
     out = np.empty((frames, H, W), np.uint8)
     for t in range(frames):
@@ -60,7 +67,9 @@ def scene(
     return out
 
 
-def walkers(seed: int, count: int = 5, *, pace: float = 1.5, size: tuple[int, int] = (16, 8)) -> list[Block]:
+def walkers(
+    seed: int, count: int = 5, *, pace: float = 1.5, size: tuple[int, int] = (16, 8)
+) -> list[Block]:
     """Blocks in rows of their own in the lower two thirds of the picture, at about the same pace, either way."""
     random = np.random.default_rng([7, seed])
     rows = 42 + (SIZE[0] - 42 - size[0]) * np.arange(count) / max(1, count - 1)

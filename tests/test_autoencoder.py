@@ -8,23 +8,30 @@ import numpy as np
 import pytest
 import torch
 
+from oddframe.embeddings.heads.autoencoder import Autoencoder, Rebuilder, _parted
+from oddframe.embeddings.heads.base import AS_PUBLISHED, HeadOptions, make_head
+from oddframe.embeddings.store import VideoEmbeddings, total
 from oddframe.errors import BadInput
-from oddframe.learning.autoencoder import Autoencoder, Rebuilder, _parted
-from oddframe.learning.embedded import Embedded, total
-from oddframe.learning.heads import AS_PUBLISHED, HeadOptions, make_head
-from oddframe.learning.run import Run
+from oddframe.run import Run
 from oddframe.types import Video
 
 QUICK = replace(AS_PUBLISHED, epochs=20, batch=16, rate=5e-3)
 
 
-def on_a_plane(seed: int, count: int, width: int = 24, off: float = 0.0) -> Embedded:
+def on_a_plane(seed: int, count: int, width: int = 24, off: float = 0.0) -> VideoEmbeddings:
     """Embeddings near a three-dimensional plane, or off it."""
     axes = np.random.default_rng(0).standard_normal((3, width))
     random = np.random.default_rng(seed)
-    vector = random.standard_normal((count, 3)) @ axes + 0.05 * random.standard_normal((count, width))
+    vector = random.standard_normal((count, 3)) @ axes + 0.05 * random.standard_normal(
+        (count, width)
+    )
     vector += off * random.standard_normal((count, width))
-    return Embedded(Video(f"v{seed}", Path(f"v{seed}")), np.arange(count), np.arange(count) / 5, vector.astype("f4"))
+    return VideoEmbeddings(
+        Video(f"v{seed}", Path(f"v{seed}")),
+        np.arange(count),
+        np.arange(count) / 5,
+        vector.astype("f4"),
+    )
 
 
 @pytest.mark.parametrize("layers", [(16, 8), (16, 12, 6)])
@@ -36,7 +43,10 @@ def test_layers_are_as_asked_and_mirrored(layers: tuple[int, ...], variational: 
     forth, back = [24, *layers], [*layers[::-1], 24]
     sizes = [(m.in_features, m.out_features) for m in linear if m is not net.latent]
     assert sizes == [*pairwise(forth[:-1]), *pairwise(back)]
-    assert (net.latent.in_features, net.latent.out_features) == (layers[-2], layers[-1] * (1 + variational))
+    assert (net.latent.in_features, net.latent.out_features) == (
+        layers[-2],
+        layers[-1] * (1 + variational),
+    )
     assert isinstance(net.encoder[0], torch.nn.BatchNorm1d)
     assert isinstance(net.decoder[-1], torch.nn.Linear), "nothing comes after the last layer"
     assert sum(isinstance(m, torch.nn.Dropout) for m in net.modules()) == 2 * (len(layers) - 1)
@@ -68,17 +78,33 @@ def test_the_variational_loss_is_the_evidence_bound() -> None:
     s = np.exp(0.5 * log_variance.numpy())
     drawn = mean + torch.from_numpy(s) * torch.randn_like(mean)
     m, rebuilt = mean.numpy(), net.decoder(drawn).detach().numpy()
-    divergence = sum(0.5 * (m[n, k] ** 2 + s[n, k] ** 2 - 1 - np.log(s[n, k] ** 2)) for n in range(9) for k in range(3))
+    divergence = sum(
+        0.5 * (m[n, k] ** 2 + s[n, k] ** 2 - 1 - np.log(s[n, k] ** 2))
+        for n in range(9)
+        for k in range(3)
+    )
     np.testing.assert_allclose(told["divergence"].item(), divergence / 9, rtol=1e-12)
-    np.testing.assert_allclose(told["rebuilt"].item(), 0.5 * ((e.numpy() - rebuilt) ** 2).sum() / 9, rtol=1e-12)
-    np.testing.assert_allclose(told["loss"].item(), told["divergence"].item() + told["rebuilt"].item(), rtol=1e-12)
-    p, q = torch.distributions.Normal(mean, torch.from_numpy(s)), torch.distributions.Normal(0.0, 1.0)
-    np.testing.assert_allclose(torch.distributions.kl_divergence(p, q).sum().item(), divergence, rtol=1e-6)
+    np.testing.assert_allclose(
+        told["rebuilt"].item(), 0.5 * ((e.numpy() - rebuilt) ** 2).sum() / 9, rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        told["loss"].item(), told["divergence"].item() + told["rebuilt"].item(), rtol=1e-12
+    )
+    p, q = (
+        torch.distributions.Normal(mean, torch.from_numpy(s)),
+        torch.distributions.Normal(0.0, 1.0),
+    )
+    np.testing.assert_allclose(
+        torch.distributions.kl_divergence(p, q).sum().item(), divergence, rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("variational", [False, True])
 def test_it_learns_the_plane_that_normal_lies_on(variational: bool, tmp_path: Path) -> None:
-    head = make_head("autoencoder", HeadOptions(layers=(32, 8), dropout=0.0, variational=variational, training=QUICK))
+    head = make_head(
+        "autoencoder",
+        HeadOptions(layers=(32, 8), dropout=0.0, variational=variational, training=QUICK),
+    )
     assert isinstance(head, Autoencoder)
     head.fit([on_a_plane(k, 60) for k in range(5)], Run(tmp_path))
     normal = head.distance(torch.from_numpy(on_a_plane(9, 100).vector))

@@ -16,11 +16,11 @@ import torch
 
 from conftest import hidden, scores_of
 from films import Picture, film, numbered, sound_only
+from oddframe import serialization as saving
 from oddframe.api import load
-from oddframe.cli import main
+from oddframe.cli.main import main
 from oddframe.errors import BadRun
-from oddframe.families import members
-from oddframe.learning import saving
+from oddframe.registry import members
 
 Refused = Callable[..., str]
 Capture = pytest.CaptureFixture[str]
@@ -28,7 +28,9 @@ PARTS = ("run.json", "detector.json", "weights.pt", "calibration.npz")
 QUICK = ("--no-overlay", "--no-clips")  # leave out what is slow to draw
 
 
-def walking(frames: int, size: tuple[int, int] = (48, 64), seed: int = 0, speed: float = 1.0) -> list[Picture]:
+def walking(
+    frames: int, size: tuple[int, int] = (48, 64), seed: int = 0, speed: float = 1.0
+) -> list[Picture]:
     """A bright thing that goes to and fro before a still background, of (height, width)."""
     random = np.random.default_rng(seed)
     height, width = size
@@ -111,7 +113,17 @@ def test_several_useless_videos_are_named_one_by_one(
     fitted: Path, useless: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     assert (
-        main(["score", str(fitted), str(useless / "zero.mp4"), str(useless / "song.mp4"), "--out", str(tmp_path)]) == 3
+        main(
+            [
+                "score",
+                str(fitted),
+                str(useless / "zero.mp4"),
+                str(useless / "song.mp4"),
+                "--out",
+                str(tmp_path),
+            ]
+        )
+        == 3
     )
     out, err = capsys.readouterr()
     lines = err.splitlines()
@@ -123,12 +135,23 @@ def test_several_useless_videos_are_named_one_by_one(
 def test_a_good_video_among_useless_ones_is_scored(
     fitted: Path, useless: Path, short: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    words = ["score", fitted, useless / "zero.mp4", short, useless / "letter.mp4", "--out", tmp_path, *QUICK]
+    words = [
+        "score",
+        fitted,
+        useless / "zero.mp4",
+        short,
+        useless / "letter.mp4",
+        "--out",
+        tmp_path,
+        *QUICK,
+    ]
     assert main([str(word) for word in words]) == 3
     out, err = capsys.readouterr()
     assert "short" in out
     assert "zero.mp4" in err
-    assert err.splitlines()[-1].startswith("oddframe: 2 of 3 videos could not be scored; the first:")
+    assert err.splitlines()[-1].startswith(
+        "oddframe: 2 of 3 videos could not be scored; the first:"
+    )
     assert scores_of(tmp_path).keys() == {"short.npz"}
     assert (tmp_path / "report.html").is_file()
 
@@ -136,7 +159,9 @@ def test_a_good_video_among_useless_ones_is_scored(
 # Video that is damaged, short, small, large, or changes on the way.
 
 
-def test_damaged_videos_give_what_can_be_read(fitted: Path, short: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_damaged_videos_give_what_can_be_read(
+    fitted: Path, short: Path, tmp_path: Path, capsys: Capture
+) -> None:
     random, whole = np.random.default_rng(3), short.read_bytes()
     given = tmp_path / "given"
     given.mkdir()
@@ -173,7 +198,9 @@ def test_one_frame_is_too_little_for_motion(refused: Refused, fitted: Path, tmp_
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_video_shorter_than_a_clip_is_scored_as_far_as_it_goes(fitted: Path, tmp_path: Path) -> None:
+def test_a_video_shorter_than_a_clip_is_scored_as_far_as_it_goes(
+    fitted: Path, tmp_path: Path
+) -> None:
     few = film(tmp_path / "few.mp4", walking(3, (120, 160)), fps=10)
     assert main(["score", str(fitted), str(few), "--out", str(tmp_path / "out"), *QUICK]) == 0
     with np.load(tmp_path / "out" / "few.npz") as held:
@@ -197,7 +224,9 @@ def test_the_same_camera_at_another_size(
 
 
 @pytest.mark.parametrize("size", [(16, 16), (2, 2), (480, 20)])
-def test_a_method_without_geometry_takes_any_size(tmp_path: Path, difference: Path, size: tuple[int, int]) -> None:
+def test_a_method_without_geometry_takes_any_size(
+    tmp_path: Path, difference: Path, size: tuple[int, int]
+) -> None:
     video = film(tmp_path / "v.mp4", walking(4, size), fps=10)
     assert main(["score", str(difference), str(video), "--out", str(tmp_path / "out")]) == 0
     with np.load(tmp_path / "out" / "v.npz") as held:
@@ -209,14 +238,28 @@ def difference(street: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of frame-difference."""
     from oddframe.api import fit
 
-    return fit("frame-difference", "simulated", root=street, out=tmp_path_factory.mktemp("d") / "run").folder
+    return fit(
+        "frame-difference", "simulated", root=street, out=tmp_path_factory.mktemp("d") / "run"
+    ).folder
 
 
 def test_tiny_video_can_be_learned_and_judged(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     for k in range(2):
-        film(tmp_path / "train" / f"{k}.mkv", walking(150, (16, 16), k), fps=10, codec="ffv1", pixel_format="gray")
-    odd = film(tmp_path / "odd.mkv", walking(30, (16, 16), 5, speed=4), fps=10, codec="ffv1", pixel_format="gray")
+        film(
+            tmp_path / "train" / f"{k}.mkv",
+            walking(150, (16, 16), k),
+            fps=10,
+            codec="ffv1",
+            pixel_format="gray",
+        )
+    odd = film(
+        tmp_path / "odd.mkv",
+        walking(30, (16, 16), 5, speed=4),
+        fps=10,
+        codec="ffv1",
+        pixel_format="gray",
+    )
     assert main(["fit", "flowgrid", str(tmp_path / "train"), "--out", str(tmp_path / "run")]) == 0
     assert main(["score", str(tmp_path / "run"), str(odd), "--out", str(tmp_path / "out")]) == 0
 
@@ -235,20 +278,36 @@ def test_a_stream_that_changes_its_size(fitted: Path, tmp_path: Path) -> None:
         for k, size in enumerate([(120, 160), (240, 320), (160, 120)])
     ]
     (tmp_path / "change.ts").write_bytes(b"".join(parts))
-    assert main(["score", str(fitted), str(tmp_path / "change.ts"), "--out", str(tmp_path / "out")]) == 0
+    assert (
+        main(["score", str(fitted), str(tmp_path / "change.ts"), "--out", str(tmp_path / "out")])
+        == 0
+    )
     with np.load(tmp_path / "out" / "change.npz") as held:
         assert len(held["frame"]) >= 40
 
 
 @pytest.mark.parametrize(
     "name",
-    ["a b ü", "-dash", "q'\"<>&#%?", "{{title}}", "line\nbreak", "$x_1^2$", "n" * 230, os.fsdecode(b"caf\xe9")],
+    [
+        "a b ü",
+        "-dash",
+        "q'\"<>&#%?",
+        "{{title}}",
+        "line\nbreak",
+        "$x_1^2$",
+        "n" * 230,
+        os.fsdecode(b"caf\xe9"),
+    ],
     ids=["space", "dash", "HTML", "template", "line", "formula", "long", "not UTF-8"],
 )
-def test_a_video_may_be_called_anything(difference: Path, short: Path, tmp_path: Path, name: str) -> None:
+def test_a_video_may_be_called_anything(
+    difference: Path, short: Path, tmp_path: Path, name: str
+) -> None:
     (tmp_path / "in").mkdir()
     shutil.copy(short, tmp_path / "in" / f"{name}.mp4")
-    assert main(["score", str(difference), str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 0
+    assert (
+        main(["score", str(difference), str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 0
+    )
     assert len(list((tmp_path / "out").glob("*.npz"))) == 1
     assert not hidden(tmp_path / "out")
 
@@ -260,8 +319,13 @@ def test_videos_of_one_name_are_told_apart_and_none_is_scored_twice(
         (tmp_path / folder).mkdir()
         shutil.copy(short, tmp_path / folder / "a.mp4")
     shutil.copy(short, tmp_path / "two" / "a-2.mp4")
-    given = [str(tmp_path / path) for path in ("one", "two/a-2.mp4", "two/a.mp4", "three", "one/a.mp4")]
-    assert main(["score", str(difference), *given, "--out", str(tmp_path / "out"), *QUICK, "--json"]) == 0
+    given = [
+        str(tmp_path / path) for path in ("one", "two/a-2.mp4", "two/a.mp4", "three", "one/a.mp4")
+    ]
+    assert (
+        main(["score", str(difference), *given, "--out", str(tmp_path / "out"), *QUICK, "--json"])
+        == 0
+    )
     videos = json.loads(capsys.readouterr().out)["videos"]
     assert [video["video"] for video in videos] == ["a", "a-2", "a-3", "a-4"]
     assert [Path(video["source"]).parent.name for video in videos] == ["one", "two", "two", "three"]
@@ -272,11 +336,18 @@ def test_a_folder_of_folders_of_pictures(difference: Path, tmp_path: Path) -> No
         (tmp_path / "in" / name).mkdir(parents=True)
         for k in range(5):
             cv2.imwrite(str(tmp_path / "in" / name / f"{k}.png"), numbered(k, 120, 160))
-    assert main(["score", str(difference), str(tmp_path / "in"), "--out", str(tmp_path / "out"), *QUICK]) == 0
+    assert (
+        main(
+            ["score", str(difference), str(tmp_path / "in"), "--out", str(tmp_path / "out"), *QUICK]
+        )
+        == 0
+    )
     assert scores_of(tmp_path / "out").keys() == {"first.npz", "second.npz"}
 
 
-def test_earlier_scores_that_are_damaged_are_made_anew(difference: Path, short: Path, tmp_path: Path) -> None:
+def test_earlier_scores_that_are_damaged_are_made_anew(
+    difference: Path, short: Path, tmp_path: Path
+) -> None:
     words = ["score", str(difference), str(short), "--out", str(tmp_path), *QUICK]
     assert main(words) == 0
     whole = scores_of(tmp_path)["short.npz"]
@@ -295,7 +366,9 @@ def test_earlier_scores_that_are_damaged_are_made_anew(difference: Path, short: 
 # Data that does not serve for learning or measuring.
 
 
-def test_a_broken_training_video_is_left_out_and_named(street: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_a_broken_training_video_is_left_out_and_named(
+    street: Path, tmp_path: Path, capsys: Capture
+) -> None:
     data = shutil.copytree(street / "train", tmp_path / "data")
     (data / "broken.mp4").write_bytes((data / "train01.mp4").read_bytes()[:2000])
     (data / "zero.mp4").touch()
@@ -310,13 +383,18 @@ def test_a_broken_training_video_is_left_out_and_named(street: Path, tmp_path: P
     assert len(facts["left_out"]) == 2
 
 
-def test_nothing_readable_is_not_learned_from(street: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_nothing_readable_is_not_learned_from(
+    street: Path, tmp_path: Path, capsys: Capture
+) -> None:
     data = tmp_path / "data"
     data.mkdir()
     for name in "ab":
         (data / f"{name}.mp4").write_bytes((street / "train" / "train01.mp4").read_bytes()[:2000])
     assert main(["fit", "flowgrid", str(data), "--out", str(tmp_path / "run")]) == 3
-    assert "oddframe: none of 2 videos can be read; the first:" in capsys.readouterr().err.splitlines()[-1]
+    assert (
+        "oddframe: none of 2 videos can be read; the first:"
+        in capsys.readouterr().err.splitlines()[-1]
+    )
 
 
 def test_damage_in_a_training_video_is_said(street: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -330,7 +408,9 @@ def test_damage_in_a_training_video_is_said(street: Path, tmp_path: Path, capsys
     assert all(line.startswith("damaged: train02.mp4: ") for line in err.splitlines())
 
 
-def test_training_videos_of_different_shapes_are_refused(refused: Refused, street: Path, tmp_path: Path) -> None:
+def test_training_videos_of_different_shapes_are_refused(
+    refused: Refused, street: Path, tmp_path: Path
+) -> None:
     data = shutil.copytree(street / "train", tmp_path / "data")
     film(data / "wide.mp4", walking(120, (90, 160)), fps=10)
     line = refused(2, "fit", "flowgrid", data, "--out", tmp_path / "run")
@@ -363,7 +443,9 @@ def small(street: Path, short: Path, tmp_path: Path) -> Path:
     return root
 
 
-def test_a_test_video_that_was_learned_from_is_refused(refused: Refused, fitted: Path, small: Path) -> None:
+def test_a_test_video_that_was_learned_from_is_refused(
+    refused: Refused, fitted: Path, small: Path
+) -> None:
     shutil.copy(small / "train" / "train02.mp4", small / "test" / "renamed.mp4")
     (small / "truth" / "renamed.txt").write_text("0\n1\n" * 60)
     line = refused(6, "evaluate", fitted, small)
@@ -371,7 +453,9 @@ def test_a_test_video_that_was_learned_from_is_refused(refused: Refused, fitted:
     assert "train02" in line
 
 
-def test_truth_of_another_length_is_refused(refused: Refused, fitted: Path, small: Path, tmp_path: Path) -> None:
+def test_truth_of_another_length_is_refused(
+    refused: Refused, fitted: Path, small: Path, tmp_path: Path
+) -> None:
     (small / "truth" / "monday.txt").write_text("0\n" * 29)
     line = refused(4, "evaluate", fitted, small, "--out", tmp_path / "out")
     assert "monday" in line
@@ -380,7 +464,9 @@ def test_truth_of_another_length_is_refused(refused: Refused, fitted: Path, smal
     assert not hidden(tmp_path / "out")
 
 
-def test_tests_without_truth_cannot_be_measured(refused: Refused, fitted: Path, small: Path) -> None:
+def test_tests_without_truth_cannot_be_measured(
+    refused: Refused, fitted: Path, small: Path
+) -> None:
     (small / "truth" / "monday.txt").unlink()
     assert "no test video with ground truth" in refused(2, "evaluate", fitted, small)
 
@@ -428,7 +514,9 @@ def test_other_things_are_no_run(refused: Refused, short: Path, tmp_path: Path) 
 
 def test_a_run_of_a_newer_oddframe_is_refused_as_that(refused: Refused, run: Path) -> None:
     words = json.loads((run / "detector.json").read_text())
-    (run / "detector.json").write_text(json.dumps(words | {"format": saving.FORMAT + 1, "oddframe": "9.9.9"}))
+    (run / "detector.json").write_text(
+        json.dumps(words | {"format": saving.FORMAT + 1, "oddframe": "9.9.9"})
+    )
     line = refused(5, "info", run)
     assert "was written by oddframe 9.9.9, which is newer than this one" in line
     assert "update oddframe" in line
@@ -438,11 +526,15 @@ def test_a_run_of_a_method_that_is_not_here_is_refused(refused: Refused, run: Pa
     words = json.loads((run / "detector.json").read_text())
     (run / "detector.json").write_text(json.dumps(words | {"method": "telepathy"}))
     line = refused(5, "info", run)
-    assert f"holds a detector 'telepathy'; this oddframe knows {', '.join(members('methods'))}" in line
+    assert (
+        f"holds a detector 'telepathy'; this oddframe knows {', '.join(members('methods'))}" in line
+    )
 
 
 @pytest.mark.parametrize("options", [{"widht": 3}, {"width": 3}, {"width": "wide"}, {"windows": 3}])
-def test_options_that_the_method_does_not_take_are_refused(run: Path, options: dict[str, Any]) -> None:
+def test_options_that_the_method_does_not_take_are_refused(
+    run: Path, options: dict[str, Any]
+) -> None:
     words = json.loads((run / "detector.json").read_text())
     (run / "detector.json").write_text(json.dumps(words | {"options": options}))
     with pytest.raises(BadRun, match="has options that flowgrid does not take"):

@@ -12,7 +12,7 @@ from scipy.signal import lfilter
 from scipy.stats import genpareto, norm
 
 from oddframe.errors import BadInput, BadRun
-from oddframe.scores.calibration import (
+from oddframe.scoring.calibration import (
     CEILING,
     COUNTED,
     GRID,
@@ -23,7 +23,7 @@ from oddframe.scores.calibration import (
     load_calibration,
     save_calibration,
 )
-from oddframe.scores.events import find_events
+from oddframe.scoring.events import find_events
 from oddframe.types import Floats, Scores
 
 FPS = 10.0
@@ -36,7 +36,9 @@ def film(value: Floats, name: str = "film") -> Scores:
 
 def independent(draw: Floats) -> Calibration:
     """The scale alone, of frames that follow each other by chance; events in them are not counted."""
-    return Calibration((np.sort(draw).astype(np.float32),), (len(draw) / FPS,), np.zeros((1, len(GRID))), "chance")
+    return Calibration(
+        (np.sort(draw).astype(np.float32),), (len(draw) / FPS,), np.zeros((1, len(GRID))), "chance"
+    )
 
 
 def street(minutes: int, random: np.random.Generator, shape: float = 0.0) -> list[Scores]:
@@ -52,7 +54,9 @@ def street(minutes: int, random: np.random.Generator, shape: float = 0.0) -> lis
 
 def per_hour(calibration: Calibration, films: list[Scores], rarity: float) -> float:
     """Events counted one video at a time: the definition."""
-    found = sum(len(find_events(replace(f, value=calibration.rarity(f.value)), rarity)) for f in films)
+    found = sum(
+        len(find_events(replace(f, value=calibration.rarity(f.value)), rarity)) for f in films
+    )
     return found * 60 / len(films)
 
 
@@ -69,16 +73,25 @@ def test_rarity_is_minus_log10_of_the_share_that_score_as_high() -> None:
     N = 10_000
     ordinary = -np.log1p(-(np.arange(N) + 0.5) / N)  # quantiles of the exponential distribution
     calibration = independent(ordinary)
-    assert calibration.rarity(np.array([ordinary[0] - 5, ordinary[0]])).tolist() == [0, 0], "and what is below it"
+    assert calibration.rarity(np.array([ordinary[0] - 5, ordinary[0]])).tolist() == [0, 0], (
+        "and what is below it"
+    )
     for share in (0.5, 0.1, 0.03, 0.01, 0.001):
-        assert calibration.rarity(np.array(-math.log(share))) == pytest.approx(-math.log10(share), abs=0.02)
+        assert calibration.rarity(np.array(-math.log(share))) == pytest.approx(
+            -math.log10(share), abs=0.02
+        )
     assert calibration.rarity(np.quantile(ordinary, 0.99)) == pytest.approx(2, abs=0.02)
     assert calibration.rarity(ordinary.reshape(100, 10, 10)).shape == (100, 10, 10)
 
 
-@given(st.lists(st.floats(0, 1e6, width=32), min_size=1, max_size=60), st.lists(st.floats(-1e7, 1e7), min_size=2))
+@given(
+    st.lists(st.floats(0, 1e6, width=32), min_size=1, max_size=60),
+    st.lists(st.floats(-1e7, 1e7), min_size=2),
+)
 @settings(max_examples=60, deadline=None)
-def test_rarity_rises_with_the_score_whatever_the_scores_are(normal: list[float], asked: list[float]) -> None:
+def test_rarity_rises_with_the_score_whatever_the_scores_are(
+    normal: list[float], asked: list[float]
+) -> None:
     calibration = calibrate([film(np.array(normal))], "one video")
     rarity = calibration.rarity(np.sort(asked))
     assert (np.diff(rarity) >= 0).all()
@@ -110,7 +123,9 @@ def test_the_tail_reaches_beyond_the_recording(shape: float, seed: int) -> None:
 def test_the_tail_is_the_one_that_was_drawn_from(shape: float) -> None:
     """Above any level a generalised Pareto keeps its shape: the estimates of 20 samples lie around it."""
     random = np.random.default_rng(0)
-    fits = [independent(genpareto.rvs(shape, size=20_000, random_state=random)).tail for _ in range(20)]
+    fits = [
+        independent(genpareto.rvs(shape, size=20_000, random_state=random)).tail for _ in range(20)
+    ]
     found = [tail for tail in fits if tail is not None]
     assert len(found) == 20
     # held to [0, 0.5], whose ends are reached by one-sided error: 0.4 of the standard error 0.05 on average
@@ -120,7 +135,9 @@ def test_the_tail_is_the_one_that_was_drawn_from(shape: float) -> None:
         assert tail.share == pytest.approx(0.02, rel=0.01)
         # the mean excess over a level is (scale + shape · level) / (1 − shape), here of scale 1; 400 of them
         mean = (1 + shape * tail.level) / (1 - shape)
-        assert tail.scale / (1 - tail.shape) == pytest.approx(mean, rel=4 / math.sqrt(400 * (1 - 2 * shape)))
+        assert tail.scale / (1 - tail.shape) == pytest.approx(
+            mean, rel=4 / math.sqrt(400 * (1 - 2 * shape))
+        )
 
 
 def test_a_tail_that_ends_is_not_believed() -> None:
@@ -133,7 +150,9 @@ def test_a_tail_that_ends_is_not_believed() -> None:
 
 @pytest.mark.parametrize("shape", [0.0, 0.3])
 def test_score_at_inverts_rarity(shape: float) -> None:
-    calibration = independent(genpareto.rvs(shape, size=5000, random_state=np.random.default_rng(1)))
+    calibration = independent(
+        genpareto.rvs(shape, size=5000, random_state=np.random.default_rng(1))
+    )
     for rarity in (0.01, 0.5, 1.0, 1.69, 1.71, 2.5, 4.0, 7.0, 11.0):
         there = calibration.score_at(rarity)
         assert float(calibration.rarity(np.array(there))) == pytest.approx(rarity, abs=1e-3)
@@ -173,7 +192,11 @@ def test_little_normal_video_is_enough_for_a_scale() -> None:
 
 @pytest.mark.parametrize(
     ("held_out", "words"),
-    [([], "no normal video"), ([film(np.zeros(0))], "no normal video"), ([film(np.array([1.0, np.inf]))], "finite")],
+    [
+        ([], "no normal video"),
+        ([film(np.zeros(0))], "no normal video"),
+        ([film(np.array([1.0, np.inf]))], "finite"),
+    ],
 )
 def test_nothing_to_learn_from_is_said(held_out: list[Scores], words: str) -> None:
     with pytest.raises(BadInput, match=words):
@@ -183,7 +206,9 @@ def test_nothing_to_learn_from_is_said(held_out: list[Scores], words: str) -> No
 # Thresholds.
 
 
-def test_alarms_are_counted_as_events_are_found(ten_minutes: tuple[Calibration, list[Scores]]) -> None:
+def test_alarms_are_counted_as_events_are_found(
+    ten_minutes: tuple[Calibration, list[Scores]],
+) -> None:
     calibration, films = ten_minutes
     for k in (0, 7, 20, 30, 50, 60):
         counted = calibration.alarms[:, k].sum() * 60 / len(films)
@@ -201,13 +226,17 @@ def test_a_counted_threshold_holds_on_the_video_it_was_counted_on(
     assert threshold.expected <= asked
     assert threshold.interval[0] <= threshold.expected <= threshold.interval[1]
     lower = threshold.rarity - 0.05
-    assert lower < GRID[0] or calibration.rate(lower) > asked, "no threshold below it would have done"
+    assert lower < GRID[0] or calibration.rate(lower) > asked, (
+        "no threshold below it would have done"
+    )
 
 
 def test_a_lower_threshold_never_costs_less(ten_minutes: tuple[Calibration, list[Scores]]) -> None:
     calibration, _ = ten_minutes
     rates = [calibration.rate(float(rarity)) for rarity in np.arange(0.4, 11, 0.01)]
-    assert (np.diff(rates) <= 1e-9).all(), "also across the level at which counting ends and the tail takes over"
+    assert (np.diff(rates) <= 1e-9).all(), (
+        "also across the level at which counting ends and the tail takes over"
+    )
     assert rates[-1] < 1e-4
 
 
@@ -234,7 +263,9 @@ def test_thresholds_hold_on_video_that_was_not_seen(shape: float) -> None:
             some = Scores("film", judged.frame[near], judged.seconds[near], judged.value[near])
             rate = len(find_events(some, threshold.rarity)) / 3
             real.setdefault(asked, []).append(rate)
-            held.setdefault(asked, []).append(threshold.interval[0] <= rate <= threshold.interval[1])
+            held.setdefault(asked, []).append(
+                threshold.interval[0] <= rate <= threshold.interval[1]
+            )
     assert all(60 * 0.4 <= rate <= 60 * 1.7 for rate in real[60.0])
     for asked, rates in real.items():
         assert asked / 3 <= np.mean(rates) <= 3 * asked
@@ -251,7 +282,12 @@ def test_what_cannot_be_counted_is_said(ten_minutes: tuple[Calibration, list[Sco
     low, high = threshold.interval
     assert low == 0, "no recording excludes that something never happens"
     assert 1 < high < 60 * 6, "more than the expected, and less than was seen"
-    for words in ("10.0 min of normal video", "no rate below 18", "1 per hour", f"up to {high:.0f}"):
+    for words in (
+        "10.0 min of normal video",
+        "no rate below 18",
+        "1 per hour",
+        f"up to {high:.0f}",
+    ):
         assert words in threshold.note
     assert len(threshold.note) < 200
 
@@ -259,7 +295,9 @@ def test_what_cannot_be_counted_is_said(ten_minutes: tuple[Calibration, list[Sco
 def test_longer_video_makes_surer() -> None:
     widths = []
     for minutes in (4, 12, 40):
-        threshold = calibrate(street(minutes, np.random.default_rng(11)), "leave one out").threshold(60.0)
+        threshold = calibrate(
+            street(minutes, np.random.default_rng(11)), "leave one out"
+        ).threshold(60.0)
         widths.append(threshold.interval[1] / max(threshold.expected, 1))
     assert widths[0] > widths[1] > widths[2] > 1
     assert widths[2] < 2
@@ -270,7 +308,10 @@ def test_one_long_film_is_as_good_as_many_short_ones() -> None:
     films = street(20, np.random.default_rng(2))
     joined = film(np.concatenate([one.value for one in films]), "all")
     short = film(np.random.default_rng(1).exponential(size=50), "five seconds")
-    many, one = calibrate([*films, short], "x").threshold(30.0), calibrate([joined, short], "x").threshold(30.0)
+    many, one = (
+        calibrate([*films, short], "x").threshold(30.0),
+        calibrate([joined, short], "x").threshold(30.0),
+    )
     assert one.rarity == pytest.approx(many.rarity, abs=0.1)
     assert one.interval[1] == pytest.approx(many.interval[1], rel=0.3)
     pieces = calibrate([joined, short], "x")
@@ -279,7 +320,9 @@ def test_one_long_film_is_as_good_as_many_short_ones() -> None:
     assert sum(map(len, pieces.scores)) == len(joined) + len(short)
 
 
-def test_the_seed_decides_the_interval_and_nothing_else(ten_minutes: tuple[Calibration, list[Scores]]) -> None:
+def test_the_seed_decides_the_interval_and_nothing_else(
+    ten_minutes: tuple[Calibration, list[Scores]],
+) -> None:
     calibration, _ = ten_minutes
     one, again, other = (calibration.threshold(1.0, seed) for seed in (0, 0, 1))
     assert one == again
@@ -287,7 +330,9 @@ def test_the_seed_decides_the_interval_and_nothing_else(ten_minutes: tuple[Calib
 
 
 @pytest.mark.parametrize("asked", [0.0, -1.0, math.inf, math.nan])
-def test_a_rate_is_a_number_above_zero(ten_minutes: tuple[Calibration, list[Scores]], asked: float) -> None:
+def test_a_rate_is_a_number_above_zero(
+    ten_minutes: tuple[Calibration, list[Scores]], asked: float
+) -> None:
     with pytest.raises(BadInput, match="above 0"):
         ten_minutes[0].threshold(asked)
 
@@ -295,7 +340,9 @@ def test_a_rate_is_a_number_above_zero(ten_minutes: tuple[Calibration, list[Scor
 # On disk.
 
 
-def test_saved_and_loaded_is_the_same(ten_minutes: tuple[Calibration, list[Scores]], tmp_path: Path) -> None:
+def test_saved_and_loaded_is_the_same(
+    ten_minutes: tuple[Calibration, list[Scores]], tmp_path: Path
+) -> None:
     calibration, _ = ten_minutes
     save_calibration(calibration, tmp_path / "calibration.npz")
     again = load_calibration(tmp_path / "calibration.npz")
@@ -306,7 +353,9 @@ def test_saved_and_loaded_is_the_same(ten_minutes: tuple[Calibration, list[Score
     assert [path.name for path in tmp_path.iterdir()] == ["calibration.npz"]
 
 
-def test_damage_is_said_in_one_line(ten_minutes: tuple[Calibration, list[Scores]], tmp_path: Path) -> None:
+def test_damage_is_said_in_one_line(
+    ten_minutes: tuple[Calibration, list[Scores]], tmp_path: Path
+) -> None:
     path = tmp_path / "calibration.npz"
     with pytest.raises(BadRun, match=r"calibration\.npz is missing"):
         load_calibration(path)

@@ -14,7 +14,9 @@ def stream(frames: int, height: int = 2, width: int = 3) -> list[Frame]:
     """Frames whose source index is not their position, as after thinning."""
     random = np.random.default_rng(frames)
     shape = (height, width, 3)
-    return [Frame(3 * k, k / 10, random.integers(0, 256, shape, dtype=np.uint8)) for k in range(frames)]
+    return [
+        Frame(3 * k, k / 10, random.integers(0, 256, shape, dtype=np.uint8)) for k in range(frames)
+    ]
 
 
 def by_hand(frames: list[Frame], spec: ClipSpec) -> list[tuple[np.ndarray, Frame, list[float]]]:
@@ -45,7 +47,9 @@ specs = st.builds(
 def test_clips_are_stacks_of_frames(frames: int, spec: ClipSpec, batch: int) -> None:
     films = stream(frames)
     wanted = by_hand(films, spec)
-    batches = list(clips_of(iter(films), spec, "v", batch))  # kept: what was given out must not change later
+    batches = list(
+        clips_of(iter(films), spec, "v", batch)
+    )  # kept: what was given out must not change later
     assert [len(one) for one in batches[:-1]] == [batch] * (len(batches) - 1)
     assert sum(map(len, batches)) == len(wanted)
     got = [(one, k) for one in batches for k in range(len(one))]

@@ -10,8 +10,8 @@ import pytest
 
 import oddframe
 import oddframe.methods
-from oddframe.cli import main
-from oddframe.families import members
+from oddframe.cli.main import main
+from oddframe.registry import members
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = ROOT / "CONTRIBUTING.md"
@@ -46,7 +46,9 @@ def test_the_example_is_a_method(dropped_in: str, street: Path, tmp_path: Path) 
     assert 0 <= table["honest"]["micro_auc"] <= 1
 
 
-def test_the_example_notices_what_is_odd_to_it(dropped_in: str, street: Path, tmp_path: Path) -> None:
+def test_the_example_notices_what_is_odd_to_it(
+    dropped_in: str, street: Path, tmp_path: Path
+) -> None:
     """A white spot in the sky of an otherwise known film."""
     from oddframe.types import ClipSpec, Video
     from oddframe.video.reader import read
@@ -76,7 +78,9 @@ def test_the_example_has_help(dropped_in: str, capsys: pytest.CaptureFixture[str
 def test_the_plan_of_the_house_names_every_room() -> None:
     """Each module stands in the picture of the floors, after the folder that it is in."""
     (floors,) = re.findall(
-        r"^```\n( cli\.py.*?)^```", (ROOT / "docs" / "design.md").read_text(), re.MULTILINE | re.DOTALL
+        r"^```\n( cli\.py.*?)^```",
+        (ROOT / "docs" / "design.md").read_text(),
+        re.MULTILINE | re.DOTALL,
     )
     source = ROOT / "src" / "oddframe"
     modules = [path for path in source.rglob("*.py") if path.name != "__init__.py"]

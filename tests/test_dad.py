@@ -16,21 +16,24 @@ import pytest
 from conftest import hidden
 from films import film
 from oddframe.api import evaluate, fit
-from oddframe.cli import main
-from oddframe.commands import rearranging
-from oddframe.commands.fusing import fuse
-from oddframe.commands.preparing import prepare
-from oddframe.datasets.contract import member_of, open_data
+from oddframe.cli.main import main
+from oddframe.datasets.base import member_of, open_data
 from oddframe.datasets.dad import rows_in, truth_in, truth_of
 from oddframe.errors import BadInput, BadTruth
+from oddframe.evaluation.evaluated_video import EvaluatedVideo
+from oddframe.evaluation.fusion import fused
 from oddframe.files import listing
-from oddframe.scores.fusion import fused
-from oddframe.scores.judged import Judged
 from oddframe.types import ClipSpec, Truth, Video
 from oddframe.video.reader import content_hash, read, times_of
+from oddframe.workflows import dad_layout as rearranging
+from oddframe.workflows.fuse import fuse
+from oddframe.workflows.prepare import prepare
 
 ALL = ClipSpec(length=1, size=None)
-VIEWS = {"front_IR": slice(0, 180), "top_IR": slice(180, 360)}  # the halves of a picture: two cameras on one scene
+VIEWS = {
+    "front_IR": slice(0, 180),
+    "top_IR": slice(180, 360),
+}  # the halves of a picture: two cameras on one scene
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +49,17 @@ def dad(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def put(folder: Path, shared: Path, clip: str, first: int, count: int = 80) -> None:
-    frames = read(Video("clip", shared / f"ucsd/UCSDped2/{clip}.mp4"), ClipSpec(length=1, size=None, colour="grey"))
+    frames = read(
+        Video("clip", shared / f"ucsd/UCSDped2/{clip}.mp4"),
+        ClipSpec(length=1, size=None, colour="grey"),
+    )
     for k, frame in enumerate(islice(frames, first + count)):
         if k >= first:
             for stream, part in VIEWS.items():
                 (folder / stream).mkdir(parents=True, exist_ok=True)
-                cv2.imwrite(str(folder / stream / f"img_{k - first}.png"), frame.pixels[::2, part][:, ::2])
+                cv2.imwrite(
+                    str(folder / stream / f"img_{k - first}.png"), frame.pixels[::2, part][:, ::2]
+                )
 
 
 def test_each_stream_is_a_video_with_the_truth_of_its_recording(dad: Path) -> None:
@@ -70,10 +78,22 @@ def test_each_stream_is_a_video_with_the_truth_of_its_recording(dad: Path) -> No
     assert open_data("dad", dad, "all")[1] == split
 
 
-def test_streams_are_fitted_apart_and_fused(dad: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_streams_are_fitted_apart_and_fused(
+    dad: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     runs = []
     for stream in ("front_ir", "top_ir"):
-        words = ["fit", "frame-difference", "dad", "--root", dad, "--stream", stream, "--out", tmp_path / stream]
+        words = [
+            "fit",
+            "frame-difference",
+            "dad",
+            "--root",
+            dad,
+            "--stream",
+            stream,
+            "--out",
+            tmp_path / stream,
+        ]
         assert main([str(word) for word in words]) == 0
         runs.append(str(tmp_path / stream))
     capsys.readouterr()
@@ -89,19 +109,29 @@ def test_streams_are_fitted_apart_and_fused(dad: Path, tmp_path: Path, capsys: p
     assert "2 videos" in capsys.readouterr().out, "a run is measured on the stream it has learned"
 
 
-def test_what_cannot_be_fused_is_said(dad: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
+def test_what_cannot_be_fused_is_said(
+    dad: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
     fit("constant", "dad", root=dad, out=tmp_path / "all")
-    assert "two runs or more" in refused(2, "fuse", tmp_path / "all", "dad", "--root", dad, "--out", tmp_path / "o")
-    line = refused(2, "fuse", tmp_path / "all", tmp_path / "all", "dad", "--root", dad, "--out", tmp_path / "o")
+    assert "two runs or more" in refused(
+        2, "fuse", tmp_path / "all", "dad", "--root", dad, "--out", tmp_path / "o"
+    )
+    line = refused(
+        2, "fuse", tmp_path / "all", tmp_path / "all", "dad", "--root", dad, "--out", tmp_path / "o"
+    )
     assert "no single stream" in line
 
 
-def judged(name: str, *value: float) -> Judged:
+def judged(name: str, *value: float) -> EvaluatedVideo:
     odd = np.array([False] * (len(value) - 1) + [True])
-    return Judged(name, np.array(value), np.array(value), Truth(odd), np.arange(len(value)) / 45)
+    return EvaluatedVideo(
+        name, np.array(value), np.array(value), Truth(odd), np.arange(len(value)) / 45
+    )
 
 
-def test_fusion_is_the_mean_of_rarities_and_forgives_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fusion_is_the_mean_of_rarities_and_forgives_what_is_missing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     streams: dict[str, Any] = {
         "front": {"a": judged("a", 1, 2, 3), "b": judged("b", 4, 4)},
         "top": {"a": judged("a", 3, 0)},
@@ -123,7 +153,8 @@ def label(tmp_path: Path, text: str) -> Path:
 def test_blank_cells_are_those_of_the_row_above(tmp_path: Path) -> None:
     rows = rows_in(
         label(
-            tmp_path, "val,rec,start,end,label\nval01,rec1,,,\n,,0,9,N\n,,10,20,A\n\n,rec2,0,5,n\n2,1,0,7,A\n,,8,9,\n"
+            tmp_path,
+            "val,rec,start,end,label\nval01,rec1,,,\n,,0,9,N\n,,10,20,A\n\n,rec2,0,5,n\n2,1,0,7,A\n,,8,9,\n",
         )
     )
     assert rows == {
@@ -136,14 +167,28 @@ def test_blank_cells_are_those_of_the_row_above(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        pytest.param("val01,rec1,0,5,N\nval02,,6,9,A\n", "row 2: no row above says which recording of val02", id="rec"),
-        pytest.param(",,0,5,N\n", "row 1: no row above says which recording it is", id="nothing above"),
+        pytest.param(
+            "val01,rec1,0,5,N\nval02,,6,9,A\n",
+            "row 2: no row above says which recording of val02",
+            id="rec",
+        ),
+        pytest.param(
+            ",,0,5,N\n", "row 1: no row above says which recording it is", id="nothing above"
+        ),
         pytest.param("val01,rec1,0,5,B\n", "row 1: a label is N", id="label"),
-        pytest.param("val01,rec1,9,5,A\n", "row 1: it ends at frame 5, before its start 9", id="backwards"),
+        pytest.param(
+            "val01,rec1,9,5,A\n", "row 1: it ends at frame 5, before its start 9", id="backwards"
+        ),
         pytest.param("val01,rec1,0,x,A\n", "frame numbers from 0, got 'x'", id="number"),
         pytest.param("val01,rec1,-3,5,A\n", "frame numbers from 0, got '-3'", id="negative"),
-        pytest.param("val01,rec1,0,9,N\n,,5,12,A\n", "row 2: frames 5 to 9 of val01 rec1 are said to be", id="overlap"),
-        pytest.param("driver,rec1,0,9,N\n", "row 1: a cell val is written val01, got 'driver'", id="unknown"),
+        pytest.param(
+            "val01,rec1,0,9,N\n,,5,12,A\n",
+            "row 2: frames 5 to 9 of val01 rec1 are said to be",
+            id="overlap",
+        ),
+        pytest.param(
+            "driver,rec1,0,9,N\n", "row 1: a cell val is written val01, got 'driver'", id="unknown"
+        ),
     ],
 )
 def test_labels_that_cannot_be_right_are_one_line(tmp_path: Path, text: str, why: str) -> None:
@@ -164,7 +209,9 @@ def test_gaps_in_numbers_move_no_label(tmp_path: Path) -> None:
         truth_of(tmp_path / "LABEL.csv", "val01_rec1", tmp_path, 5)
 
 
-def test_labels_of_recordings_that_are_not_there_are_noted(dad: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_labels_of_recordings_that_are_not_there_are_noted(
+    dad: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = (dad / "LABEL.csv").read_text()
     try:
         (dad / "LABEL.csv").write_text(text + "val07,rec3,0,10,A\n")
@@ -191,26 +238,34 @@ def test_the_layout_is_made_of_links_and_masks(dad: Path, laid: Path) -> None:
         *(f"testing/{stream}/frames/01_000{k}" for stream in VIEWS for k in (1, 2)),
     }
     assert not any(os.path.isabs(os.readlink(path)) for path in links), "both may move together"
-    assert (laid / "training/top_IR/frames/01_002").resolve() == dad / "Tester1/normal_driving_2/top_IR"
+    assert (
+        laid / "training/top_IR/frames/01_002"
+    ).resolve() == dad / "Tester1/normal_driving_2/top_IR"
     files = {path.relative_to(laid).as_posix() for path in laid.rglob("*") if path.is_file()}
     assert files == {f"testing/frame_masks/01_000{k}.npy" for k in (1, 2)}, "nothing is copied"
     mask = np.load(laid / "testing/frame_masks/01_0001.npy")
     assert (mask.dtype, mask.shape) == (np.int8, (80,)), "as long as the recording"
-    assert np.flatnonzero(mask).tolist() == list(range(35, 71)), "the last frame of a range is in it"
+    assert np.flatnonzero(mask).tolist() == list(range(35, 71)), (
+        "the last frame of a range is in it"
+    )
 
 
 def test_both_layouts_are_the_same_videos(dad: Path, laid: Path) -> None:
     _, shipped = open_data("dad", dad)
     for root in (laid, laid.parent):
         _, again = open_data("dad", root)
-        for one, other in zip([*shipped.train, *shipped.test], [*again.train, *again.test], strict=True):
+        for one, other in zip(
+            [*shipped.train, *shipped.test], [*again.train, *again.test], strict=True
+        ):
             assert (one.name, one.label, one.fps) == (other.name, other.label, other.fps)
             assert content_hash(one.source) == content_hash(other.source)
         for one, other in zip(shipped.test, again.test, strict=True):
             assert one.truth is not None
             assert other.truth is not None
             np.testing.assert_array_equal(one.truth(80).frame, other.truth(80).frame)
-    assert member_of("dad").lacks(laid) == (), "nobody has the others: a stream that nobody has is not missing"
+    assert member_of("dad").lacks(laid) == (), (
+        "nobody has the others: a stream that nobody has is not missing"
+    )
 
 
 def test_a_stream_that_only_some_recordings_have_is_missing(dad: Path, tmp_path: Path) -> None:
@@ -232,7 +287,9 @@ def test_a_run_is_worth_the_same_in_both_layouts(dad: Path, laid: Path, tmp_path
     assert list(found[1]["videos"]) == ["val01_rec1-top_ir", "val01_rec2-top_ir"]
 
 
-def test_a_layout_that_was_begun_is_gone_on_with(dad: Path, laid: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_layout_that_was_begun_is_gone_on_with(
+    dad: Path, laid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (laid / "training/front_IR/frames/01_003").unlink()
     (laid / "testing/frame_masks/01_0002.npy").unlink()
     capsys.readouterr()
@@ -248,7 +305,11 @@ def test_a_layout_that_was_begun_is_gone_on_with(dad: Path, laid: Path, capsys: 
 
 
 def test_what_cannot_be_laid_out_is_one_line(
-    dad: Path, laid: Path, tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    dad: Path,
+    laid: Path,
+    tmp_path: Path,
+    refused: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert "is laid out so already" in refused(2, "prepare", "dad", laid, tmp_path / "o")
     assert "leave --seed" in refused(2, "prepare", "dad", dad, tmp_path / "o", "--seed", 3)
@@ -315,9 +376,15 @@ def films(dad: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for stream in sorted([*dad.glob("Tester1/*/*"), *dad.glob("val01/*/*")]):
         to = root / stream.relative_to(dad)
         to.parent.mkdir(parents=True, exist_ok=True)
-        pictures = [frame.pixels for frame in read(Video("stream", stream), ClipSpec(length=1, size=None))]
+        pictures = [
+            frame.pixels for frame in read(Video("stream", stream), ClipSpec(length=1, size=None))
+        ]
         if to.parts[-2:] == ("rec1", "top_IR"):
-            film(to.with_name("top_IR.mp4"), [picture // np.array([1, 2, 3], np.uint8) for picture in pictures], fps=45)
+            film(
+                to.with_name("top_IR.mp4"),
+                [picture // np.array([1, 2, 3], np.uint8) for picture in pictures],
+                fps=45,
+            )
         else:
             film(to.with_name(f"{to.name}.avi"), pictures, codec="mpeg4", fps=45)
     shutil.copy(dad / "LABEL.csv", root)
@@ -327,7 +394,9 @@ def films(dad: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_films_are_read_as_they_are(dad: Path, films: Path) -> None:
     _, pictured = open_data("dad", dad)
     _, filmed = open_data("dad", films.parent)
-    for one, other in zip([*pictured.train, *pictured.test], [*filmed.train, *filmed.test], strict=True):
+    for one, other in zip(
+        [*pictured.train, *pictured.test], [*filmed.train, *filmed.test], strict=True
+    ):
         assert (one.name, one.label, one.fps) == (other.name, other.label, other.fps)
         assert other.source.is_file()
     for one, other in zip(pictured.test, filmed.test, strict=True):
@@ -338,7 +407,11 @@ def test_films_are_read_as_they_are(dad: Path, films: Path) -> None:
             other.truth(79)
     stock = member_of("dad").check(films)
     assert stock.usable
-    assert (stock.found.train_frames, stock.found.test_frames, stock.found.anomalous_frames) == (480, 320, 150)
+    assert (stock.found.train_frames, stock.found.test_frames, stock.found.anomalous_frames) == (
+        480,
+        320,
+        150,
+    )
 
 
 def test_films_are_linked_and_pictures_made_only_when_asked_for(
@@ -350,7 +423,9 @@ def test_films_are_linked_and_pictures_made_only_when_asked_for(
     assert not list(out.rglob("*.png"))
     assert (out / "testing/top_IR/videos/01_0001.mp4").is_symlink()
     linked = open_data("dad", out)[1]
-    assert [video.name for video in linked.test] == [video.name for video in open_data("dad", films)[1].test]
+    assert [video.name for video in linked.test] == [
+        video.name for video in open_data("dad", films)[1].test
+    ]
     assert all(video.source.is_file() for video in [*linked.train, *linked.test])
     truth = linked.test[1].truth
     assert truth is not None
@@ -359,13 +434,17 @@ def test_films_are_linked_and_pictures_made_only_when_asked_for(
     assert prepare("dad", films, out, frames=True)["pictures"] == 800
     assert "10; 800 new pictures of them" in capsys.readouterr().out
     written = open_data("dad", out)[1]
-    for one, other in zip([*linked.train, *linked.test], [*written.train, *written.test], strict=True):
+    for one, other in zip(
+        [*linked.train, *linked.test], [*written.train, *written.test], strict=True
+    ):
         assert one.name == other.name
         assert other.source.is_dir()
         assert [path.name for path in listing(other.source)] == [f"img_{n}.png" for n in range(80)]
         for before, after in zip(read(one, ALL), read(other, ALL), strict=True):
             np.testing.assert_array_equal(before.pixels, after.pixels, err_msg="nothing is lost")
-    assert cv2.imread(str(written.train[0].source / "img_0.png"), cv2.IMREAD_UNCHANGED).ndim == 2, "grey stays grey"
+    assert cv2.imread(str(written.train[0].source / "img_0.png"), cv2.IMREAD_UNCHANGED).ndim == 2, (
+        "grey stays grey"
+    )
     assert not hidden(out)
 
 
@@ -385,7 +464,9 @@ def test_pictures_that_were_begun_are_gone_on_with(
     with pytest.raises(KeyboardInterrupt):
         prepare("dad", films, tmp_path / "out", frames=True)
     halfway = open_data("dad", tmp_path / "out")[1]
-    assert [len(times_of(video)) for video in [*halfway.train, *halfway.test]] == [80] * 10, "no half recording is seen"
+    assert [len(times_of(video)) for video in [*halfway.train, *halfway.test]] == [80] * 10, (
+        "no half recording is seen"
+    )
     assert sum(video.source.is_dir() for video in halfway.train) == 1
     monkeypatch.setattr(rearranging, "_write_picture", one_picture)
     assert prepare("dad", films, tmp_path / "out", frames=True)["pictures"] == 700
@@ -403,4 +484,6 @@ def test_a_damaged_film_is_said_and_the_others_are_written(
     assert "1 films cannot be read; the first" in told.err
     assert "normal_driving_2/top_IR.avi" in told.err
     assert "--frames needs OUT" in refused(2, "prepare", "dad", root, "--frames")
-    assert "--frames is for dad" in refused(2, "prepare", "class-folders", root, tmp_path / "o", "--frames")
+    assert "--frames is for dad" in refused(
+        2, "prepare", "class-folders", root, tmp_path / "o", "--frames"
+    )

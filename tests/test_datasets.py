@@ -12,21 +12,25 @@ import pytest
 
 from films import film
 from miniature import FRAMES, ODD, build, marks, masks
-from oddframe.commands.preparing import datasets, prepare
 from oddframe.datasets.avenue import Avenue
+from oddframe.datasets.base import DataSet, Split, member_of, open_data
 from oddframe.datasets.classes import ClassData
-from oddframe.datasets.contract import DataSet, Split, member_of, open_data
 from oddframe.datasets.folder import Folder
 from oddframe.datasets.shanghaitech import ShanghaiTech
 from oddframe.datasets.tree import Comparison, Entry, compare, layouts, nearest
 from oddframe.datasets.ucsd import Ped1, Ped2, ranges_in
 from oddframe.errors import BadInput, BadTruth
-from oddframe.families import members
+from oddframe.registry import members
 from oddframe.types import ClipSpec, Truth, Video
 from oddframe.video.reader import read
+from oddframe.workflows.prepare import datasets, prepare
 
 FAMILY = sorted(members("datasets"))
-LAYOUTS = [(name, index) for name in FAMILY for index in range(len(layouts(members("datasets")[name].TREE)))]
+LAYOUTS = [
+    (name, index)
+    for name in FAMILY
+    for index in range(len(layouts(members("datasets")[name].TREE)))
+]
 DOCS = Path(__file__).parents[1] / "docs" / "datasets.md"
 SMALL = ClipSpec(size=(16, 16), colour="grey")
 
@@ -47,7 +51,9 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], P
 @pytest.fixture
 def copied(original: Callable[[str, int], Path], tmp_path: Path) -> Callable[..., Path]:
     """A copy of a miniature, to be spoilt."""
-    return lambda name, layout=0: Path(shutil.copytree(original(name, layout), tmp_path / "copy" / name))
+    return lambda name, layout=0: Path(
+        shutil.copytree(original(name, layout), tmp_path / "copy" / name)
+    )
 
 
 def truth_of(video: Video, frames: int = FRAMES) -> Truth:
@@ -69,27 +75,37 @@ def test_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "layout"), LAYOUTS)
-def test_reads_the_tree_that_it_documents(name: str, layout: int, original: Callable[[str, int], Path]) -> None:
+def test_reads_the_tree_that_it_documents(
+    name: str, layout: int, original: Callable[[str, int], Path]
+) -> None:
     data, root = member_of(name), original(name, layout)
     split = data.read(root)
     assert split.train
-    assert split.test or not any("test" in name for entry in layouts(data.TREE)[layout] for name in _below(entry))
+    assert split.test or not any(
+        "test" in name for entry in layouts(data.TREE)[layout] for name in _below(entry)
+    )
     for video in [*split.train, *split.test]:
         assert len(list(read(video, SMALL))) == FRAMES
-    assert not data.classes or all(video.label and video.truth is None for video in (*split.train, *split.test))
+    assert not data.classes or all(
+        video.label and video.truth is None for video in (*split.train, *split.test)
+    )
     for video in () if data.classes else split.test:
         if isinstance(data, ClassData):  # a film is one class, whole
             assert truth_of(video).frame.tolist() == [video.label in data.anomalous] * FRAMES
             continue
         assert truth_of(video).frame.tolist() == marks().astype(bool).tolist()
-        assert pickle.loads(pickle.dumps(video)).truth(FRAMES).frame.sum() == 2, "videos go to worker processes"
+        assert pickle.loads(pickle.dumps(video)).truth(FRAMES).frame.sum() == 2, (
+            "videos go to worker processes"
+        )
         with pytest.raises(BadTruth, match=rf"{FRAMES}|{FRAMES - 3}"):
             video.truth(FRAMES - 3)
     assert not data.lacks(root)
 
 
 @pytest.mark.parametrize("name", FAMILY)
-def test_names_are_unique_and_no_junk_is_a_video(name: str, original: Callable[[str, int], Path]) -> None:
+def test_names_are_unique_and_no_junk_is_a_video(
+    name: str, original: Callable[[str, int], Path]
+) -> None:
     split = member_of(name).read(original(name, 0))
     for videos in (split.train, split.test):
         names = [video.name for video in videos]
@@ -109,7 +125,9 @@ def test_an_empty_folder_is_answered_with_the_tree(name: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", [name for name in FAMILY if member_of(name).counts])
-def test_the_miniature_has_as_many_videos_as_published(name: str, original: Callable[[str, int], Path]) -> None:
+def test_the_miniature_has_as_many_videos_as_published(
+    name: str, original: Callable[[str, int], Path]
+) -> None:
     data = member_of(name)
     split, counts = data.read(original(name, 0)), data.counts
     assert counts is not None
@@ -147,7 +165,9 @@ def _below(entry: Entry) -> list[str]:
 # ── DATA on the command line ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_data_is_a_name_with_a_root_or_a_path(original: Callable[[str, int], Path], tmp_path: Path) -> None:
+def test_data_is_a_name_with_a_root_or_a_path(
+    original: Callable[[str, int], Path], tmp_path: Path
+) -> None:
     name, split = open_data("ped2", original("ped2", 0))
     assert (name, len(split.test)) == ("ped2", 12)
     name, split = open_data(str(original("folder", 0)))
@@ -202,7 +222,11 @@ def test_missing_is_told_of_the_layout_that_is_nearest(copied: Callable[..., Pat
     for number in (2, 3, 4, 7, 9):
         shutil.rmtree(root / f"UCSDped2/Train/Train{number:03d}")
     folder = "UCSDped2/Train"
-    assert Ped2().lacks(root) == (f"{folder}/Train002/ … Train004/", f"{folder}/Train007/", f"{folder}/Train009/")
+    assert Ped2().lacks(root) == (
+        f"{folder}/Train002/ … Train004/",
+        f"{folder}/Train007/",
+        f"{folder}/Train009/",
+    )
 
 
 def test_prepare_raises_for_damage_after_telling(
@@ -230,8 +254,15 @@ def test_prepare_counts_again_by_decoding_where_a_container_lies(tmp_path: Path)
                 last = packet.dts
                 packet.stream = stream
                 out.mux(packet)
-        nothing = av.Packet(b"\x00\x00\x01\xb6\x50\x01\xff")  # a picture that says of itself that it is not coded
-        nothing.stream, nothing.pts, nothing.dts, nothing.time_base = stream, last + 1, last + 1, stream.time_base
+        nothing = av.Packet(
+            b"\x00\x00\x01\xb6\x50\x01\xff"
+        )  # a picture that says of itself that it is not coded
+        nothing.stream, nothing.pts, nothing.dts, nothing.time_base = (
+            stream,
+            last + 1,
+            last + 1,
+            stream.time_base,
+        )
         out.mux(nothing)
     decoded = len(list(read(Video("a", padded), SMALL)))
     (tmp_path / "truth").mkdir()
@@ -245,19 +276,33 @@ def test_prepare_counts_again_by_decoding_where_a_container_lies(tmp_path: Path)
 
 
 def test_names_stay_apart_when_files_share_theirs(tmp_path: Path) -> None:
-    for name in ("test/a.mp4", "test/a.avi", "test/sub/a.mp4", "test/sub/b.mp4", "test/sub-a.mp4", "train/x.mkv"):
+    for name in (
+        "test/a.mp4",
+        "test/a.avi",
+        "test/sub/a.mp4",
+        "test/sub/b.mp4",
+        "test/sub-a.mp4",
+        "train/x.mkv",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         film(tmp_path / name, 2, codec="mpeg4")
     (tmp_path / "truth/sub").mkdir(parents=True)
     (tmp_path / "truth/b.txt").write_text("0 1")
     (tmp_path / "truth/sub/a.txt").write_text("1 1")
     (tmp_path / "truth/a.avi.txt").write_text("1 0")
-    test = {str(video.source.relative_to(tmp_path / "test")): video for video in Folder().read(tmp_path).test}
+    test = {
+        str(video.source.relative_to(tmp_path / "test")): video
+        for video in Folder().read(tmp_path).test
+    }
     names = {source: video.name for source, video in test.items()}
     assert names["sub/b.mp4"] == "b"
     assert len(set(names.values())) == 5
-    assert not any("/" in name for name in names.values()), "a name is also the name of a file in a report"
-    assert {source: truth_of(video, 2).frame.tolist() for source, video in test.items() if video.truth} == {
+    assert not any("/" in name for name in names.values()), (
+        "a name is also the name of a file in a report"
+    )
+    assert {
+        source: truth_of(video, 2).frame.tolist() for source, video in test.items() if video.truth
+    } == {
         "sub/b.mp4": [False, True],
         "sub/a.mp4": [True, True],
         "a.avi": [True, False],
@@ -285,7 +330,9 @@ def test_folders_of_pictures_and_films_live_side_by_side(tmp_path: Path) -> None
     assert [video.source for video in Folder().read(tmp_path / "a").train] == [tmp_path / "a"]
 
 
-@pytest.mark.parametrize("spelling", [("train", "test", "labels"), ("Training", "Testing", "Truth")])
+@pytest.mark.parametrize(
+    "spelling", [("train", "test", "labels"), ("Training", "Testing", "Truth")]
+)
 def test_folders_may_be_called_either_way(spelling: tuple[str, str, str], tmp_path: Path) -> None:
     train, test, truth = (tmp_path / name for name in spelling)
     for folder in (train, test, truth):
@@ -314,7 +361,9 @@ def test_text_files_are_told_what_a_video_is(tmp_path: Path) -> None:
         pytest.param("friday.txt", "its truth twice", id="beside friday.csv"),
     ],
 )
-def test_truth_that_belongs_nowhere_is_an_error(label: str, said: str, copied: Callable[..., Path]) -> None:
+def test_truth_that_belongs_nowhere_is_an_error(
+    label: str, said: str, copied: Callable[..., Path]
+) -> None:
     root = copied("folder")
     (root / "truth" / label).write_text("start,end\n1,2\n")
     with pytest.raises(BadTruth, match=said):
@@ -429,7 +478,9 @@ def test_a_clip_in_both_layouts_is_not_read_twice(copied: Callable[..., Path]) -
     [
         pytest.param("Avenue Dataset", "ground_truth_demo", ".", id="side by side"),
         pytest.param("Avenue Dataset", "ground_truth_demo", "Avenue Dataset", id="beside the root"),
-        pytest.param("Avenue_Dataset", "Avenue_Dataset/ground_truth_demo", ".", id="inside, underscore"),
+        pytest.param(
+            "Avenue_Dataset", "Avenue_Dataset/ground_truth_demo", ".", id="inside, underscore"
+        ),
         pytest.param("avenue", "avenue/labels", "avenue/labels/..", id="only testing_label_mask"),
     ],
 )
@@ -439,7 +490,9 @@ def test_avenues_masks_are_beside_or_inside(
     given = copied("avenue")
     shutil.move(given / "Avenue Dataset", tmp_path / videos)
     if labels.endswith("labels"):
-        shutil.move(given / "ground_truth_demo/testing_label_mask", tmp_path / "avenue/testing_label_mask")
+        shutil.move(
+            given / "ground_truth_demo/testing_label_mask", tmp_path / "avenue/testing_label_mask"
+        )
     else:
         shutil.move(given / "ground_truth_demo", tmp_path / labels)
     (tmp_path / "avenue/labels").mkdir(parents=True, exist_ok=True)
@@ -448,7 +501,9 @@ def test_avenues_masks_are_beside_or_inside(
     assert all(video.truth is not None and video.fps == 25.0 for video in test)
 
 
-@pytest.mark.parametrize(("frames", "odd"), [(FRAMES - 2, 2), (FRAMES - 1, 2), (FRAMES + 1, 2), (FRAMES + 2, 2)])
+@pytest.mark.parametrize(
+    ("frames", "odd"), [(FRAMES - 2, 2), (FRAMES - 1, 2), (FRAMES + 1, 2), (FRAMES + 2, 2)]
+)
 def test_avenues_labels_are_mended_by_a_frame_or_two(
     frames: int, odd: int, original: Callable[[str, int], Path]
 ) -> None:
@@ -489,8 +544,12 @@ def test_shanghaitechs_label_is_the_scene(original: Callable[[str, int], Path]) 
     assert {video.fps for video in [*split.train, *split.test]} == {24.0}
 
 
-@pytest.mark.parametrize(("given", "name"), [("test_frame_mask", "frame_masks"), ("test_pixel_mask", "pixel_masks")])
-def test_shanghaitechs_masks_have_other_names_too(given: str, name: str, copied: Callable[..., Path]) -> None:
+@pytest.mark.parametrize(
+    ("given", "name"), [("test_frame_mask", "frame_masks"), ("test_pixel_mask", "pixel_masks")]
+)
+def test_shanghaitechs_masks_have_other_names_too(
+    given: str, name: str, copied: Callable[..., Path]
+) -> None:
     root = copied("shanghaitech")
     testing = root / "shanghaitech/testing"
     (testing / given).rename(testing / name)
@@ -509,7 +568,9 @@ def test_shanghaitechs_videos_are_read_where_no_frames_are(copied: Callable[...,
     assert truth_of(ShanghaiTech().read(root).test[0]).frame.sum() == 2
 
 
-def test_shanghaitechs_pixel_masks_are_held_against_its_frame_masks(copied: Callable[..., Path]) -> None:
+def test_shanghaitechs_pixel_masks_are_held_against_its_frame_masks(
+    copied: Callable[..., Path],
+) -> None:
     root = copied("shanghaitech")
     testing = root / "shanghaitech/testing"
     np.save(testing / "test_frame_mask/01_0014.npy", np.ones(FRAMES))
@@ -530,7 +591,9 @@ def test_the_plaza_tells_its_kinds(original: Callable[[str, int], Path]) -> None
     assert truth.mask is not None
 
 
-def test_the_plaza_is_held_against_its_scene(copied: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_plaza_is_held_against_its_scene(
+    copied: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     root = copied("simulated")
     (root / "scene.json").write_text(json.dumps({"frames": {"train": 2 * FRAMES, "test": 99}}))
     assert prepare("simulated", root)["notes"] == [f"test frames: {2 * FRAMES} here, 99 filmed"]
@@ -543,7 +606,7 @@ def test_the_plaza_is_held_against_its_scene(copied: Callable[..., Path], capsys
 def test_the_example_in_the_documentation_is_a_data_set(tmp_path: Path) -> None:
     from functools import partial
 
-    from oddframe.video.truth import read_truth
+    from oddframe.datasets.annotations import read_truth
 
     example = DOCS.read_text().split("```python\n")[1].split("```")[0]
     names = {"DataSet": DataSet, "Split": Split, "Video": Video, "Path": Path}

@@ -6,18 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oddframe.cli import main
-from oddframe.commands.evaluating import found_by_kind
-from oddframe.scores.judged import Judged
+from oddframe.cli.main import main
+from oddframe.evaluation.evaluated_video import EvaluatedVideo
 from oddframe.types import Event, Truth
+from oddframe.workflows.evaluate import found_by_kind
 
 
-def judged(kinds: list[str], events: list[tuple[float, float]], name: str = "gate") -> Judged:
+def judged(
+    kinds: list[str], events: list[tuple[float, float]], name: str = "gate"
+) -> EvaluatedVideo:
     """A video of one frame a second with these kinds in it, "" where nothing is odd."""
     kind = np.array(kinds)
     seconds, value = np.arange(len(kinds), dtype=float), np.zeros(len(kinds))
     found = [Event(name, start, end, 3.0, start) for start, end in events]
-    return Judged(name, value, value, Truth(kind != "", kind=kind), seconds, found)
+    return EvaluatedVideo(name, value, value, Truth(kind != "", kind=kind), seconds, found)
 
 
 @pytest.mark.parametrize(
@@ -41,11 +43,26 @@ def test_stretches_of_a_kind_count_where_an_event_meets_them(
 
 def test_without_kinds_there_is_nothing_to_tell_apart() -> None:
     value = np.zeros(3)
-    assert found_by_kind([Judged("a", value, value, Truth(value > 1), value)]) == {}
+    assert found_by_kind([EvaluatedVideo("a", value, value, Truth(value > 1), value)]) == {}
 
 
 def test_the_demonstration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--out", str(tmp_path / "demo"), "--seconds", "6", "--train", "2", "--test", "2"]) == 0
+    assert (
+        main(
+            [
+                "demo",
+                "--out",
+                str(tmp_path / "demo"),
+                "--seconds",
+                "6",
+                "--train",
+                "2",
+                "--test",
+                "2",
+            ]
+        )
+        == 0
+    )
     told = capsys.readouterr().out
     found = tmp_path / "demo" / "found"
     for line in ("raised an event: ", "raised none: ", f"Open {found / 'report.html'}"):

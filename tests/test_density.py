@@ -6,22 +6,26 @@ import numpy as np
 import pytest
 import torch
 
+from oddframe.embeddings.heads.base import HeadOptions, make_head
+from oddframe.embeddings.heads.density import PULL, Density, Energy, hidden_for
+from oddframe.embeddings.store import VideoEmbeddings
 from oddframe.errors import BadInput
-from oddframe.learning.density import PULL, Density, Energy, hidden_for
-from oddframe.learning.embedded import Embedded
-from oddframe.learning.heads import HeadOptions, make_head
-from oddframe.learning.run import Run
+from oddframe.run import Run
 from oddframe.types import Video
 
 
 def points(seed: int, count: int, width: int = 3) -> np.ndarray:
     """Two Gaussians, far from each other."""
     random = np.random.default_rng(seed)
-    return (random.standard_normal((count, width)) + 6 * (random.random((count, 1)) < 0.5)).astype("f4")
+    return (random.standard_normal((count, width)) + 6 * (random.random((count, 1)) < 0.5)).astype(
+        "f4"
+    )
 
 
-def embedded(vector: np.ndarray) -> Embedded:
-    return Embedded(Video("v", Path("v")), np.arange(len(vector)), np.arange(len(vector)) / 5, vector)
+def embedded(vector: np.ndarray) -> VideoEmbeddings:
+    return VideoEmbeddings(
+        Video("v", Path("v")), np.arange(len(vector)), np.arange(len(vector)) / 5, vector
+    )
 
 
 def test_the_loss_is_the_formula() -> None:
@@ -34,9 +38,9 @@ def test_the_loss_is_the_formula() -> None:
     W1, b1, W2, b2, w3, b3 = (value.detach().numpy() for value in net.state_dict().values())
 
     def normal(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.array([torch.special.ndtr(torch.tensor(v)).item() for v in z]), np.exp(-(z**2) / 2) / np.sqrt(
-            2 * np.pi
-        )
+        return np.array([torch.special.ndtr(torch.tensor(v)).item() for v in z]), np.exp(
+            -(z**2) / 2
+        ) / np.sqrt(2 * np.pi)
 
     total = 0.0
     for n in range(N):
@@ -60,7 +64,9 @@ def test_the_loss_is_the_formula() -> None:
 def learned(tmp_path_factory: pytest.TempPathFactory) -> Density:
     head = make_head("density", HeadOptions(density_steps=250))
     assert isinstance(head, Density)
-    head.fit([embedded(points(0, 150)), embedded(points(1, 100))], Run(tmp_path_factory.mktemp("run")))
+    head.fit(
+        [embedded(points(0, 150)), embedded(points(1, 100))], Run(tmp_path_factory.mktemp("run"))
+    )
     return head
 
 

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from films import film
+from oddframe.embeddings.embedder import Embedder, held_out_heads
+from oddframe.embeddings.heads.base import HeadName, HeadOptions, coreset, make_head, whitening
+from oddframe.embeddings.store import VideoEmbeddings, gather, open_embeddings, write_embeddings
 from oddframe.errors import BadInput
-from oddframe.learning.embedded import Embedded, opened, take, written
-from oddframe.learning.embedder import Embedder, held_out_heads
-from oddframe.learning.heads import HeadName, HeadOptions, coreset, make_head, whitening
-from oddframe.learning.run import Run
-from oddframe.scores.holding import _refitted
-from oddframe.scores.scoring import joined, score_video
+from oddframe.run import Run
+from oddframe.scoring.cross_validation import _refitted
+from oddframe.scoring.pipeline import concatenate, score_video
 from oddframe.types import Clips, ClipSpec, Video
-from oddframe.video.ahead import side_by_side
+from oddframe.video.prefetch import prefetch_many
 
 HEADS = ("neighbours", "centroid", "mahalanobis", "mixture")
 
@@ -54,9 +54,16 @@ def grey(head: HeadName = "neighbours") -> Grey:
     return Grey(head=head)
 
 
-def bunch(seed: int, count: int, width: int = 12, at: float = 0.0, label: str | None = None) -> Embedded:
+def bunch(
+    seed: int, count: int, width: int = 12, at: float = 0.0, label: str | None = None
+) -> VideoEmbeddings:
     vector = (np.random.default_rng(seed).standard_normal((count, width)) + at).astype(np.float32)
-    return Embedded(Video(f"b{seed}", Path(f"b{seed}"), label=label), np.arange(count), np.arange(count) / 10, vector)
+    return VideoEmbeddings(
+        Video(f"b{seed}", Path(f"b{seed}"), label=label),
+        np.arange(count),
+        np.arange(count) / 10,
+        vector,
+    )
 
 
 # Embedding once.
@@ -73,7 +80,9 @@ def test_a_second_fit_embeds_nothing(videos: list[Video], tmp_path: Path) -> Non
         assert again.asked == 0
 
 
-def test_other_weights_options_spans_and_pixels_are_embedded_anew(videos: list[Video], tmp_path: Path) -> None:
+def test_other_weights_options_spans_and_pixels_are_embedded_anew(
+    videos: list[Video], tmp_path: Path
+) -> None:
     run = Run(tmp_path)
     grey().fit(videos, run)
     torch.manual_seed(1)
@@ -115,7 +124,7 @@ def test_what_is_kept_is_what_embed_gives(videos: list[Video], tmp_path: Path) -
         assert isinstance(other.vector.base, np.memmap) or isinstance(other.vector, np.memmap)
         np.testing.assert_array_equal(one.vector, other.vector)
         assert other.video == video
-        scores = joined(score_video(embedder_with_head(embedder, run, videos), video))
+        scores = concatenate(score_video(embedder_with_head(embedder, run, videos), video))
         np.testing.assert_array_equal(other.frame, scores.frame)
         np.testing.assert_array_equal(other.seconds, scores.seconds)
 
@@ -126,13 +135,16 @@ def embedder_with_head(embedder: Grey, run: Run, videos: Sequence[Video]) -> Gre
 
 
 def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
-    video, rows = Video("a", tmp_path), (np.arange(3), np.arange(3) / 2, np.ones((3, 4), np.float32))
+    video, rows = (
+        Video("a", tmp_path),
+        (np.arange(3), np.arange(3) / 2, np.ones((3, 4), np.float32)),
+    )
     path = tmp_path / "kept.npy"
-    assert len(written(path, video, [rows, rows])) == 6
+    assert len(write_embeddings(path, video, [rows, rows])) == 6
     path.write_bytes(path.read_bytes()[:-5])
-    assert opened(path, video) is None
-    assert opened(tmp_path / "none.npy", video) is None
-    assert len(written(path, video, [])) == 0
+    assert open_embeddings(path, video) is None
+    assert open_embeddings(tmp_path / "none.npy", video) is None
+    assert len(write_embeddings(path, video, [])) == 0
     assert not path.exists()
 
 
@@ -154,7 +166,9 @@ def test_holding_out_heads_is_holding_out(videos: list[Video], tmp_path: Path) -
         embedder, folds = grey(head), [0, 1, 2, 2]
         embedder.fresh = lambda head=head: grey(head)  # type: ignore[method-assign,misc]
         quick = list(held_out_heads(embedder, videos, folds, Run(tmp_path)))
-        for one, other in zip(quick, _refitted(embedder, videos, folds, Run(tmp_path)), strict=True):
+        for one, other in zip(
+            quick, _refitted(embedder, videos, folds, Run(tmp_path)), strict=True
+        ):
             np.testing.assert_array_equal(one.frame, other.frame)
             np.testing.assert_allclose(one.value, other.value, rtol=1e-4)
 
@@ -163,12 +177,12 @@ def test_taking_rows_counts_through_all_videos() -> None:
     parts = [bunch(1, 3), bunch(2, 0), bunch(3, 5)]
     every = np.concatenate([part.vector for part in parts])
     rows = np.array([7, 0, 3, 3])
-    np.testing.assert_array_equal(take(parts, rows), every[rows])
+    np.testing.assert_array_equal(gather(parts, rows), every[rows])
 
 
 def test_streams_side_by_side_keep_their_order_and_stop() -> None:
     streams = (iter(range(10 * k, 10 * k + 5)) for k in range(4))
-    assert [list(stream) for stream in side_by_side(streams, 2, 2)] == [
+    assert [list(stream) for stream in prefetch_many(streams, 2, 2)] == [
         list(range(10 * k, 10 * k + 5)) for k in range(4)
     ]
 
@@ -177,7 +191,7 @@ def test_streams_side_by_side_keep_their_order_and_stop() -> None:
         raise ValueError("here")
 
     with pytest.raises(ValueError, match="here"):
-        [list(stream) for stream in side_by_side([iter([0]), failing()], 3, 1)]
+        [list(stream) for stream in prefetch_many([iter([0]), failing()], 3, 1)]
 
 
 # Heads.
@@ -216,13 +230,21 @@ def test_neighbours_are_the_mean_of_the_nearest(tmp_path: Path) -> None:
     head = make_head("neighbours", HeadOptions(neighbours=3))
     head.fit([bunch(1, 50)], Run(tmp_path))
     far = np.sort(np.linalg.norm(asked[:, None].astype(float) - learned[None], axis=2), axis=1)
-    np.testing.assert_allclose(head.distance(torch.from_numpy(asked)), far[:, :3].mean(1), rtol=1e-9)
+    np.testing.assert_allclose(
+        head.distance(torch.from_numpy(asked)), far[:, :3].mean(1), rtol=1e-9
+    )
 
 
 def test_centroids_are_of_classes(tmp_path: Path) -> None:
-    parts = [bunch(1, 20, at=0, label="a"), bunch(2, 30, at=5, label="b"), bunch(3, 10, at=0, label="a")]
+    parts = [
+        bunch(1, 20, at=0, label="a"),
+        bunch(2, 30, at=5, label="b"),
+        bunch(3, 10, at=0, label="a"),
+    ]
     asked = bunch(4, 7).vector.astype(float)
-    centre = np.stack([np.concatenate([parts[0].vector, parts[2].vector]).mean(0), parts[1].vector.mean(0)])
+    centre = np.stack(
+        [np.concatenate([parts[0].vector, parts[2].vector]).mean(0), parts[1].vector.mean(0)]
+    )
     head = make_head("centroid", HeadOptions())
     head.fit(parts, Run(tmp_path))
     wanted = np.linalg.norm(asked[:, None] - centre, axis=2).min(1)
@@ -236,7 +258,9 @@ def test_mahalanobis_is_in_units_of_the_spread_within_classes(tmp_path: Path) ->
     random = np.random.default_rng(0)
     scale = np.linspace(1, 3, 6)
     parts = [
-        replace(bunch(k, 1, label=label), frame=np.arange(4000), seconds=np.arange(4000), vector=vector)
+        replace(
+            bunch(k, 1, label=label), frame=np.arange(4000), seconds=np.arange(4000), vector=vector
+        )
         for k, (label, at) in enumerate((("a", -50), ("b", 50)))
         for vector in [(random.standard_normal((4000, 6)) * scale + at).astype(np.float32)]
     ]
@@ -248,7 +272,11 @@ def test_mahalanobis_is_in_units_of_the_spread_within_classes(tmp_path: Path) ->
 
 def test_whitening_gives_unit_covariance() -> None:
     random = np.random.default_rng(1)
-    around = random.standard_normal((20_000, 5)) * (1, 2, 3, 1, 2) @ np.linalg.qr(random.standard_normal((5, 5)))[0]
+    around = (
+        random.standard_normal((20_000, 5))
+        * (1, 2, 3, 1, 2)
+        @ np.linalg.qr(random.standard_normal((5, 5)))[0]
+    )
     around -= around.mean(0)
     white = around @ whitening(around)
     np.testing.assert_allclose(np.cov(white.T, bias=True), np.eye(5), atol=0.05)
@@ -279,7 +307,9 @@ def test_the_mixture_is_a_density(tmp_path: Path) -> None:
 
 def test_a_coreset_leaves_nothing_far_away() -> None:
     random = np.random.default_rng(2)
-    points = np.concatenate([random.standard_normal((990, 100)), random.standard_normal((10, 100)) + 20])
+    points = np.concatenate(
+        [random.standard_normal((990, 100)), random.standard_normal((10, 100)) + 20]
+    )
     kept = coreset(points.astype(np.float32), 30, random)
     assert len(set(kept.tolist())) == 30
     assert (kept >= 990).any()

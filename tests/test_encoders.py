@@ -14,18 +14,19 @@ import torch
 from torch import nn
 
 from films import film
-from oddframe.cli import parser_of
+from oddframe.cli.main import parser_of
+from oddframe.embeddings.heads.autoencoder import Rebuilder
+from oddframe.embeddings.heads.base import AS_PUBLISHED
 from oddframe.errors import BadInput
-from oddframe.families import members
-from oddframe.learning import encoders, weights
-from oddframe.learning.autoencoder import Rebuilder
-from oddframe.learning.encoders import ENCODERS, Encoder, OverTime, encoder, normalised
-from oddframe.learning.finetuning import finetune, unfreeze
-from oddframe.learning.heads import AS_PUBLISHED
-from oddframe.learning.run import Run
-from oddframe.learning.saving import load, save
-from oddframe.learning.slowfast import SlowFastR50, SlowR50, pooled
-from oddframe.learning.timesformer import Layer, TimeSformer
+from oddframe.methods.embedding.detector import encoders
+from oddframe.methods.embedding.detector import pretrained as weights
+from oddframe.methods.embedding.encoders import ENCODERS, Encoder, OverTime, encoder, normalised
+from oddframe.methods.embedding.finetuning import finetune, unfreeze
+from oddframe.methods.embedding.slowfast import SlowFastR50, SlowR50, pooled
+from oddframe.methods.embedding.timesformer import Layer, TimeSformer
+from oddframe.registry import members
+from oddframe.run import Run
+from oddframe.serialization import load, save
 from oddframe.types import Clips, ClipSpec, Video
 from oddframe.video.clips import clips_of
 from oddframe.video.reader import read
@@ -83,9 +84,27 @@ def test_slowfast_has_the_published_names() -> None:
         held = {key: tuple(value.shape) for key, value in SlowFastR50(400).state_dict().items()}
     assert held["blocks.0.multipathway_blocks.1.conv.weight"] == (8, 3, 5, 7, 7)
     assert held["blocks.0.multipathway_fusion.conv_fast_to_slow.weight"] == (16, 8, 7, 1, 1)
-    assert held["blocks.1.multipathway_blocks.0.res_blocks.0.branch1_conv.weight"] == (256, 80, 1, 1, 1)
-    assert held["blocks.1.multipathway_blocks.0.res_blocks.0.branch2.conv_a.weight"] == (64, 80, 1, 1, 1)
-    assert held["blocks.3.multipathway_blocks.0.res_blocks.0.branch2.conv_a.weight"] == (256, 640, 3, 1, 1)
+    assert held["blocks.1.multipathway_blocks.0.res_blocks.0.branch1_conv.weight"] == (
+        256,
+        80,
+        1,
+        1,
+        1,
+    )
+    assert held["blocks.1.multipathway_blocks.0.res_blocks.0.branch2.conv_a.weight"] == (
+        64,
+        80,
+        1,
+        1,
+        1,
+    )
+    assert held["blocks.3.multipathway_blocks.0.res_blocks.0.branch2.conv_a.weight"] == (
+        256,
+        640,
+        3,
+        1,
+        1,
+    )
     assert held["blocks.4.multipathway_blocks.1.res_blocks.2.branch2.norm_c.running_var"] == (256,)
     assert held["blocks.3.multipathway_fusion.norm.weight"] == (256,)
     assert not [key for key in held if key.startswith(("blocks.4.multipathway_fusion", "blocks.5"))]
@@ -156,11 +175,15 @@ def test_timesformer_takes_other_sizes_and_knows_place_and_time() -> None:
 
 def test_the_slow_pathway_and_the_pooling_are_as_published() -> None:
     x = torch.randn(2, 5, 4, 8, 8, dtype=torch.float64)
-    wanted = np.mean([x[:, :, :, a : a + 7, b : b + 7].mean((2, 3, 4)) for a in (0, 1) for b in (0, 1)], axis=0)
+    wanted = np.mean(
+        [x[:, :, :, a : a + 7, b : b + 7].mean((2, 3, 4)) for a in (0, 1) for b in (0, 1)], axis=0
+    )
     np.testing.assert_allclose(pooled(x), wanted, rtol=1e-12)
     seen: list[torch.Tensor] = []
     net = SlowFastR50().eval()
-    net.blocks[0].multipathway_blocks[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    net.blocks[0].multipathway_blocks[0].register_forward_pre_hook(
+        lambda _, given: seen.append(given[0])
+    )
     frames = torch.arange(32.0).view(1, 1, 32, 1, 1).expand(1, 3, 32, 32, 32)
     with torch.inference_mode():
         net(frames)
@@ -178,16 +201,23 @@ def test_colours_are_those_of_training() -> None:
     one = encoder("r2plus1d-18")
     pixels = torch.full((1, 3, 2, 4, 4), 51, dtype=torch.uint8)
     got = normalised(pixels, one, torch.device("cpu"))[0, :, 0, 0, 0]
-    wanted = [(0.2 - m) / d for m, d in zip((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989), strict=True)]
+    wanted = [
+        (0.2 - m) / d
+        for m, d in zip((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989), strict=True)
+    ]
     np.testing.assert_allclose(got, wanted, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("name", "frames", "side", "why"),
     [
-        pytest.param("mvit-v2-s", 16, 112, "takes 16 frames of 224² pixels and no others", id="fixed"),
+        pytest.param(
+            "mvit-v2-s", 16, 112, "takes 16 frames of 224² pixels and no others", id="fixed"
+        ),
         pytest.param("slowfast-r50", 10, 256, "a multiple of 4 frames, got 10", id="frames"),
-        pytest.param("timesformer", 8, 100, "multiple of 16 and at least 16, got 100", id="patches"),
+        pytest.param(
+            "timesformer", 8, 100, "multiple of 16 and at least 16, got 100", id="patches"
+        ),
         pytest.param("r3d-18", 8, 8, "at least 16, got 8", id="tiny"),
         pytest.param("r3d", 8, 112, "encoder is one of r2plus1d-18", id="no such"),
     ],
@@ -205,7 +235,13 @@ def test_sizes_that_do_not_fit_are_refused(name: str, frames: int, side: int, wh
     [
         pytest.param("r3d-18", "fc.weight", None, "", id="torchvision"),
         pytest.param("slow-r50", "blocks.5.proj.weight", "model_state", "", id="pytorchvideo"),
-        pytest.param("slowfast-r50", "blocks.6.proj.weight", "model_state", "", id="pytorchvideo, two pathways"),
+        pytest.param(
+            "slowfast-r50",
+            "blocks.6.proj.weight",
+            "model_state",
+            "",
+            id="pytorchvideo, two pathways",
+        ),
         pytest.param("image-resnet18", "fc.bias", "state_dict", "module.", id="from several GPUs"),
     ],
 )
@@ -214,7 +250,9 @@ def test_published_files_are_loaded(
 ) -> None:
     one = encoder(name)
     theirs, ours = filled(one, 1), filled(one, 0)
-    state = {prefix + key.removeprefix("picture."): value for key, value in theirs.state_dict().items()}
+    state = {
+        prefix + key.removeprefix("picture."): value for key, value in theirs.state_dict().items()
+    }
     state[prefix + classifier] = torch.zeros(4)
     torch.save({wrapped: state, "epoch": 3} if wrapped else state, tmp_path / "weights.pth")
     told = weights.put_weights(ours, one, str(tmp_path / "weights.pth"))
@@ -229,7 +267,9 @@ def test_timesformers_weights_are_loaded_under_the_hubs_names(tmp_path: Path) ->
     state = {f"timesformer.{key}": value for key, value in theirs.state_dict().items()}
     torch.save(state | {"classifier.weight": torch.zeros(400, 16)}, tmp_path / "pytorch_model.bin")
     weights.put_weights(ours, encoder("timesformer"), str(tmp_path / "pytorch_model.bin"))
-    assert torch.equal(ours.encoder.layer[0].temporal_dense.weight, theirs.encoder.layer[0].temporal_dense.weight)
+    assert torch.equal(
+        ours.encoder.layer[0].temporal_dense.weight, theirs.encoder.layer[0].temporal_dense.weight
+    )
 
 
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -240,28 +280,45 @@ def test_videomae_is_what_its_library_says_before_the_classifier(tmp_path: Path)
     small = {"intermediate_size": 64, "use_mean_pooling": True, **TINY}
     sizes = {"num_frames": 4, "image_size": 32, **small}
     torch.manual_seed(0)
-    theirs = library.VideoMAEForVideoClassification(library.VideoMAEConfig(num_labels=5, **sizes)).eval()
-    for value in theirs.parameters():  # biases and norms are 0 and 1 at the start, and would hide a slip
+    theirs = library.VideoMAEForVideoClassification(
+        library.VideoMAEConfig(num_labels=5, **sizes)
+    ).eval()
+    for (
+        value
+    ) in theirs.parameters():  # biases and norms are 0 and 1 at the start, and would hide a slip
         nn.init.normal_(value, std=0.3)
     state = {
-        re.sub(r"attention\.(query|value)\.bias$", lambda found: f"attention.{found[1][0]}_bias", key): value
+        re.sub(
+            r"attention\.(query|value)\.bias$", lambda found: f"attention.{found[1][0]}_bias", key
+        ): value
         for key, value in theirs.state_dict().items()
     }
-    assert "videomae.encoder.layer.0.attention.attention.q_bias" in state  # as the hub's file has it
+    assert (
+        "videomae.encoder.layer.0.attention.attention.q_bias" in state
+    )  # as the hub's file has it
     torch.save(state, tmp_path / "pytorch_model.bin")
     ours = encoders._transformers("VideoMAE", "pixel_values", small, 4, 32).eval()
     weights.put_weights(ours, encoder("videomae-b"), str(tmp_path / "pytorch_model.bin"))
     clip = torch.rand(2, 3, 4, 32, 32)
     with torch.inference_mode():
-        assert torch.allclose(theirs.classifier(ours(clip)), theirs(clip.transpose(1, 2)).logits, atol=1e-5)
+        assert torch.allclose(
+            theirs.classifier(ours(clip)), theirs(clip.transpose(1, 2)).logits, atol=1e-5
+        )
 
 
 def test_vjepa2_is_what_its_library_says_without_the_predictor(tmp_path: Path) -> None:
     library = pytest.importorskip("transformers")
     tensors = pytest.importorskip("safetensors.torch")
-    small = {"pred_hidden_size": 24, "pred_num_attention_heads": 2, "pred_num_hidden_layers": 1, **TINY}
+    small = {
+        "pred_hidden_size": 24,
+        "pred_num_attention_heads": 2,
+        "pred_num_hidden_layers": 1,
+        **TINY,
+    }
     torch.manual_seed(0)
-    theirs = library.VJEPA2Model(library.VJEPA2Config(frames_per_clip=4, crop_size=32, **small)).eval()
+    theirs = library.VJEPA2Model(
+        library.VJEPA2Config(frames_per_clip=4, crop_size=32, **small)
+    ).eval()
     for value in theirs.parameters():
         nn.init.normal_(value, std=0.3)
     tensors.save_file(theirs.state_dict(), tmp_path / "model.safetensors")
@@ -276,8 +333,12 @@ def test_vjepa2_is_what_its_library_says_without_the_predictor(tmp_path: Path) -
         weights.put_weights(ours, encoder("vjepa2-l"), str(tmp_path / "cut.safetensors"))
 
 
-@pytest.mark.parametrize(("name", "published"), [("videomae-b", 86_227_200), ("vjepa2-l", 325_971_328)])
-def test_networks_of_the_transformers_library_have_their_published_sizes(name: str, published: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "published"), [("videomae-b", 86_227_200), ("vjepa2-l", 325_971_328)]
+)
+def test_networks_of_the_transformers_library_have_their_published_sizes(
+    name: str, published: int
+) -> None:
     pytest.importorskip("transformers")
     one = encoder(name)
     with torch.device("meta"):
@@ -287,14 +348,18 @@ def test_networks_of_the_transformers_library_have_their_published_sizes(name: s
         assert net(torch.zeros(1, 3, one.frames, one.side, one.side)).shape == (1, one.width)
 
 
-def test_the_transformers_hub_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_transformers_hub_that_cannot_be_reached_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     library = pytest.importorskip("transformers")
 
     def unreachable(repository: str) -> None:
         raise OSError(f"cannot find {repository}\nand more lines")
 
     monkeypatch.setattr(library.VJEPA2Model, "from_pretrained", unreachable)
-    with pytest.raises(BadInput, match=r"cannot get the weights of vjepa2-l from https://huggingface\.co") as caught:
+    with pytest.raises(
+        BadInput, match=r"cannot get the weights of vjepa2-l from https://huggingface\.co"
+    ) as caught:
         weights.put_weights(nn.Linear(1, 1), encoder("vjepa2-l"), "hub")
     assert "\n" not in str(caught.value)
 
@@ -344,7 +409,9 @@ def test_a_hub_that_cannot_be_reached_says_where_the_file_goes(
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
     one = encoder("image-resnet18")
-    with pytest.raises(BadInput, match=r"cannot reach download\.pytorch\.org .*checkpoints/resnet18-f37072fd\.pth"):
+    with pytest.raises(
+        BadInput, match=r"cannot reach download\.pytorch\.org .*checkpoints/resnet18-f37072fd\.pth"
+    ):
         weights.put_weights(nn.Linear(1, 1), one, "hub")
     assert "BSD-3-Clause" in capsys.readouterr().err
     net = filled(one, 0)  # a file that was brought there is taken without a network
@@ -386,7 +453,9 @@ def clips(video: Video, spec: ClipSpec) -> Clips:
     return next(clips_of(read(video, spec), spec, video.name, 4))
 
 
-def test_the_network_stays_in_eval_mode_whatever_is_asked(moving: list[Video], tmp_path: Path) -> None:
+def test_the_network_stays_in_eval_mode_whatever_is_asked(
+    moving: list[Video], tmp_path: Path
+) -> None:
     detector = Embedding(**SMALL)
     detector.fit(moving, Run(tmp_path))
     before = {key: value.clone() for key, value in detector.net.state_dict().items()}
@@ -404,7 +473,11 @@ def test_the_network_stays_in_eval_mode_whatever_is_asked(moving: list[Video], t
 
 def replace_rows(some: Clips, rows: list[int]) -> Clips:
     return replace(
-        some, pixels=some.pixels[rows], frame=some.frame[rows], seconds=some.seconds[rows], times=some.times[rows]
+        some,
+        pixels=some.pixels[rows],
+        frame=some.frame[rows],
+        seconds=some.seconds[rows],
+        times=some.times[rows],
     )
 
 
@@ -413,7 +486,12 @@ def test_clips_last_as_long_as_asked() -> None:
     assert (spec.length, spec.fps, spec.hop, spec.size) == (16, 16, 8, (112, 112))
     spec = Embedding(encoder="timesformer", seconds=4, hop_seconds=1).spec
     assert (spec.length, spec.fps, spec.hop, spec.size) == (8, 2, 2, (224, 224))
-    for wrong in ({"seconds": 0.0}, {"hop_seconds": -1.0}, {"unfreeze_epoch": 30}, {"layers": (5,)}):
+    for wrong in (
+        {"seconds": 0.0},
+        {"hop_seconds": -1.0},
+        {"unfreeze_epoch": 30},
+        {"layers": (5,)},
+    ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Embedding(**wrong)
 
@@ -459,34 +537,47 @@ def test_a_run_of_ones_own_embeds_for_another_head(moving: list[Video], tmp_path
 def test_finetuning_moves_what_it_may_and_nothing_else(moving: list[Video], tmp_path: Path) -> None:
     training = replace(AS_PUBLISHED, epochs=3, batch=8)
     detector = Embedding(
-        **SMALL, head="autoencoder", layers=(16, 8), unfreeze_epoch=2, unfreeze_from="picture.layer4", training=training
+        **SMALL,
+        head="autoencoder",
+        layers=(16, 8),
+        unfreeze_epoch=2,
+        unfreeze_from="picture.layer4",
+        training=training,
     )
     frozen = Embedding(**SMALL)
     frozen.fit(moving, Run(tmp_path / "frozen"))
     detector.fit(moving, Run(tmp_path / "tuned"))
     moved = [
-        key for key, value in frozen.net.state_dict().items() if not torch.equal(value, detector.net.state_dict()[key])
+        key
+        for key, value in frozen.net.state_dict().items()
+        if not torch.equal(value, detector.net.state_dict()[key])
     ]
     assert moved
     assert all(key.startswith("picture.layer4") for key in moved)
     assert not [key for key in moved if "running" in key], "batch norm does not move"
-    with pytest.raises(BadInput, match=r"unfreeze_from is a number below .* or the beginning .* got 'layer9'"):
-        Embedding(**SMALL, head="autoencoder", unfreeze_epoch=1, unfreeze_from="layer9", training=training).fit(
-            moving, Run(tmp_path / "no")
-        )
+    with pytest.raises(
+        BadInput, match=r"unfreeze_from is a number below .* or the beginning .* got 'layer9'"
+    ):
+        Embedding(
+            **SMALL, head="autoencoder", unfreeze_epoch=1, unfreeze_from="layer9", training=training
+        ).fit(moving, Run(tmp_path / "no"))
 
 
 def test_unfreezing_counts_parameters_as_the_network_does() -> None:
     net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     assert unfreeze(net, "3") == ["1.bias"]
     assert [p.requires_grad for p in net.parameters()] == [False, False, False, True]
-    assert unfreeze(net, "1") == ["0.bias", "1.weight", "1.bias"], "a number, even if a name begins with it"
+    assert unfreeze(net, "1") == ["0.bias", "1.weight", "1.bias"], (
+        "a number, even if a name begins with it"
+    )
 
 
 def test_a_detached_target_does_not_collapse(moving: list[Video], tmp_path: Path) -> None:
     """The original's target lets the encoder shrink what has to be rebuilt."""
     spec = ClipSpec(length=1, size=(8, 8), colour="grey", fps=10)
-    training = replace(AS_PUBLISHED, epochs=15, batch=16, rate=6e-3, schedule="constant", keep="last")
+    training = replace(
+        AS_PUBLISHED, epochs=15, batch=16, rate=6e-3, schedule="constant", keep="last"
+    )
     spread = {}
     for detach in (True, False):
         torch.manual_seed(0)
@@ -508,12 +599,18 @@ def test_a_detached_target_does_not_collapse(moving: list[Video], tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "recipe", sorted((Path(__file__).parents[1] / "recipes").glob("embedding-*.yaml")), ids=lambda path: path.stem
+    "recipe",
+    sorted((Path(__file__).parents[1] / "recipes").glob("embedding-*.yaml")),
+    ids=lambda path: path.stem,
 )
 def test_recipes_are_understood_and_unfreeze_what_there_is(recipe: Path) -> None:
-    given = vars(parser_of("fit", "embedding").parse_args(["data", "--out", "run", "--config", str(recipe)]))
+    given = vars(
+        parser_of("fit", "embedding").parse_args(["data", "--out", "run", "--config", str(recipe)])
+    )
     names = inspect.signature(Embedding).parameters
-    detector = Embedding.of({name: given[name].as_dict() if name == "training" else given[name] for name in names})
+    detector = Embedding.of(
+        {name: given[name].as_dict() if name == "training" else given[name] for name in names}
+    )
     assert detector.weights == "hub"
     assert detector.head.options.training.optimizer == "adam"
     if detector.unfreeze_epoch is not None:

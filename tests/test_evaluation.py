@@ -10,15 +10,40 @@ import pytest
 from numpy.typing import NDArray
 
 from oddframe.errors import BadInput, BadTruth, BadVideo, Leak
-from oddframe.scores import metrics
-from oddframe.scores.evaluation import Judged, by_kind, curves, every_frame, find_places, refuse_leak, table
+from oddframe.evaluation import metrics
+from oddframe.evaluation.protocol import (
+    EvaluatedVideo,
+    by_kind,
+    curves,
+    every_frame,
+    find_places,
+    refuse_leak,
+    table,
+)
 from oddframe.types import Event, Scores, Truth
 
 Array = NDArray[np.float64]
 
 HONEST = {
-    *("micro_auc", "micro_auc_interval", "macro_auc", "macro_videos", "ap", "eer", "rbdc", "tbdc", "pixel_auc"),
-    *("event_precision", "event_recall", "event_f1", "delay_seconds", "false_alarms_per_hour", "lookahead"),
+    *(
+        "micro_auc",
+        "micro_auc_interval",
+        "macro_auc",
+        "macro_videos",
+        "ap",
+        "eer",
+        "rbdc",
+        "tbdc",
+        "pixel_auc",
+    ),
+    *(
+        "event_precision",
+        "event_recall",
+        "event_f1",
+        "delay_seconds",
+        "false_alarms_per_hour",
+        "lookahead",
+    ),
 }
 
 
@@ -26,7 +51,9 @@ def flags(drawn: str) -> NDArray[np.bool_]:
     return np.array([letter == "#" for letter in drawn])
 
 
-def film(name: str, drawn: str, value: list[float] | None = None, events: str = "", place: bool = True) -> Judged:
+def film(
+    name: str, drawn: str, value: list[float] | None = None, events: str = "", place: bool = True
+) -> EvaluatedVideo:
     """Ten frames a second; odd frames hold an object of 2 × 2 in 8 × 8. The scores are perfect unless given, and the
     map is the value at the object's place (or, where there is none, in a far corner).
     """
@@ -40,10 +67,19 @@ def film(name: str, drawn: str, value: list[float] | None = None, events: str = 
     runs = np.flatnonzero(np.diff(np.pad(flags(events).astype(int), 1))).reshape(-1, 2) / 10
     found = [Event(name, start, end, 9.0, start) for start, end in runs]
     truth = Truth(odd, mask if place else None)
-    return Judged(name, scores, scores * 2 + 5, truth, n / 10, found, map if place else None, n if place else None)
+    return EvaluatedVideo(
+        name,
+        scores,
+        scores * 2 + 5,
+        truth,
+        n / 10,
+        found,
+        map if place else None,
+        n if place else None,
+    )
 
 
-def measured(*videos: Judged, rate: float | None = 0.5) -> dict[str, Any]:
+def measured(*videos: EvaluatedVideo, rate: float | None = 0.5) -> dict[str, Any]:
     found = table(videos, lookahead=3, false_alarms_per_hour=rate)
     told = json.loads(json.dumps(found, allow_nan=False))
     assert told == found, "every number survives JSON"
@@ -76,7 +112,9 @@ def test_a_perfect_detector_has_perfect_numbers() -> None:
 
 
 def test_knowing_nothing_is_a_half() -> None:
-    found = measured(film("a", "..##..", [7] * 6, place=False), film("b", "##..", [7] * 4, place=False))
+    found = measured(
+        film("a", "..##..", [7] * 6, place=False), film("b", "##..", [7] * 4, place=False)
+    )
     assert [found["honest"][key] for key in ("micro_auc", "macro_auc", "eer")] == [0.5, 0.5, 0.5]
     assert found["honest"]["ap"] == pytest.approx(4 / 10), "the share of odd frames"
     assert found["as_published"]["micro_auc"] == 0.5
@@ -108,7 +146,11 @@ def test_events_are_held_against_segments_in_seconds() -> None:
     # segments 0.2–0.5 and 0.8–1.0; events 0.0–0.1 (false) and 0.4–0.6 (0.2 late)
     found = measured(film("a", "..###...##", events="#...##...."))
     honest = found["honest"]
-    assert (honest["event_precision"], honest["event_recall"], honest["event_f1"]) == (0.5, 0.5, 0.5)
+    assert (honest["event_precision"], honest["event_recall"], honest["event_f1"]) == (
+        0.5,
+        0.5,
+        0.5,
+    )
     assert honest["delay_seconds"] == pytest.approx(0.2)
     assert (found["events"], found["segments"]) == (2, 2)
 
@@ -116,11 +158,18 @@ def test_events_are_held_against_segments_in_seconds() -> None:
 @pytest.mark.parametrize(
     ("videos", "missing"),
     [
-        ([film("a", "..##", place=False)], {"rbdc", "tbdc", "pixel_auc", "peak_in_region", "micro_auc_interval"}),
-        ([film("a", "....")], {"micro_auc", "macro_auc", "ap", "eer", "event_recall", "event_f1", "delay_seconds"}),
+        (
+            [film("a", "..##", place=False)],
+            {"rbdc", "tbdc", "pixel_auc", "peak_in_region", "micro_auc_interval"},
+        ),
+        (
+            [film("a", "....")],
+            {"micro_auc", "macro_auc", "ap", "eer", "event_recall", "event_f1", "delay_seconds"},
+        ),
         (
             [film("a", "####")],
-            {"micro_auc", "macro_auc", "ap", "eer", "micro_auc_interval", "pixel_auc"} - {"pixel_auc"},
+            {"micro_auc", "macro_auc", "ap", "eer", "micro_auc_interval", "pixel_auc"}
+            - {"pixel_auc"},
         ),
         ([film("a", "..##"), film("b", "..##", events="#...")], {"delay_seconds"}),
         ([film("a", "...."), film("b", "####")], {"macro_auc"}),
@@ -128,11 +177,15 @@ def test_events_are_held_against_segments_in_seconds() -> None:
     ],
     ids=["no-place", "all-normal", "all-odd", "missed", "one-class-each", "silent"],
 )
-def test_what_is_undefined_is_null_with_a_reason(videos: list[Judged], missing: set[str]) -> None:
+def test_what_is_undefined_is_null_with_a_reason(
+    videos: list[EvaluatedVideo], missing: set[str]
+) -> None:
     found = measured(*videos, rate=None)
     numbers = found["honest"] | {"peak_in_region": found["place"]["peak_in_region"]}
     null = {key for key, number in numbers.items() if number is None}
-    null |= {f"as_published.{key}" for key, number in found["as_published"].items() if number is None}
+    null |= {
+        f"as_published.{key}" for key, number in found["as_published"].items() if number is None
+    }
     assert missing | {"false_alarms_per_hour"} <= null
     assert null == set(found["why_null"])
     assert all(reason for reason in found["why_null"].values())
@@ -168,7 +221,9 @@ def test_maps_may_lie_on_disk(tmp_path: Path) -> None:
 
 
 def test_a_normal_video_needs_no_mask_and_counts_with_its_false_regions() -> None:
-    normal = film("n", "....", [1, 1, 1, 1])  # a region in the corner of each frame, as high as the object's
+    normal = film(
+        "n", "....", [1, 1, 1, 1]
+    )  # a region in the corner of each frame, as high as the object's
     bare = replace(normal, truth=Truth(flags("....")))
     with_mask, without = measured(film("a", "####"), normal), measured(film("a", "####"), bare)
     assert with_mask["honest"] == without["honest"]
@@ -186,7 +241,9 @@ def test_an_odd_video_whose_truth_has_no_place_is_left_out_of_the_places_and_tha
 
 def test_tracks_stand_before_parts_of_masks() -> None:
     video = film("a", ".##.")
-    rows = np.array([[1, 7, 0.25, 0.25, 0.5, 0.5], [2, 7, 0.75, 0.75, 1, 1]])  # the second is elsewhere than the mask
+    rows = np.array(
+        [[1, 7, 0.25, 0.25, 0.5, 0.5], [2, 7, 0.75, 0.75, 1, 1]]
+    )  # the second is elsewhere than the mask
     told = replace(video, truth=replace(video.truth, tracks=rows))
     found = measured(told)
     assert (found["honest"]["rbdc"], found["honest"]["tbdc"]) != (1, 1)
@@ -225,7 +282,9 @@ def test_each_kind_is_held_against_all_normal_frames() -> None:
     assert by_kind([b]) == {}
 
 
-def in_parts(video: Judged, parts: dict[str, list[float]], raw: dict[str, list[float]]) -> Judged:
+def in_parts(
+    video: EvaluatedVideo, parts: dict[str, list[float]], raw: dict[str, list[float]]
+) -> EvaluatedVideo:
     return replace(
         video,
         parts={name: np.array(values, float) for name, values in parts.items()},
@@ -237,7 +296,9 @@ def test_each_part_of_a_score_is_measured_like_the_score() -> None:
     odd = "..##"
     told = {"good": [0, 1, 2, 3], "bad": [9, 8, 7, 6], "torn": [0, 2, 1, 3]}
     a = in_parts(film("a", odd), told, {**told, "good": [3, 2, 1, 0]})
-    b = in_parts(film("b", odd), {name: [v + 10 for v in values] for name, values in told.items()}, told)
+    b = in_parts(
+        film("b", odd), {name: [v + 10 for v in values] for name, values in told.items()}, told
+    )
     parts = measured(a, b)["parts"]
     assert list(parts) == ["good", "bad", "torn"]
     assert [parts[name]["honest"]["macro_auc"] for name in parts] == [1, 0, 0.75]
@@ -246,7 +307,9 @@ def test_each_part_of_a_score_is_measured_like_the_score() -> None:
     assert parts["good"]["honest"]["micro_auc"] == (4 + 4 + 4) / 16
     assert parts["bad"]["honest"]["micro_auc"] == 4 / 16
     assert parts["torn"]["honest"]["micro_auc"] == (3 + 3 + 4) / 16
-    published = metrics.as_published([a.truth.frame, b.truth.frame], [a.raw_parts["good"], b.raw_parts["good"]])
+    published = metrics.as_published(
+        [a.truth.frame, b.truth.frame], [a.raw_parts["good"], b.raw_parts["good"]]
+    )
     assert tuple(parts["good"]["as_published"].values()) == published
     assert measured(film("a", odd))["parts"] == {}
 
@@ -279,8 +342,12 @@ def test_curves_run_from_corner_to_corner_and_agree_with_the_table() -> None:
     assert drawn["roc"]["auc"] == found["honest"]["micro_auc"]
     assert drawn["roc_videos"]["c"] is None
     detection = drawn["detection"]
-    assert np.trapezoid(detection["regions"], detection["false_per_frame"]) == pytest.approx(found["honest"]["rbdc"])
-    assert np.trapezoid(detection["tracks"], detection["false_per_frame"]) == pytest.approx(found["honest"]["tbdc"])
+    assert np.trapezoid(detection["regions"], detection["false_per_frame"]) == pytest.approx(
+        found["honest"]["rbdc"]
+    )
+    assert np.trapezoid(detection["tracks"], detection["false_per_frame"]) == pytest.approx(
+        found["honest"]["tbdc"]
+    )
     assert len(detection["false_per_frame"]) <= 500
     assert curves([film("a", "..##", place=False)])["detection"] is None
 
@@ -339,7 +406,9 @@ def test_nothing_to_evaluate_is_said() -> None:
 def test_a_leak_names_the_videos() -> None:
     refuse_leak({"1": "a", "2": "b"}, {"3": "c"})
     refuse_leak({}, {})
-    with pytest.raises(Leak, match=r"^1 of 2 test videos were also learned from: b \(fitted as a\); fit without"):
+    with pytest.raises(
+        Leak, match=r"^1 of 2 test videos were also learned from: b \(fitted as a\); fit without"
+    ):
         refuse_leak({"1": "a"}, {"1": "b", "2": "c"})
     many = {str(n): f"v{n}" for n in range(9)}
     with pytest.raises(Leak, match=r"^9 of 9 .*: v0, v1, v2, v3, v4 and 4 more;"):
@@ -354,9 +423,15 @@ def test_ped2_has_the_known_counts(shared: Path) -> None:
         mask = masks[name] > 0
         map = mask.reshape(len(mask), 30, 8, 45, 8).mean((2, 4), dtype=np.float32)
         n, value = np.arange(len(mask)), map.max((1, 2))
-        videos.append(Judged(name, value, value, Truth(mask.any((1, 2)), mask), n / 10, [], map, n))
+        videos.append(
+            EvaluatedVideo(name, value, value, Truth(mask.any((1, 2)), mask), n / 10, [], map, n)
+        )
     found = measured(*videos)
-    assert (found["frames"], found["place"]["frames"], found["honest"]["macro_videos"]) == (2010, 1648, 8)
+    assert (found["frames"], found["place"]["frames"], found["honest"]["macro_videos"]) == (
+        2010,
+        1648,
+        8,
+    )
     assert [name[4:7] for name in found["one_class_videos"]] == ["008", "009", "010", "011"]
     assert found["honest"]["rbdc"] > 0.97
     assert found["honest"]["pixel_auc"] > 0.99

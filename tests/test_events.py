@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oddframe.errors import BadInput
-from oddframe.scores.events import Rule, Watch, events_of, find_events, frame_ends, rule_of, segments
+from oddframe.scoring.events import (
+    EventRule,
+    Watch,
+    events_of,
+    find_events,
+    frame_ends,
+    rule_of,
+    segments,
+)
 from oddframe.types import Event, Scores
 
 THRESHOLD = 4.0
@@ -32,7 +40,11 @@ def spans(events: list[Event]) -> list[tuple[float, float]]:
         ("......", [], "nothing passes the threshold"),
         ("------", [], "what passes the release alone never opens an event"),
         ("..###..", [(0.2, 0.5)], "from the first loud frame to the first quiet one"),
-        ("--###..", [(0.2, 0.5)], "an event does not begin before the threshold is passed: that would be hindsight"),
+        (
+            "--###..",
+            [(0.2, 0.5)],
+            "an event does not begin before the threshold is passed: that would be hindsight",
+        ),
         ("..#--..", [(0.2, 0.5)], "once open it lasts down to the release"),
         ("..#....", [], "one frame, a tenth of a second, is too short"),
         ("..##...", [(0.2, 0.4)], "0.2 seconds are not shorter than 0.2 seconds"),
@@ -58,9 +70,15 @@ def test_without_merging_and_minimum_every_run_is_an_event() -> None:
 def test_an_event_is_over_unless_the_video_ended_first() -> None:
     assert find_events(film("..##"), THRESHOLD)[0].over is False
     assert find_events(film("..##."), THRESHOLD)[0].over is True
-    assert find_events(film("..##."), THRESHOLD, final=False)[0].over is False, "it may yet go on: the gap is short"
-    assert find_events(film("..##" + "." * 10), THRESHOLD, final=False)[0].over is False, "0.9 seconds are known quiet"
-    assert find_events(film("..##" + "." * 11), THRESHOLD, final=False)[0].over is True, "a second has passed"
+    assert find_events(film("..##."), THRESHOLD, final=False)[0].over is False, (
+        "it may yet go on: the gap is short"
+    )
+    assert find_events(film("..##" + "." * 10), THRESHOLD, final=False)[0].over is False, (
+        "0.9 seconds are known quiet"
+    )
+    assert find_events(film("..##" + "." * 11), THRESHOLD, final=False)[0].over is True, (
+        "a second has passed"
+    )
 
 
 def test_a_camera_that_drops_out_does_not_stretch_an_event() -> None:
@@ -90,8 +108,17 @@ def test_the_peak_is_the_highest_frame_and_its_place_the_region_there() -> None:
 
 
 def test_boxes_say_where_when_there_are_some() -> None:
-    boxes = tuple(np.array([[0.1, 0.1, 0.2, 0.2, 3.0], [0.5, 0.5, 0.9, 0.9, 6.0]]) for _ in range(3))
-    scores = Scores("v", np.arange(3), np.arange(3) / 10, np.array([5, 6.0, 5]), map=np.ones((3, 2, 2)), boxes=boxes)
+    boxes = tuple(
+        np.array([[0.1, 0.1, 0.2, 0.2, 3.0], [0.5, 0.5, 0.9, 0.9, 6.0]]) for _ in range(3)
+    )
+    scores = Scores(
+        "v",
+        np.arange(3),
+        np.arange(3) / 10,
+        np.array([5, 6.0, 5]),
+        map=np.ones((3, 2, 2)),
+        boxes=boxes,
+    )
     assert find_events(scores, THRESHOLD)[0].box == (0.5, 0.5, 0.9, 0.9)
 
 
@@ -108,7 +135,9 @@ def test_a_release_above_the_threshold_is_refused() -> None:
 
 def test_the_release_is_seven_tenths_of_the_threshold_and_never_above_it() -> None:
     assert rule_of(4).release == pytest.approx(2.8)
-    assert rule_of(-1).release == -1, "scores below zero are not rarities, but they must not be refused"
+    assert rule_of(-1).release == -1, (
+        "scores below zero are not rarities, but they must not be refused"
+    )
 
 
 films = st.text(alphabet=".-#", min_size=1, max_size=80)
@@ -149,7 +178,7 @@ def test_events_are_what_the_rule_says(drawn: str) -> None:
 
 
 def test_an_open_event_can_be_seen_while_it_lasts() -> None:
-    watch = Watch(Rule(4, 2.8))
+    watch = Watch(EventRule(4, 2.8))
     seen: list[Event | None] = []
     for n, value in enumerate([0, 5, 5, 5]):
         watch, done = watch.see("cam", n / 10, value, lambda: None)
@@ -162,7 +191,13 @@ def test_an_open_event_can_be_seen_while_it_lasts() -> None:
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
-    [([], []), ([0], []), ([1], [[0, 1]]), ([0, 1, 1, 0, 1], [[1, 3], [4, 5]]), ([1, 1, 1], [[0, 3]])],
+    [
+        ([], []),
+        ([0], []),
+        ([1], [[0, 1]]),
+        ([0, 1, 1, 0, 1], [[1, 3], [4, 5]]),
+        ([1, 1, 1], [[0, 3]]),
+    ],
 )
 def test_segments(flags: list[int], expected: list[list[int]]) -> None:
     assert segments(np.array(flags, bool)).tolist() == expected

@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 
 from oddframe.errors import BadInput
-from oddframe.learning.run import Run
-from oddframe.learning.saving import load, save
 from oddframe.methods.flowgrid import GLANCE, LEAST_STAND, FlowGrid
-from oddframe.scores.holding import _refitted
-from oddframe.scores.scoring import joined, score_frames
+from oddframe.run import Run
+from oddframe.scoring.cross_validation import _refitted
+from oddframe.scoring.pipeline import concatenate, score_frames
+from oddframe.serialization import load, save
 from oddframe.types import Bytes, Clips, Scores, Video
 from oddframe.video.clips import clips_of
 from scenes import SIZE, Block, as_frames, filmed, scene, walkers
 
 H, W = SIZE
-BENCH = Block(100, 20, 0, start=40, end=100, wraps=False)  # in every normal film something stands here for six seconds
+BENCH = Block(
+    100, 20, 0, start=40, end=100, wraps=False
+)  # in every normal film something stands here for six seconds
 DOORWAY = (20, 8)  # (x, y) where nothing ever was
 STOPS = 40  # the frame from which on something stands
 
@@ -26,7 +28,10 @@ STOPS = 40  # the frame from which on something stands
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Video]:
     folder = tmp_path_factory.mktemp("normal")
-    return [filmed(folder / f"normal{k}.mp4", scene([*walkers(k), BENCH], 160, seed=k)) for k in range(3)]
+    return [
+        filmed(folder / f"normal{k}.mp4", scene([*walkers(k), BENCH], 160, seed=k))
+        for k in range(3)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +49,7 @@ def usual(detector: FlowGrid) -> Scores:
 
 
 def said(detector: FlowGrid, pictures: Bytes) -> Scores:
-    return joined(score_frames(detector, iter(as_frames(pictures)), "film"))
+    return concatenate(score_frames(detector, iter(as_frames(pictures)), "film"))
 
 
 def heat_of(scores: Scores, frame: int) -> Any:
@@ -73,9 +78,14 @@ def test_windows_are_about_as_large_as_the_walkers(detector: FlowGrid) -> None:
 
 @pytest.mark.parametrize(
     ("x", "y", "speed"),
-    [pytest.param(20, 30, 6, id="above, to the right"), pytest.param(150, 90, -6, id="below, to the left")],
+    [
+        pytest.param(20, 30, 6, id="above, to the right"),
+        pytest.param(150, 90, -6, id="below, to the left"),
+    ],
 )
-def test_what_rushes_is_hottest_where_it_is(detector: FlowGrid, usual: Scores, x: int, y: int, speed: float) -> None:
+def test_what_rushes_is_hottest_where_it_is(
+    detector: FlowGrid, usual: Scores, x: int, y: int, speed: float
+) -> None:
     block = Block(x, y, speed, wraps=False)
     scores = said(detector, scene([*walkers(10), block], 22, seed=10))
     hits = 0
@@ -85,7 +95,9 @@ def test_what_rushes_is_hottest_where_it_is(detector: FlowGrid, usual: Scores, x
         row, column = np.unravel_index(heat_of(scores, t).argmax(), heat_of(scores, t).shape)
         s, reach = detector.look.stride, detector.look.windows[1] / 2
         hits += (
-            corner[0] - abs(speed) - reach <= (column + 0.5) * s <= corner[0] + 8 + abs(speed) + reach
+            corner[0] - abs(speed) - reach
+            <= (column + 0.5) * s
+            <= corner[0] + 8 + abs(speed) + reach
             and corner[1] - reach <= (row + 0.5) * s <= corner[1] + 16 + reach
         )
     assert hits >= 11, "the hottest cell lies on the block, in x and in y"
@@ -111,30 +123,40 @@ def test_slow_light_raises_nothing(detector: FlowGrid, usual: Scores, share: flo
     light = 1 + share * np.arange(130) / 130
     scores = said(detector, np.clip(pictures * light[:, None, None], 0, 255).astype(np.uint8))
     assert np.quantile(scores.value, 0.95) < 1.5 * np.quantile(usual.value, 0.95)
-    still = said(detector, np.clip(scene([], 130, seed=3) * light[:, None, None], 0, 255).astype(np.uint8))
+    still = said(
+        detector, np.clip(scene([], 130, seed=3) * light[:, None, None], 0, 255).astype(np.uint8)
+    )
     assert still.value.max() < usual.value.max()
 
 
 def test_more_noise_raises_nothing_much(detector: FlowGrid, usual: Scores) -> None:
     scores = said(detector, scene(walkers(10), 60, seed=10, noise=4.0))
     assert np.quantile(scores.value, 0.95) < 1.5 * np.quantile(usual.value, 0.95)
-    assert said(detector, scene([], 30, noise=8.0)).value.max() < usual.value.max(), "a dark night without anybody"
+    assert said(detector, scene([], 30, noise=8.0)).value.max() < usual.value.max(), (
+        "a dark night without anybody"
+    )
 
 
 # Standing.
 
 
-def test_what_stops_where_nothing_stood_is_seen_after_the_margin_and_not_before(detector: FlowGrid) -> None:
+def test_what_stops_where_nothing_stood_is_seen_after_the_margin_and_not_before(
+    detector: FlowGrid,
+) -> None:
     block = Block(*DOORWAY, 0, size=(16, 10), start=STOPS, wraps=False)
     scores = said(detector, scene([*walkers(10), block], 130, seed=10))
     where = cells(detector, block, 60)
     heat = np.array([heat_of(scores, t)[where].max() for t in range(1, 130)])
     margin = float(detector.stood.numpy()[where].min()) * GLANCE
     assert LEAST_STAND <= margin <= 6
-    assert heat[STOPS + 5 : STOPS + int(10 * (margin - 0.5))].max() == 0, "it has not stood for long enough"
+    assert heat[STOPS + 5 : STOPS + int(10 * (margin - 0.5))].max() == 0, (
+        "it has not stood for long enough"
+    )
     late = heat[STOPS + int(10 * (margin + 1.0)) :]
     assert len(late) > 10
-    assert late.min() > float(detector.usual), "and then stands out more than nearly all normal motion"
+    assert late.min() > float(detector.usual), (
+        "and then stands out more than nearly all normal motion"
+    )
     assert (np.diff(late) >= 0).all(), "the longer the more"
 
 
@@ -176,7 +198,9 @@ def last_clips(detector: FlowGrid, pictures: Bytes) -> Clips:
     return list(clips_of(as_frames(pictures), detector.spec, "film", 8))[-1]
 
 
-def test_the_nearest_normal_example_is_real(detector: FlowGrid, videos: list[Video], tmp_path: Path) -> None:
+def test_the_nearest_normal_example_is_real(
+    detector: FlowGrid, videos: list[Video], tmp_path: Path
+) -> None:
     block = Block(20, 30, 6, wraps=False)
     clips = last_clips(detector, scene([*walkers(10), block], 16, seed=10))
     save(detector, tmp_path)
@@ -196,7 +220,9 @@ def test_the_nearest_normal_example_is_real(detector: FlowGrid, videos: list[Vid
         x1, y1, x2, y2 = example.box
         assert x1 < (corner[0] + 4) / W < x2
         assert y1 < (corner[1] + 8) / H < y2
-        here, usually = (float(word) for word in example.text.replace("%", " ").split() if word.isdigit())
+        here, usually = (
+            float(word) for word in example.text.replace("%", " ").split() if word.isdigit()
+        )
         assert here == pytest.approx(100 * 60 / W, rel=0.4), "six pixels in a tenth of a second"
         assert usually < here
         assert usually <= 100 * 25 / W, "walkers make 1.7 at most"

@@ -13,23 +13,23 @@ import yaml  # type: ignore[import-untyped]
 
 from films import film
 from oddframe.api import fit
-from oddframe.cli import main
-from oddframe.commands.evaluating import evaluate
-from oddframe.commands.scoring import score
-from oddframe.datasets.contract import open_data
+from oddframe.cli.main import main
+from oddframe.datasets.base import open_data
 from oddframe.errors import BadInput
-from oddframe.learning.alike import beyond
-from oddframe.learning.jigsaw_networks import PieceNet, WideBranchNet
-from oddframe.learning.puzzles import Check, Task, Unshuffled, puzzle_loss, set_puzzles
-from oddframe.learning.run import Run
-from oddframe.learning.saving import load, save
-from oddframe.learning.training import Training
-from oddframe.methods.jigsaw import FRAME_HEADS, Jigsaw, painted
-from oddframe.scores.scoring import joined, score_video
+from oddframe.methods.jigsaw.cubes import BoxedVideo, held_out
+from oddframe.methods.jigsaw.detector import FRAME_HEADS, Jigsaw, painted
+from oddframe.methods.jigsaw.local_zscore import local_zscore
+from oddframe.methods.jigsaw.networks import PieceNet, WideBranchNet
+from oddframe.methods.jigsaw.proposals import expand_boxes, touches_edge
+from oddframe.methods.jigsaw.puzzles import Check, Task, Unshuffled, puzzle_loss, set_puzzles
+from oddframe.run import Run
+from oddframe.scoring.pipeline import concatenate, score_video
+from oddframe.serialization import load, save
+from oddframe.training.config import Training
 from oddframe.types import Scores, Video
-from oddframe.video.cubes import Marked, held_out
 from oddframe.video.reader import probe, times_of
-from oddframe.video.regions import cut_off, grown
+from oddframe.workflows.evaluate import evaluate
+from oddframe.workflows.score import score
 
 TINY: dict[str, Any] = {
     "side": 32,
@@ -55,14 +55,16 @@ def fitted(videos: list[Video], folder: Path, **options: Any) -> Jigsaw:
 
 
 def scored(detector: Jigsaw, video: Video) -> Scores:
-    return joined(score_video(detector, video))
+    return concatenate(score_video(detector, video))
 
 
 @pytest.fixture
 def boxes(videos: list[Video], tmp_path: Path) -> Path:
     """One box a frame, as a detector would have written them, in pixels of the video."""
     told = {
-        video.name: [np.array([[20 + k % 50, 30, 40 + k % 50, 70, 0.9]]) for k in range(len(times_of(video)))]
+        video.name: [
+            np.array([[20 + k % 50, 30, 40 + k % 50, 70, 0.9]]) for k in range(len(times_of(video)))
+        ]
         for video in videos
     }
     path = tmp_path / "boxes.pkl"
@@ -70,7 +72,9 @@ def boxes(videos: list[Video], tmp_path: Path) -> Path:
     return path
 
 
-def test_boxes_of_a_file_are_what_is_looked_at(videos: list[Video], boxes: Path, tmp_path: Path) -> None:
+def test_boxes_of_a_file_are_what_is_looked_at(
+    videos: list[Video], boxes: Path, tmp_path: Path
+) -> None:
     detector = fitted(videos, tmp_path / "a", boxes="file", boxes_file=str(boxes))
     scores = scored(detector, videos[0])
     facts = probe(videos[0])
@@ -85,7 +89,9 @@ def test_boxes_of_a_file_are_what_is_looked_at(videos: list[Video], boxes: Path,
     np.testing.assert_allclose(small.boxes[5][0, :4], scores.boxes[5][0, :4], atol=1e-5)
 
 
-def test_boxes_of_other_videos_are_refused(videos: list[Video], boxes: Path, tmp_path: Path) -> None:
+def test_boxes_of_other_videos_are_refused(
+    videos: list[Video], boxes: Path, tmp_path: Path
+) -> None:
     told = pickle.loads(boxes.read_bytes())
     told[videos[1].name] = told[videos[1].name][:-4]
     boxes.write_bytes(pickle.dumps(told))
@@ -108,8 +114,17 @@ def test_a_detector_travels_with_the_run(videos: list[Video], shared: Path, tmp_
 
 @pytest.mark.parametrize("net", ["pieces", "published"])
 @pytest.mark.parametrize("heads", ["all", "frame-spatial", "clip-temporal,frame-temporal:0.5"])
-def test_whole_frames_make_puzzles_too(heads: str, net: str, videos: list[Video], tmp_path: Path) -> None:
-    options = {"level": "full-frame", "heads": heads, "net": net, "clips": 3, "lean": net == "published", "cubes": 8}
+def test_whole_frames_make_puzzles_too(
+    heads: str, net: str, videos: list[Video], tmp_path: Path
+) -> None:
+    options = {
+        "level": "full-frame",
+        "heads": heads,
+        "net": net,
+        "clips": 3,
+        "lean": net == "published",
+        "cubes": 8,
+    }
     detector = fitted(videos[:2], tmp_path, **options)
     assert detector.spec.size == (32, 32), "resized, not cut"
     assert detector.spec.length == (9 if "clip" in heads or heads == "all" else 3)
@@ -133,11 +148,19 @@ def test_whole_frames_make_puzzles_too(heads: str, net: str, videos: list[Video]
             [*FRAME_HEADS, "frame", "clip", "temporal", "spatial"],
             id="full-frame",
         ),
-        pytest.param({"level": "full-frame", "heads": "frame-spatial,frame-temporal"}, [*FRAME_HEADS[:2]], id="frames"),
+        pytest.param(
+            {"level": "full-frame", "heads": "frame-spatial,frame-temporal"},
+            [*FRAME_HEADS[:2]],
+            id="frames",
+        ),
     ],
 )
 def test_each_head_is_measured_alone(
-    options: dict[str, Any], parts: list[str], street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    options: dict[str, Any],
+    parts: list[str],
+    street: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = tmp_path / "run"
     fit("jigsaw", "simulated", root=street, out=run, **{**TINY, **options, "cubes": 8, "every": 15})
@@ -146,14 +169,21 @@ def test_each_head_is_measured_alone(
     assert list(found["parts"]) == parts
     shown = told.split("AUC of each part")[1].splitlines()
     assert [line.split()[0] for line in shown[1 : len(parts) + 2]] == [*parts, "combined"]
-    assert f"{found['honest']['micro_auc']:.4f}" in shown[len(parts) + 1], "the last row is the score"
+    assert f"{found['honest']['micro_auc']:.4f}" in shown[len(parts) + 1], (
+        "the last row is the score"
+    )
     score(run, [street / "test" / "test01.mp4"], out=tmp_path / "s", overlay=False, clips=False)
-    with np.load(tmp_path / "s" / "test01.npz") as kept, (tmp_path / "s" / "scores.csv").open() as file:
+    with (
+        np.load(tmp_path / "s" / "test01.npz") as kept,
+        (tmp_path / "s" / "scores.csv").open() as file,
+    ):
         heads = parts[: len(parts) if len(parts) < 4 else 4]
         for begins, of in (("part.", "score"), ("raw.", "raw")):
             mean = np.mean([kept[f"{begins}{head}"] for head in heads], axis=0)
             if "level" in options:
-                np.testing.assert_allclose(mean, kept[of], rtol=1e-5, err_msg=f"{of}: the mean of the heads")
+                np.testing.assert_allclose(
+                    mean, kept[of], rtol=1e-5, err_msg=f"{of}: the mean of the heads"
+                )
             else:  # the strangest things of the heads may lie apart, and smoothing looks at one place
                 assert (kept[of] <= mean + 1e-5).all()
                 assert kept[of].max() > 0
@@ -161,7 +191,9 @@ def test_each_head_is_measured_alone(
             frame = (kept["part.frame-temporal"] + kept["part.frame-spatial"]) / 2
             np.testing.assert_allclose(kept["part.frame"], frame, rtol=1e-5)
         rows = list(csv.DictReader(file))
-        assert [float(row[f"part.{parts[-1]}"]) for row in rows] == pytest.approx(kept[f"part.{parts[-1]}"], rel=1e-4)
+        assert [float(row[f"part.{parts[-1]}"]) for row in rows] == pytest.approx(
+            kept[f"part.{parts[-1]}"], rel=1e-4
+        )
     assert main(["info", str(tmp_path / "s" / "test01.npz")]) == 0
     assert f"part.{parts[0]} " in capsys.readouterr().out
 
@@ -233,8 +265,8 @@ def test_options_that_cannot_work_are_one_line(options: dict[str, Any], why: str
 
 def test_what_stands_around_a_thing_can_be_seen_too() -> None:
     boxes = np.array([[10, 20, 30, 60]], np.float32)
-    np.testing.assert_allclose(grown(boxes, 0.5), [[5, 10, 35, 70]])
-    assert grown(np.zeros((3, 0)), 0.5).shape == (3, 0)
+    np.testing.assert_allclose(expand_boxes(boxes, 0.5), [[5, 10, 35, 70]])
+    assert expand_boxes(np.zeros((3, 0)), 0.5).shape == (3, 0)
 
 
 def test_a_puzzle_is_judged_as_asked() -> None:
@@ -246,9 +278,12 @@ def test_a_puzzle_is_judged_as_asked() -> None:
     assert (least < most).all(), "three puzzles of which no piece is sure"
 
 
-def marked(*frames: int) -> list[Marked]:
+def marked(*frames: int) -> list[BoxedVideo]:
     """Videos of so many frames, with one cube a frame."""
-    return [Marked(Video(str(T), Path("x")), np.arange(T), np.arange(T), np.full((T, 4), 9.0)) for T in frames]
+    return [
+        BoxedVideo(Video(str(T), Path("x")), np.arange(T), np.arange(T), np.full((T, 4), 9.0))
+        for T in frames
+    ]
 
 
 @pytest.mark.parametrize("share", [2, 3, 6])
@@ -266,7 +301,9 @@ def test_each_cube_is_held_out_of_learning_once(frames: tuple[int, ...], share: 
         if len(frames) > 6:
             assert {len(one.place) for one in held} == {0, 100}, "whole short videos"
         assert 0.5 / share < sum(len(one.place) for one in held) / sum(frames) < 1.6 / share
-    assert [sorted(mine) for mine in seen] == [one.place.tolist() for one in videos], "each cube is held out once"
+    assert [sorted(mine) for mine in seen] == [one.place.tolist() for one in videos], (
+        "each cube is held out once"
+    )
 
 
 def test_one_cube_in_all_is_learned_from_and_measured() -> None:
@@ -274,7 +311,9 @@ def test_one_cube_in_all_is_learned_from_and_measured() -> None:
     assert [held_out(videos, 3, turn) for turn in range(3)] == [(videos, videos)] * 3
 
 
-def test_networks_are_told_how_they_do_on_what_they_were_not_taught(videos: list[Video], tmp_path: Path) -> None:
+def test_networks_are_told_how_they_do_on_what_they_were_not_taught(
+    videos: list[Video], tmp_path: Path
+) -> None:
     detector = fitted(videos, tmp_path, networks=2)
     for name in ("jigsaw-1", "jigsaw-2"):
         with (tmp_path / "logs" / f"{name}.csv").open() as file:
@@ -294,22 +333,38 @@ def test_networks_are_told_how_they_do_on_what_they_were_not_taught(videos: list
 def test_what_the_edge_cuts_off_has_no_pace(videos: list[Video], tmp_path: Path) -> None:
     detector = fitted(videos, tmp_path, networks=1)
     cubes = torch.randint(0, 255, (6, 1, 3, 32, 32), dtype=torch.uint8)
-    detector.known[:] = -20.0  # so that everything is strange, and how much depends on its own pieces
-    inside, outside = (detector._judged(cubes, np.tile([x, 9.0, x + 10, 19], (6, 1)), (48, 64)) for x in (9.0, 0.0))
+    detector.known[
+        :
+    ] = -20.0  # so that everything is strange, and how much depends on its own pieces
+    inside, outside = (
+        detector._judged(cubes, np.tile([x, 9.0, x + 10, 19], (6, 1)), (48, 64)) for x in (9.0, 0.0)
+    )
     assert len(np.unique(inside[:, 2])) == len(np.unique(outside[:, 0])) == 6
     assert len(np.unique(outside[:, 2])) == 1
     marks = detector._mark_all(videos[:1], Run(tmp_path))
-    marks = [replace(one, box=np.tile(np.float32([0, 9, 10, 19]), (len(one.box), 1))) for one in marks]
-    normal = detector._look_at_normal(detector.nets[0], marks, detector._cubes_of(marks, 0).cache)[1]
+    marks = [
+        replace(one, box=np.tile(np.float32([0, 9, 10, 19]), (len(one.box), 1))) for one in marks
+    ]
+    normal = detector._look_at_normal(detector.nets[0], marks, detector._cubes_of(marks, 0).cache)[
+        1
+    ]
     assert (normal[:, 2] == 0).all(), "nor do normal things, with which it is compared"
     assert len(np.unique(normal[:, 1])) > 1
-    gone = cut_off(np.array([[9, 9, 19, 19], [1, 9, 19, 19], [9, 9, 62, 19]], np.float32), (48, 64))
+    gone = touches_edge(
+        np.array([[9, 9, 19, 19], [1, 9, 19, 19], [9, 9, 62, 19]], np.float32), (48, 64)
+    )
     assert gone.tolist() == [False, True, True]
-    assert detector._without_pace(np.ones((3, 3)), gone).tolist() == [[1, 1, 1], [1, 1, 0], [1, 1, 0]]
-    assert not cut_off(np.zeros((0, 4)), (48, 64)).size
+    assert detector._without_pace(np.ones((3, 3)), gone).tolist() == [
+        [1, 1, 1],
+        [1, 1, 0],
+        [1, 1, 0],
+    ]
+    assert not touches_edge(np.zeros((0, 4)), (48, 64)).size
 
 
-def test_networks_taught_at_once_are_those_taught_one_after_another(videos: list[Video], tmp_path: Path) -> None:
+def test_networks_taught_at_once_are_those_taught_one_after_another(
+    videos: list[Video], tmp_path: Path
+) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     together = fitted(videos[:2], tmp_path / "a", networks=2, at_once=2)
@@ -322,7 +377,9 @@ def test_networks_taught_at_once_are_those_taught_one_after_another(videos: list
 
 def test_what_stops_a_process_that_teaches_is_said(videos: list[Video], tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="fewer than the 10000 of a step") as error:
-        fitted(videos[:2], tmp_path, networks=2, at_once=2, training=Training(epochs=1, batch=10000))
+        fitted(
+            videos[:2], tmp_path, networks=2, at_once=2, training=Training(epochs=1, batch=10000)
+        )
     assert "\n" not in str(error.value)
 
 
@@ -349,16 +406,18 @@ def test_things_are_judged_by_normal_ones_near_them() -> None:
     # hard to put together at the first place, easy at the second
     known = np.r_[random.normal(0, 1, (300, 2)), random.normal(-4, 0.5, (300, 2))]
     same = np.full((2, 2), -2.0)
-    far, near = beyond(same, np.array([[0.0] * 4, [1.0] * 4]), known, where)
+    far, near = local_zscore(same, np.array([[0.0] * 4, [1.0] * 4]), known, where)
     assert (far == 0).all()
     np.testing.assert_allclose(near, 2 / (0.5 + 0.3), rtol=0.15)
-    whole = beyond(same[:1], None, known, where)
+    whole = local_zscore(same[:1], None, known, where)
     assert (whole >= 0).all()
     assert (whole < 0.2).all()
 
 
 @pytest.mark.parametrize(
-    "recipe", sorted((Path(__file__).parents[1] / "recipes").glob("jigsaw*.yaml")), ids=lambda path: path.stem
+    "recipe",
+    sorted((Path(__file__).parents[1] / "recipes").glob("jigsaw*.yaml")),
+    ids=lambda path: path.stem,
 )
 def test_recipes_are_understood(recipe: Path) -> None:
     text = recipe.read_text()
@@ -383,7 +442,10 @@ def test_a_map_shows_the_strangest_thing_at_each_place() -> None:
 def a_world(cubes: int, frames: int = 3, side: int = 32) -> torch.Tensor:
     """(cubes, 1, T, S, S): things that brighten as time goes on, darkest at their upper left. Easily put in order."""
     y, x, t = torch.meshgrid(
-        torch.linspace(0, 1, side), torch.linspace(0, 1, side), torch.arange(frames) / frames, indexing="ij"
+        torch.linspace(0, 1, side),
+        torch.linspace(0, 1, side),
+        torch.arange(frames) / frames,
+        indexing="ij",
     )
     shade = (0.35 * y + 0.35 * x + 0.25 * t) * (0.7 + 0.3 * torch.rand(cubes, 1, 1, 1))
     return (shade + 0.05 * torch.rand(cubes, side, side, frames)).permute(0, 3, 1, 2)[:, None]
@@ -396,7 +458,10 @@ def test_what_does_not_go_as_learned_is_strange(ours: bool) -> None:
     net: torch.nn.Module = WideBranchNet(frames=3, channels=1, side=32, width=4)
     task = Task(weights, 3, 0.1)
     if ours:
-        net, task = PieceNet(heads=list(weights), frames=3, side=32, width=4), Unshuffled(weights, 3, 0.1)
+        net, task = (
+            PieceNet(heads=list(weights), frames=3, side=32, width=4),
+            Unshuffled(weights, 3, 0.1),
+        )
     steps = torch.optim.Adam(net.parameters(), 1e-3)
     for _ in range(80):
         loss = task(net, (255 * a_world(16)).to(torch.uint8))["loss"]
@@ -407,7 +472,10 @@ def test_what_does_not_go_as_learned_is_strange(ours: bool) -> None:
     normal = a_world(30)
     with torch.no_grad():
         told, backwards, upside_down = (
-            {name: said.exp().mean() for name, said in task.look(net, (255 * cubes).to(torch.uint8)).items()}
+            {
+                name: said.exp().mean()
+                for name, said in task.look(net, (255 * cubes).to(torch.uint8)).items()
+            }
             for cubes in (normal, normal.flip(2), normal.flip(3, 4))
         )
     assert backwards["temporal"] > told["temporal"] + 3

@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 import torch
 
-from oddframe.datasets.contract import open_data
+from oddframe.datasets.base import open_data
+from oddframe.detector import Detector
 from oddframe.errors import OddframeError
-from oddframe.families import members
-from oddframe.learning.detector import Detector
-from oddframe.learning.run import Run
-from oddframe.learning.saving import load, save
-from oddframe.learning.training import Training
-from oddframe.scores.holding import _refitted, folds_of, parts_of
-from oddframe.scores.scoring import joined, score_frames, score_video, smooth
+from oddframe.registry import members
+from oddframe.run import Run
+from oddframe.scoring.cross_validation import _refitted, folds_of, segments_of
+from oddframe.scoring.pipeline import concatenate, score_frames, score_video, smooth
+from oddframe.serialization import load, save
+from oddframe.training.config import Training
 from oddframe.types import Clips, Frame, Scores, Video
 from oddframe.video.clips import clips_of
 from oddframe.video.reader import read
@@ -33,7 +33,9 @@ from oddframe.video.writer import video_writer
 METHODS: dict[str, type[Detector]] = members("methods")
 _BRIEF = Training(epochs=2, batch=4, rate=2e-3, precision="float32")
 _CUBES = Training(epochs=6, batch=16, optimizer="adamw", rate=2e-3, precision="float32")
-SMALL: dict[str, dict[str, Any]] = {  # options with which a method that learns for long learns quickly
+SMALL: dict[
+    str, dict[str, Any]
+] = {  # options with which a method that learns for long learns quickly
     "conv-lstm": {"size": (16, 24), "length": 3, "training": _BRIEF},
     "c3d": {"size": (16, 32), "training": _BRIEF},
     "tclr": {
@@ -71,9 +73,14 @@ SMALL: dict[str, dict[str, Any]] = {  # options with which a method that learns 
         "training": _CUBES,
     },
 }
-BLIND = {"constant": "it is the AUC of knowing nothing, so nothing is stranger to it than anything else"}
+BLIND = {
+    "constant": "it is the AUC of knowing nothing, so nothing is stranger to it than anything else"
+}
 # what is otherwise read off all the videos, and so is not quite the same when some are held out
-SETTLED: dict[str, dict[str, Any]] = {"flowgrid": {"windows": (16, 24), "gap": 1}, "embedding": SMALL["embedding"]}
+SETTLED: dict[str, dict[str, Any]] = {
+    "flowgrid": {"windows": (16, 24), "gap": 1},
+    "embedding": SMALL["embedding"],
+}
 CLOSE = 1e-5  # relative; single precision sums in another order when the batch is larger (2e-6 on some processors)
 
 
@@ -116,7 +123,7 @@ def whole(detector: Detector, frames: list[Frame]) -> Scores:
 
 
 def scored(detector: Detector, frames: Sequence[Frame], batch: int = 32) -> Scores:
-    return joined(score_frames(detector, iter(frames), "film", batch))
+    return concatenate(score_frames(detector, iter(frames), "film", batch))
 
 
 def same(one: Scores, other: Scores, close: float = CLOSE) -> None:
@@ -127,7 +134,9 @@ def same(one: Scores, other: Scores, close: float = CLOSE) -> None:
     np.testing.assert_allclose(one.value, other.value, rtol=close, atol=close * scale)
     assert list(one.parts) == list(other.parts)
     for part, again in zip(one.parts.values(), other.parts.values(), strict=True):
-        np.testing.assert_allclose(part, again, rtol=close, atol=close * max(1e-6, float(np.abs(part).max())))
+        np.testing.assert_allclose(
+            part, again, rtol=close, atol=close * max(1e-6, float(np.abs(part).max()))
+        )
     assert (one.map is None) == (other.map is None)
     if one.map is not None and other.map is not None:
         np.testing.assert_allclose(one.map, other.map, rtol=close, atol=close * scale)
@@ -144,12 +153,20 @@ def with_a_rushing_block(frames: Sequence[Frame], start: int = 30) -> list[Frame
             x = round((n - start) * way % (W + side)) - side
             y = H // 3
             pixels[y : y + side, max(0, x) : max(0, x + side)] = 250
-            cv2.rectangle(pixels, (x + side // 4, y + side // 4), (x + side // 2, y + side // 2), (20, 20, 20), -1)
+            cv2.rectangle(
+                pixels,
+                (x + side // 4, y + side // 4),
+                (x + side // 2, y + side // 2),
+                (20, 20, 20),
+                -1,
+            )
         out.append(replace(frame, pixels=pixels))
     return out
 
 
-def test_strange_clips_score_higher(name: str, detector: Detector, frames: list[Frame], whole: Scores) -> None:
+def test_strange_clips_score_higher(
+    name: str, detector: Detector, frames: list[Frame], whole: Scores
+) -> None:
     odd = scored(detector, with_a_rushing_block(frames))
     from_then = odd.frame >= frames[30].index
     if name in BLIND:
@@ -196,7 +213,9 @@ def test_clips_are_not_written_to(detector: Detector, frames: list[Frame]) -> No
     before = clips.pixels.clone()
     with torch.inference_mode():
         detector.score(clips)
-    assert torch.equal(clips.pixels, before), "overlapping clips are views: another clip would change as well"
+    assert torch.equal(clips.pixels, before), (
+        "overlapping clips are views: another clip would change as well"
+    )
 
 
 @pytest.mark.parametrize("batch", [1, 7])
@@ -210,7 +229,11 @@ def test_order_in_a_batch_does_not_matter(detector: Detector, frames: list[Frame
     clips = list(clips_of(frames, detector.spec, "film", 24))[-1]
     order = np.random.default_rng(0).permutation(len(clips))
     shuffled = Clips(
-        clips.pixels[torch.from_numpy(order)], "film", clips.frame[order], clips.seconds[order], clips.times[order]
+        clips.pixels[torch.from_numpy(order)],
+        "film",
+        clips.frame[order],
+        clips.seconds[order],
+        clips.times[order],
     )
     with torch.inference_mode():
         one, other = detector.score(clips), detector.score(shuffled)
@@ -219,15 +242,19 @@ def test_order_in_a_batch_does_not_matter(detector: Detector, frames: list[Frame
         np.testing.assert_allclose(other.map, one.map[order], rtol=CLOSE, atol=1e-6)
 
 
-def test_a_film_and_a_camera_agree(detector: Detector, ordinary: Video, frames: list[Frame]) -> None:
+def test_a_film_and_a_camera_agree(
+    detector: Detector, ordinary: Video, frames: list[Frame]
+) -> None:
     def camera() -> Iterator[Frame]:
         yield from frames
 
     live = smooth(score_frames(detector, camera(), ordinary.name, batch=1), detector.smoothing)
-    same(joined(live), joined(score_video(detector, ordinary, batch=13)))
+    same(concatenate(live), concatenate(score_video(detector, ordinary, batch=13)))
 
 
-def test_saved_and_loaded_is_the_same(detector: Detector, frames: list[Frame], whole: Scores, tmp_path: Path) -> None:
+def test_saved_and_loaded_is_the_same(
+    detector: Detector, frames: list[Frame], whole: Scores, tmp_path: Path
+) -> None:
     save(detector, tmp_path)
     again = load(tmp_path)
     assert type(again) is type(detector)
@@ -248,7 +275,9 @@ def test_the_future_is_not_read_beyond_the_declared_lookahead(
             np.testing.assert_allclose(early.value, whole.value[known], rtol=CLOSE)
 
 
-def test_another_future_does_not_change_the_past(detector: Detector, frames: list[Frame], whole: Scores) -> None:
+def test_another_future_does_not_change_the_past(
+    detector: Detector, frames: list[Frame], whole: Scores
+) -> None:
     """Not by its pixels either: a method could read ahead within its batch."""
     odd = scored(detector, with_a_rushing_block(frames, start=60))
     before = whole.frame < frames[60 - detector.spec.lookahead].index
@@ -256,7 +285,12 @@ def test_another_future_does_not_change_the_past(detector: Detector, frames: lis
 
 
 def test_the_same_seed_gives_the_same_scores_whatever_was_learned_before(
-    name: str, videos: list[Video], detector: Detector, frames: list[Frame], whole: Scores, tmp_path: Path
+    name: str,
+    videos: list[Video],
+    detector: Detector,
+    frames: list[Frame],
+    whole: Scores,
+    tmp_path: Path,
 ) -> None:
     again = METHODS[name](**SMALL.get(name, {}))
     again.fit(videos[:1], Run(tmp_path / "one", seed=7))
@@ -271,7 +305,7 @@ def test_holding_out_quickly_is_holding_out(name: str, videos: list[Video], tmp_
         assert METHODS[name]().held_out(videos, [0, 1, 2], Run(tmp_path)) is None
         return
     detector = METHODS[name](**SETTLED.get(name, {}))
-    parts = parts_of(videos[:2])
+    parts = segments_of(videos[:2])
     folds = folds_of(parts)
     assert len(set(folds)) > 1
     run = Run(tmp_path)
@@ -282,7 +316,9 @@ def test_holding_out_quickly_is_holding_out(name: str, videos: list[Video], tmp_
         assert one.video == other.video
         np.testing.assert_array_equal(one.frame, other.frame)
         # what is kept between the two passes is in half precision: eleven bits
-        np.testing.assert_allclose(one.value, other.value, rtol=2e-2, atol=2e-2 * float(other.value.max()))
+        np.testing.assert_allclose(
+            one.value, other.value, rtol=2e-2, atol=2e-2 * float(other.value.max())
+        )
         assert np.abs(one.value - other.value).mean() < 1e-3 * float(other.value.max())
 
 
@@ -296,7 +332,9 @@ def test_every_option_is_explained(name: str) -> None:
         assert given.kind is inspect.Parameter.KEYWORD_ONLY, f"{option} is keyword-only"
         assert given.default is not inspect.Parameter.empty, f"{option} has a default"
         assert given.annotation is not inspect.Parameter.empty, f"{option} has a type"
-        assert re.search(rf"^ +{option}: .{{15,}}", words, re.MULTILINE), f"{option} has a line in the docstring"
+        assert re.search(rf"^ +{option}: .{{15,}}", words, re.MULTILINE), (
+            f"{option} has a line in the docstring"
+        )
 
 
 def test_options_are_recorded_with_defaults_filled_in(name: str) -> None:
@@ -337,7 +375,7 @@ def test_a_video_of_another_size_works_or_is_refused_in_one_line(
             film.write(picture)
     refusal = ""
     try:
-        scores = joined(score_video(detector, Video("other", path)))
+        scores = concatenate(score_video(detector, Video("other", path)))
     except OddframeError as error:
         refusal = str(error)
     if refusal:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from oddframe.scores import metrics
+from oddframe.evaluation import metrics
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -18,7 +18,9 @@ Flags = NDArray[np.bool_]
 @st.composite
 def frames(draw: st.DrawFn) -> tuple[Flags, Array]:
     """Frames of both classes, with many ties."""
-    odd = draw(st.lists(st.booleans(), min_size=2, max_size=60).filter(lambda flags: len(set(flags)) == 2))
+    odd = draw(
+        st.lists(st.booleans(), min_size=2, max_size=60).filter(lambda flags: len(set(flags)) == 2)
+    )
     score = draw(st.lists(st.integers(-4, 4), min_size=len(odd), max_size=len(odd)))
     return np.array(odd), np.array(score) / 3
 
@@ -45,13 +47,17 @@ def test_auc_of_small_cases(odd: str, score: list[float], expected: float, why: 
 def test_auc_ap_and_roc_agree_with_scikit_learn(case: tuple[Flags, Array]) -> None:
     odd, score = case
     assert metrics.auc(odd, score) == pytest.approx(roc_auc_score(odd, score))
-    assert metrics.average_precision(odd, score) == pytest.approx(average_precision_score(odd, score))
+    assert metrics.average_precision(odd, score) == pytest.approx(
+        average_precision_score(odd, score)
+    )
     x, y, _ = roc_curve(odd, score, drop_intermediate=False)
     assert np.column_stack(metrics.roc(odd, score)) == pytest.approx(np.column_stack([x, y]))
 
 
 @given(frames())
-def test_eer_is_where_both_errors_are_equal_on_scikit_learns_curve(case: tuple[Flags, Array]) -> None:
+def test_eer_is_where_both_errors_are_equal_on_scikit_learns_curve(
+    case: tuple[Flags, Array],
+) -> None:
     x, y, _ = roc_curve(*case)
     eer = metrics.equal_error_rate(*case)
     assert eer is not None
@@ -119,7 +125,9 @@ def test_as_published_pads_one_class_videos_instead_of_leaving_them_out() -> Non
 
 
 def test_as_published_of_a_constant_is_a_half() -> None:
-    micro, _ = metrics.as_published([flags(".#."), flags("##.")], [np.full(3, 7.0), np.full(3, -2.0)])
+    micro, _ = metrics.as_published(
+        [flags(".#."), flags("##.")], [np.full(3, 7.0), np.full(3, -2.0)]
+    )
     assert micro == 0.5
 
 
@@ -129,7 +137,9 @@ def test_centred_smoothing_is_off_unless_asked_for() -> None:
     assert metrics.as_published(odd, raw) != metrics.as_published(odd, raw, 1.0)
 
 
-def match(events: Sequence[tuple[float, float]], segments: Sequence[tuple[float, float]]) -> metrics.Match:
+def match(
+    events: Sequence[tuple[float, float]], segments: Sequence[tuple[float, float]]
+) -> metrics.Match:
     return metrics.match_events(np.array(events, float), np.array(segments, float))
 
 
@@ -142,9 +152,21 @@ def match(events: Sequence[tuple[float, float]], segments: Sequence[tuple[float,
         ([(0, 1.5)], [(1, 2)], [True], [0], "an alarm that runs into a segment noticed it at once"),
         ([(0, 1)], [(1, 2)], [False], [None], "one that ends as it begins did not"),
         ([(2, 3)], [(1, 2)], [False], [None], "nor one that begins as it ends"),
-        ([(1.8, 1.9), (1.2, 1.3)], [(1, 2)], [True, True], [0.2], "the first of two counts, in any order"),
+        (
+            [(1.8, 1.9), (1.2, 1.3)],
+            [(1, 2)],
+            [True, True],
+            [0.2],
+            "the first of two counts, in any order",
+        ),
         ([(0, 9)], [(1, 2), (4, 5)], [True], [0, 0], "one event may meet two segments"),
-        ([(1, 1.5), (7, 8)], [(1, 2), (4, 5)], [True, False], [0, None], "one right, one false, one missed"),
+        (
+            [(1, 1.5), (7, 8)],
+            [(1, 2), (4, 5)],
+            [True, False],
+            [0, None],
+            "one right, one false, one missed",
+        ),
     ],
 )
 def test_events_against_segments(
@@ -176,14 +198,19 @@ def test_precision_recall_and_f1_are_over_all_videos() -> None:
     ],
 )
 def test_what_is_undefined_is_none(
-    events: list[tuple[float, float]], segments: list[tuple[float, float]], expected: object, why: str
+    events: list[tuple[float, float]],
+    segments: list[tuple[float, float]],
+    expected: object,
+    why: str,
 ) -> None:
     assert metrics.precision_recall_f1([match(events, segments)]) == expected, why
     assert metrics.median_delay([match(events, segments)]) is None
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (5, 7), (12, 20), (1, 1), (24, 40), (18, 7)])
-def test_pixel_auc_agrees_with_scikit_learn_on_the_map_enlarged_to_nearest(shape: tuple[int, int]) -> None:
+def test_pixel_auc_agrees_with_scikit_learn_on_the_map_enlarged_to_nearest(
+    shape: tuple[int, int],
+) -> None:
     random = np.random.default_rng(0)
     maps, masks = random.integers(0, 9, (6, *shape)) / 7, random.random((6, 12, 20)) < 0.2
     masks[2] = False
@@ -195,7 +222,9 @@ def test_pixel_auc_agrees_with_scikit_learn_on_the_map_enlarged_to_nearest(shape
     y, x = (np.arange(H) + 0.5) / H, (np.arange(W) + 0.5) / W
 
     def enlarged(pictures: Array | Flags) -> Array | Flags:
-        return pictures[:, (y * pictures.shape[1]).astype(int)][:, :, (x * pictures.shape[2]).astype(int)]
+        return pictures[:, (y * pictures.shape[1]).astype(int)][
+            :, :, (x * pictures.shape[2]).astype(int)
+        ]
 
     expected = roc_auc_score(enlarged(masks).ravel(), enlarged(maps).ravel())
     assert counts.auc() == pytest.approx(expected, abs=1e-12)
@@ -277,4 +306,6 @@ def test_levels_are_all_values_when_there_are_few_and_reach_from_peak_to_floor_w
     assert (np.diff(levels) < 0).all()
     assert levels[0] == maps.max()
     assert levels[-1] == maps.min()
-    assert (levels >= np.median(maps.max(1))).sum() >= 32, "most where few pictures have anything above"
+    assert (levels >= np.median(maps.max(1))).sum() >= 32, (
+        "most where few pictures have anything above"
+    )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from oddframe.learning.precision import SmallInSingle, autocast, channels_last
+from oddframe.training.precision import SmallInSingle, autocast, channels_last
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,9 @@ from oddframe.learning.precision import SmallInSingle, autocast, channels_last
         (nn.Conv2d(8, 16, 7, padding=3), (2, 8, 4, 4)),
     ],
 )
-def test_small_inputs_of_large_kernels_have_exact_gradients(layer: Any, shape: tuple[int, ...]) -> None:
+def test_small_inputs_of_large_kernels_have_exact_gradients(
+    layer: Any, shape: tuple[int, ...]
+) -> None:
     torch.manual_seed(0)
     single = copy.deepcopy(layer)
     channels_last(layer)

@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from films import film, number_of
-from oddframe.cli import main
-from oddframe.datasets.contract import open_data
-from oddframe.learning.run import Run
-from oddframe.learning.training import Training
-from oddframe.methods.temporal_queue import TemporalQueue
-from oddframe.scores.fitted import load_run
-from oddframe.scores.probe import chance_at_1, clips_of, linear, retrieval
-from oddframe.scores.tuning import tuned
+from oddframe.cli.main import main
+from oddframe.datasets.base import open_data
+from oddframe.evaluation.finetune_probe import tuned
+from oddframe.evaluation.linear_probe import chance_at_1, clips_of, linear, retrieval
+from oddframe.methods.temporal_queue.detector import TemporalQueue
+from oddframe.run import Run
+from oddframe.scoring.run_folder import load_run
+from oddframe.training.config import Training
 from oddframe.types import ClipSpec, Video
 
 
@@ -31,7 +31,9 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for label, grey in (("bright", 230), ("dark", 20)):
             (root / side / label).mkdir(parents=True)
             for k in range(count):
-                ground = cv2.GaussianBlur(random.integers(60, 180, (48, 64, 3), np.uint8), (9, 9), 0)
+                ground = cv2.GaussianBlur(
+                    random.integers(60, 180, (48, 64, 3), np.uint8), (9, 9), 0
+                )
                 pictures = []
                 for t in range(24):
                     picture = ground.copy()
@@ -46,7 +48,21 @@ def run(classes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A temporal queue fitted on them."""
     out = tmp_path_factory.mktemp("run")
     words = "--encoder basic --size 32 --segment 24 --queue 8 --update segment --epochs 1 --precision float32"
-    assert main(["fit", "temporal-queue", "labelled", "--root", str(classes), "--out", str(out), *words.split()]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                "temporal-queue",
+                "labelled",
+                "--root",
+                str(classes),
+                "--out",
+                str(out),
+                *words.split(),
+            ]
+        )
+        == 0
+    )
     return out
 
 
@@ -61,9 +77,22 @@ def test_a_fit_draws_what_was_learned(run: Path) -> None:
 
 
 def test_a_linear_probe_finds_what_there_is_and_remembers(
-    run: Path, classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: Path,
+    classes: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    words = ["probe", str(run), "labelled", "--root", str(classes), "--out", str(tmp_path), "--json"]
+    words = [
+        "probe",
+        str(run),
+        "labelled",
+        "--root",
+        str(classes),
+        "--out",
+        str(tmp_path),
+        "--json",
+    ]
     assert main(words) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["classes"] == ["bright", "dark"]
@@ -85,7 +114,21 @@ def test_a_linear_probe_finds_what_there_is_and_remembers(
 def test_retrieval_counts_and_shows(
     run: Path, classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["retrieve", str(run), "labelled", "--root", str(classes), "--out", str(tmp_path), "--json"]) == 0
+    assert (
+        main(
+            [
+                "retrieve",
+                str(run),
+                "labelled",
+                "--root",
+                str(classes),
+                "--out",
+                str(tmp_path),
+                "--json",
+            ]
+        )
+        == 0
+    )
     result = json.loads(capsys.readouterr().out)
     assert set(result["embeddings"]) == {"R@1", "R@5", "R@10"}, "as far as the gallery goes"
     assert result["embeddings"]["R@10"] == 1.0
@@ -96,14 +139,22 @@ def test_retrieval_counts_and_shows(
     assert page.count('class="right"') + page.count('class="wrong"') == 6 * 6
 
 
-@pytest.mark.parametrize(("whole", "batch_norm"), [(False, "frozen"), (False, "updating"), (True, "updating")])
+@pytest.mark.parametrize(
+    ("whole", "batch_norm"), [(False, "frozen"), (False, "updating"), (True, "updating")]
+)
 def test_a_network_can_be_tuned_and_the_run_does_not_change(
     run: Path, classes: Path, tmp_path: Path, whole: bool, batch_norm: str
 ) -> None:
     embedder = load_run(run).detector
-    before = {name: part.clone() for name, part in embedder.state_dict().items() if isinstance(part, torch.Tensor)}
+    before = {
+        name: part.clone()
+        for name, part in embedder.state_dict().items()
+        if isinstance(part, torch.Tensor)
+    }
     split = open_data("labelled", classes)[1]
-    training = Training(epochs=6, batch=5, optimizer="adam", rate=1e-3 if whole else 1e-1, precision="float32")
+    training = Training(
+        epochs=6, batch=5, optimizer="adam", rate=1e-3 if whole else 1e-1, precision="float32"
+    )
     verdict = tuned(
         embedder,  # type: ignore[arg-type]
         (split.train, split.test),
@@ -146,7 +197,8 @@ def test_clips_are_at_equal_distances_in_the_middle(tmp_path: Path) -> None:
     assert clips.shape == (4, 3, 4, 80, 80)
     whole = clips_of(video, ClipSpec(length=1, size=(80, 80)), 40)
     numbers = [
-        number_of(np.pad(one[:, 0].permute(1, 2, 0).numpy(), ((10, 10), (10, 10), (0, 0)), "edge")) for one in whole
+        number_of(np.pad(one[:, 0].permute(1, 2, 0).numpy(), ((10, 10), (10, 10), (0, 0)), "edge"))
+        for one in whole
     ]
     assert numbers[:20] == list(range(20)), "the bars of small numbers are all within the middle"
     starts = [0, 11, 22, 33]
@@ -165,7 +217,9 @@ def test_recall_is_what_a_loop_finds() -> None:
     for k in (1, 5, 10, 20, 50):
         right = 0
         for query, label in zip(queries, asked, strict=True):
-            alike = [float(query @ one / np.linalg.norm(query) / np.linalg.norm(one)) for one in gallery]
+            alike = [
+                float(query @ one / np.linalg.norm(query) / np.linalg.norm(one)) for one in gallery
+            ]
             best = sorted(range(60), key=lambda n: -alike[n])[:k]
             right += label in {labels[n] for n in best}
         assert found[f"R@{k}"] == pytest.approx(right / 30)
@@ -188,9 +242,16 @@ def test_a_classifier_learns_what_is_there_and_nothing_else() -> None:
 
 
 def test_what_cannot_be_probed_is_one_line(
-    run: Path, classes: Path, fitted: Path, street: Path, tmp_path: Path, refused: Callable[..., str]
+    run: Path,
+    classes: Path,
+    fitted: Path,
+    street: Path,
+    tmp_path: Path,
+    refused: Callable[..., str],
 ) -> None:
-    assert "flowgrid, which has no embeddings" in refused(2, "probe", fitted, "labelled", "--root", classes)
+    assert "flowgrid, which has no embeddings" in refused(
+        2, "probe", fitted, "labelled", "--root", classes
+    )
     assert "have no class" in refused(2, "probe", run, "simulated", "--root", street)
     one = tmp_path / "one"
     for side in ("train", "test"):
@@ -198,13 +259,17 @@ def test_what_cannot_be_probed_is_one_line(
     assert "one class, dark" in refused(2, "probe", run, "labelled", "--root", one)
     shutil.copytree(classes / "train" / "bright", one / "train" / "bright")
     shutil.copy(classes / "train" / "dark" / "dark0.mp4", one / "test" / "dark" / "again.mp4")
-    assert "both learned from and tested on, such as again" in refused(6, "probe", run, "labelled", "--root", one)
+    assert "both learned from and tested on, such as again" in refused(
+        6, "probe", run, "labelled", "--root", one
+    )
     for words in (["--batch", "1"], ["--rate", "0"], ["--epochs", "0"]):
         assert "a probe takes" in refused(2, "probe", run, "labelled", "--root", classes, *words)
     swapped = tmp_path / "swapped"
     shutil.copytree(classes / "test", swapped / "train")
     shutil.copytree(classes / "train", swapped / "test")
-    assert "test videos were also learned from" in refused(6, "retrieve", run, "labelled", "--root", swapped)
+    assert "test videos were also learned from" in refused(
+        6, "retrieve", run, "labelled", "--root", swapped
+    )
 
 
 def test_a_video_that_cannot_be_read_is_left_out_and_named(
@@ -212,7 +277,21 @@ def test_a_video_that_cannot_be_read_is_left_out_and_named(
 ) -> None:
     root = Path(shutil.copytree(classes, tmp_path / "classes"))
     (root / "test" / "dark" / "broken.mp4").write_bytes(b"no film")
-    assert main(["retrieve", str(run), "labelled", "--root", str(root), "--out", str(tmp_path / "out"), "--json"]) == 0
+    assert (
+        main(
+            [
+                "retrieve",
+                str(run),
+                "labelled",
+                "--root",
+                str(root),
+                "--out",
+                str(tmp_path / "out"),
+                "--json",
+            ]
+        )
+        == 0
+    )
     out, err = capsys.readouterr()
     assert "left out: " in err
     assert len(json.loads(out)["left_out"]) == 1

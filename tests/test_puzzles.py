@@ -7,22 +7,22 @@ import numpy as np
 import pytest
 import torch
 
-from oddframe.learning.jigsaw_networks import FourHeadNet, PieceNet, WideBranchNet
-from oddframe.learning.puzzles import (
+from oddframe.methods.jigsaw.detector import FRAME_HEADS, OBJECT_HEADS, OUR_HEADS
+from oddframe.methods.jigsaw.networks import FourHeadNet, PieceNet, WideBranchNet
+from oddframe.methods.jigsaw.puzzles import (
     Task,
     Unshuffled,
     border_of,
-    framed,
+    excess_nll,
+    nll,
     puzzle_loss,
     set_puzzles,
     shuffle_tiles,
     shuffle_time,
     shuffles,
-    strangeness,
-    surprise,
     weights_of,
+    with_border,
 )
-from oddframe.methods.jigsaw import FRAME_HEADS, OBJECT_HEADS, OUR_HEADS
 
 
 def size_of(net: torch.nn.Module) -> int:
@@ -45,28 +45,39 @@ def test_the_four_headed_network_has_the_published_parameters_and_a_lean_one_far
 
 def test_every_head_answers_one_row_for_each_piece() -> None:
     wide = WideBranchNet(frames=5, channels=1, side=32, width=2)(torch.rand(2, 1, 5, 32, 32))
-    assert {name: tuple(rows.shape) for name, rows in wide.items()} == {"temporal": (2, 5, 5), "spatial": (2, 9, 9)}
+    assert {name: tuple(rows.shape) for name, rows in wide.items()} == {
+        "temporal": (2, 5, 5),
+        "spatial": (2, 9, 9),
+    }
     for lean in (False, True):
         net = FourHeadNet(heads=FRAME_HEADS, frames=3, clips=3, width=1, lean=lean)
         told = net(torch.rand(2, 1, 3, 32, 32), "frame") | net(torch.rand(2, 1, 9, 32, 32), "clip")
-        assert {name: rows.shape[1] for name, rows in told.items()} == dict(zip(FRAME_HEADS, (3, 9, 3, 9), strict=True))
+        assert {name: rows.shape[1] for name, rows in told.items()} == dict(
+            zip(FRAME_HEADS, (3, 9, 3, 9), strict=True)
+        )
 
 
 @pytest.mark.parametrize("side", [32, 48, 64, 96])
 def test_our_network_answers_for_pieces_of_every_size(side: int) -> None:
     net = PieceNet(heads=OUR_HEADS, frames=5, side=side, width=2)
-    shapes = {name: tuple(rows.shape) for name, rows in net(torch.rand(2, 1, 5, side, side)).items()}
+    shapes = {
+        name: tuple(rows.shape) for name, rows in net(torch.rand(2, 1, 5, side, side)).items()
+    }
     assert shapes == {"temporal": (2, 5, 5), "spatial": (2, 9, 9), "pace": (2, 4, 5)}
     net = PieceNet(heads=FRAME_HEADS, frames=3, clips=5, channels=3, side=side, width=2)
-    told = net(torch.rand(2, 3, 3, side, side), "frame") | net(torch.rand(2, 3, 15, side, side), "clip")
-    assert {name: rows.shape[1] for name, rows in told.items()} == dict(zip(FRAME_HEADS, (3, 9, 5, 9), strict=True))
+    told = net(torch.rand(2, 3, 3, side, side), "frame") | net(
+        torch.rand(2, 3, 15, side, side), "clip"
+    )
+    assert {name: rows.shape[1] for name, rows in told.items()} == dict(
+        zip(FRAME_HEADS, (3, 9, 5, 9), strict=True)
+    )
 
 
 def test_our_network_gives_shuffled_pieces_the_same_answers() -> None:
     torch.manual_seed(0)
     net = PieceNet(heads=FRAME_HEADS, frames=3, clips=5, side=32, width=4).eval()
     for level, long, pieces in (("frame", 3, 3), ("clip", 15, 5)):
-        cubes = framed(torch.rand(4, 1, long, 32, 32))
+        cubes = with_border(torch.rand(4, 1, long, 32, 32))
         to, cell = (torch.stack([torch.randperm(R) for _ in range(4)]) for R in (pieces, 9))
         told = net(cubes, level)
         for head, shuffled, went in (
@@ -76,7 +87,9 @@ def test_our_network_gives_shuffled_pieces_the_same_answers() -> None:
             again = net(shuffled, level)[f"{level}-{head}"]
             found = again.gather(1, went[:, :, None].expand_as(again))
             torch.testing.assert_close(found, told[f"{level}-{head}"], rtol=1e-4, atol=1e-5)
-            assert not torch.allclose(again, told[f"{level}-{head}"], atol=1e-3), "different pieces differ"
+            assert not torch.allclose(again, told[f"{level}-{head}"], atol=1e-3), (
+                "different pieces differ"
+            )
 
 
 def test_unshuffled_puzzles_are_told_as_they_lie_and_what_stands_still_is_none_in_time() -> None:
@@ -86,7 +99,7 @@ def test_unshuffled_puzzles_are_told_as_they_lie_and_what_stands_still_is_none_i
     batch[2:4] = batch[2:4, :, :1]
     task = Unshuffled({"temporal": 1.0, "spatial": 0.5, "pace": 2.0}, 5, 0.2)
     with torch.no_grad():
-        told, rows = task(net, batch), net(framed(batch.float() / 255))
+        told, rows = task(net, batch), net(with_border(batch.float() / 255))
     moves = np.array([True, True, False, False, True, True])
     expected = {
         name: transcribed(rows[name].numpy(), np.tile(places, (6, 1)), counts)
@@ -102,9 +115,9 @@ def test_unshuffled_puzzles_are_told_as_they_lie_and_what_stands_still_is_none_i
     assert float(told["loss"]) == pytest.approx(summed, rel=1e-5)
     found = task.look(net, batch)
     for name in ("temporal", "spatial"):
-        nats = strangeness(rows[name]) * torch.from_numpy(moves | (name == "spatial"))
+        nats = nll(rows[name]) * torch.from_numpy(moves | (name == "spatial"))
         torch.testing.assert_close(found[name], torch.log(nats + 1e-6))
-    torch.testing.assert_close(found["pace"], surprise(rows["pace"]) * torch.from_numpy(moves))
+    torch.testing.assert_close(found["pace"], excess_nll(rows["pace"]) * torch.from_numpy(moves))
 
 
 def test_a_tile_goes_where_its_label_says_and_the_border_is_black() -> None:
@@ -118,10 +131,12 @@ def test_a_tile_goes_where_its_label_says_and_the_border_is_black() -> None:
     edge = torch.ones(64, 64, dtype=torch.bool)
     edge[2:-2, 2:-2] = False
     assert not got[..., edge].any()
-    assert torch.equal(shuffle_tiles(cubes, torch.arange(9).expand(3, 9)), framed(cubes))
+    assert torch.equal(shuffle_tiles(cubes, torch.arange(9).expand(3, 9)), with_border(cubes))
 
 
-@pytest.mark.parametrize(("frames", "pieces"), [(7, 7), (35, 5)], ids=["frames", "sub-clips of seven, ordered inside"])
+@pytest.mark.parametrize(
+    ("frames", "pieces"), [(7, 7), (35, 5)], ids=["frames", "sub-clips of seven, ordered inside"]
+)
 def test_a_frame_goes_where_its_label_says(frames: int, pieces: int) -> None:
     cubes = torch.arange(frames).float()[None, None, :, None, None].expand(2, 1, frames, 2, 2)
     to = torch.stack([torch.randperm(pieces) for _ in range(2)])
@@ -202,7 +217,9 @@ def test_the_loss_is_the_formula(level: str) -> None:
         def forward(self, cubes: torch.Tensor, level: str) -> dict[str, torch.Tensor]:
             lengths.append(cubes.shape[2])
             return {
-                name: given.setdefault(name, torch.from_numpy(random.normal(0, 3, (len(cubes), R, R))))
+                name: given.setdefault(
+                    name, torch.from_numpy(random.normal(0, 3, (len(cubes), R, R)))
+                )
                 for name, R in self.pieces.items()
                 if name.startswith(level)
             }
@@ -223,7 +240,9 @@ def test_the_loss_is_the_formula(level: str) -> None:
             cubes = cubes[:, :, first : first + 7]
         puzzles = set_puzzles(cubes, pieces[names[0]], 0.1)
         mine = puzzles.is_temporal.numpy()
-        for name, places, counts in zip(names, (puzzles.temporal, puzzles.spatial), (mine, ~mine), strict=True):
+        for name, places, counts in zip(
+            names, (puzzles.temporal, puzzles.spatial), (mine, ~mine), strict=True
+        ):
             by_hand = transcribed(given[name].numpy(), places.numpy(), counts)
             assert float(told[name]) == pytest.approx(by_hand, rel=1e-5)
             expected += weights[name] * by_hand
@@ -232,7 +251,9 @@ def test_the_loss_is_the_formula(level: str) -> None:
 
 def test_a_batch_without_a_task_costs_nothing_and_is_no_nan() -> None:
     logits = torch.randn(4, 7, 7, requires_grad=True)
-    loss = puzzle_loss(logits, torch.zeros(4, 7, dtype=torch.long), torch.zeros(4, dtype=torch.bool))
+    loss = puzzle_loss(
+        logits, torch.zeros(4, 7, dtype=torch.long), torch.zeros(4, dtype=torch.bool)
+    )
     loss.backward()
     assert float(loss.detach()) == 0
     assert logits.grad is not None
@@ -243,35 +264,43 @@ def test_the_score_is_the_least_probability_of_a_right_place() -> None:
     z = np.random.default_rng(1).normal(0, 4, (5, 9, 9))
     p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
     least = np.array([min(one[r, r] for r in range(9)) for one in p])
-    np.testing.assert_allclose(np.exp(-strangeness(torch.from_numpy(z)).numpy()), least, rtol=1e-12)
+    np.testing.assert_allclose(np.exp(-nll(torch.from_numpy(z)).numpy()), least, rtol=1e-12)
     # where float32 probabilities would all be 1 or 0, order is kept
     sure = torch.eye(9) * torch.tensor([200.0, 400.0])[:, None, None]
-    assert strangeness(sure)[0] > strangeness(sure)[1] > 0
-    assert np.isfinite(strangeness(-10 * sure).numpy()).all()
+    assert nll(sure)[0] > nll(sure)[1] > 0
+    assert np.isfinite(nll(-10 * sure).numpy()).all()
 
 
 def test_a_puzzle_may_be_as_strange_as_its_pieces_in_the_mean() -> None:
-    z = np.random.default_rng(2).normal(0, 4, (5, 6, 7))  # the middle one of seven frames lies there already
+    z = np.random.default_rng(2).normal(
+        0, 4, (5, 6, 7)
+    )  # the middle one of seven frames lies there already
     p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
-    each = np.array([[-np.log(one[k, place]) for k, place in enumerate((0, 1, 2, 4, 5, 6))] for one in p])
+    each = np.array(
+        [[-np.log(one[k, place]) for k, place in enumerate((0, 1, 2, 4, 5, 6))] for one in p]
+    )
     for worst, expected in ((True, each.max(1)), (False, each.mean(1))):
-        np.testing.assert_allclose(strangeness(torch.from_numpy(z), worst).numpy(), expected, rtol=1e-12)
+        np.testing.assert_allclose(nll(torch.from_numpy(z), worst).numpy(), expected, rtol=1e-12)
 
 
 def test_pace_is_as_strange_as_it_surprises() -> None:
     z = np.random.default_rng(3).normal(0, 4, (5, 6, 7))
     p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
     places = enumerate((0, 1, 2, 4, 5, 6))
-    each = np.stack([-np.log(p[:, k, place]) + (p[:, k] * np.log(p[:, k])).sum(1) for k, place in places], 1)
+    each = np.stack(
+        [-np.log(p[:, k, place]) + (p[:, k] * np.log(p[:, k])).sum(1) for k, place in places], 1
+    )
     for ends, counted in ((True, each), (False, each[:, 1:-1])):
         for worst, expected in ((True, counted.max(1)), (False, counted.mean(1))):
-            found = surprise(torch.from_numpy(z), worst, ends).numpy()
+            found = excess_nll(torch.from_numpy(z), worst, ends).numpy()
             np.testing.assert_allclose(found, expected, rtol=1e-10)
     # unsure is no surprise, sure and right neither, sure and wrong is
     unsure, right = torch.zeros(6, 7), 20 * torch.eye(7)[[0, 1, 2, 4, 5, 6]]
-    told = surprise(torch.stack([unsure, right, right.roll(1, 1)]))
-    torch.testing.assert_close(told, torch.tensor([0.0, 0.0, 20.0], dtype=told.dtype), rtol=0, atol=1e-6)
-    assert surprise(torch.zeros(1, 2, 3)).isfinite().all(), "of three frames, there are only ends"
+    told = excess_nll(torch.stack([unsure, right, right.roll(1, 1)]))
+    torch.testing.assert_close(
+        told, torch.tensor([0.0, 0.0, 20.0], dtype=told.dtype), rtol=0, atol=1e-6
+    )
+    assert excess_nll(torch.zeros(1, 2, 3)).isfinite().all(), "of three frames, there are only ends"
 
 
 def test_pace_sees_each_frame_beside_the_middle_one_alone() -> None:
@@ -283,18 +312,25 @@ def test_pace_sees_each_frame_beside_the_middle_one_alone() -> None:
     was, now = net(cubes), net(other)
     same = [bool(torch.equal(a, b)) for a, b in zip(was["pace"][0], now["pace"][0], strict=True)]
     assert same == [True, False, True, True], "the row of the frame that changed, and no other"
-    assert not torch.allclose(was["temporal"][0, 0], now["temporal"][0, 0]), "all frames are compared there"
+    assert not torch.allclose(was["temporal"][0, 0], now["temporal"][0, 0]), (
+        "all frames are compared there"
+    )
 
 
 @pytest.mark.parametrize(
     ("heads", "weights"),
-    [("all", {"temporal": 1, "spatial": 1}), ("spatial, temporal:0.5", {"temporal": 0.5, "spatial": 1})],
+    [
+        ("all", {"temporal": 1, "spatial": 1}),
+        ("spatial, temporal:0.5", {"temporal": 0.5, "spatial": 1}),
+    ],
 )
 def test_heads_may_be_chosen_and_weighed(heads: str, weights: dict[str, float]) -> None:
     assert weights_of(heads, OBJECT_HEADS) == weights
 
 
-@pytest.mark.parametrize("heads", ["", "tempral", "spatial:x", "spatial:-1", "spatial:0", "clip-spatial", "spatial,,"])
+@pytest.mark.parametrize(
+    "heads", ["", "tempral", "spatial:x", "spatial:-1", "spatial:0", "clip-spatial", "spatial,,"]
+)
 def test_other_heads_are_refused(heads: str) -> None:
     with pytest.raises(ValueError, match="heads are of temporal, spatial"):
         weights_of(heads, OBJECT_HEADS)

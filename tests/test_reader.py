@@ -12,7 +12,16 @@ import cv2
 import numpy as np
 import pytest
 
-from films import B_FRAMES, HEVC, OPEN_GOP, film, number_of, numbered, sound_only, with_another_stream
+from films import (
+    B_FRAMES,
+    HEVC,
+    OPEN_GOP,
+    film,
+    number_of,
+    numbered,
+    sound_only,
+    with_another_stream,
+)
 from oddframe.errors import BadVideo
 from oddframe.types import ClipSpec, Frame, Video
 from oddframe.video import reader
@@ -34,7 +43,9 @@ class Sort:
 H264, INTRA = {"options": B_FRAMES}, {"codec": "mjpeg", "pixel_format": "yuvj420p"}
 REFRESH = {"options": {"x264-params": "intra-refresh=1:keyint=10"}}
 FIELDS = {"options": {"x264-params": "tff=1:keyint=8", "flags": "+ildct+ilme"}}
-VPX = {"options": {"auto-alt-ref": "1", "lag-in-frames": "16", "deadline": "realtime", "cpu-used": "8"}}
+VPX = {
+    "options": {"auto-alt-ref": "1", "lag-in-frames": "16", "deadline": "realtime", "cpu-used": "8"}
+}
 AV1 = {"codec": "libsvtav1", "options": {"preset": "12", "g": "10"}}
 X265 = {"codec": "libx265", "options": HEVC}
 ASP = {"codec": "mpeg4", "options": {"bf": "2"}}
@@ -87,12 +98,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sort], Video]:
 
 
 @pytest.mark.parametrize("sort", SORTS, ids=lambda sort: sort.name)
-def test_every_sort_of_film(sort: Sort, made: Callable[[Sort], Video], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_sort_of_film(
+    sort: Sort, made: Callable[[Sort], Video], monkeypatch: pytest.MonkeyPatch
+) -> None:
     video, lost = made(sort), []
     frames = list(read(video, AS_IT_IS, lost))
     assert [number_of(frame.pixels) for frame in frames] == list(range(FRAMES))
     assert [frame.index for frame in frames] == list(range(FRAMES))
-    assert [frame.seconds for frame in frames] == pytest.approx([sort.seconds(k) for k in range(FRAMES)], abs=1e-6)
+    assert [frame.seconds for frame in frames] == pytest.approx(
+        [sort.seconds(k) for k in range(FRAMES)], abs=1e-6
+    )
     assert frames[0].pixels.shape == (*sort.how.get("size", (48, 64)), 3)
     assert lost == []
     assert times_of(video) == pytest.approx([frame.seconds for frame in frames], abs=1e-6)
@@ -103,11 +118,19 @@ def test_every_sort_of_film(sort: Sort, made: Callable[[Sort], Video], monkeypat
     assert frames_at(video, AS_IT_IS, [5, 3, 5])[[0, 2]].tobytes() == 2 * frames[5].pixels.tobytes()
 
     monkeypatch.setattr(reader, "WORTH_SEEKING", 0.01)
-    for start, end in ((0.5, 1.1), (sort.seconds(13), sort.seconds(31)), (0.04, 0.2), (1.2, 1e9), (1e8, 1e9)):
+    for start, end in (
+        (0.5, 1.1),
+        (sort.seconds(13), sort.seconds(31)),
+        (0.04, 0.2),
+        (1.2, 1e9),
+        (1e8, 1e9),
+    ):
         inside = [frame for frame in frames if start <= frame.seconds < end]
         got = list(read(replace(video, span=(start, end)), AS_IT_IS))
         assert [frame.index for frame in got] == [frame.index for frame in inside]
-        assert [frame.seconds for frame in got] == pytest.approx([frame.seconds for frame in inside], abs=1e-6)
+        assert [frame.seconds for frame in got] == pytest.approx(
+            [frame.seconds for frame in inside], abs=1e-6
+        )
         if inside:
             same(np.stack([frame.pixels for frame in got]), inside)
 
@@ -131,7 +154,9 @@ def test_a_film_that_says_how_to_turn_it_is_turned(tmp_path: Path, turn: int, en
 
 @pytest.mark.parametrize("flips", [(True, False), (False, True), (True, True)])
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
-def test_a_film_that_says_how_to_mirror_it_is_mirrored(tmp_path: Path, turn: int, flips: tuple[bool, bool]) -> None:
+def test_a_film_that_says_how_to_mirror_it_is_mirrored(
+    tmp_path: Path, turn: int, flips: tuple[bool, bool]
+) -> None:
     picture = numbered(0b10110010)
     upright = next(read(as_video(film(tmp_path / "0.mp4", [picture])), AS_IT_IS)).pixels
     video = as_video(film(tmp_path / "1.mp4", [picture], rotation=turn, flips=flips))
@@ -153,24 +178,43 @@ def test_photographs_are_shown_as_they_were_held(tmp_path: Path, orientation: in
 
 
 @pytest.mark.parametrize(("turn", "colour_range"), [(0, 1), (0, 2), (90, 1)])
-def test_limited_and_full_range_show_the_same_greys(tmp_path: Path, turn: int, colour_range: int) -> None:
+def test_limited_and_full_range_show_the_same_greys(
+    tmp_path: Path, turn: int, colour_range: int
+) -> None:
     ramp = np.repeat(np.repeat(np.arange(0, 256, 4, dtype=np.uint8)[None, :, None], 48, 0), 3, 2)
-    video = as_video(film(tmp_path / "a.mp4", [ramp], options={"qp": "0"}, colour_range=colour_range, rotation=turn))
+    video = as_video(
+        film(
+            tmp_path / "a.mp4",
+            [ramp],
+            options={"qp": "0"},
+            colour_range=colour_range,
+            rotation=turn,
+        )
+    )
     for colour in ("grey", "rgb"):
         pixels = next(read(video, ClipSpec(size=None, colour=colour))).pixels
-        assert np.abs(np.rot90(pixels, -turn // 90).astype(int) - ramp[:, :, : pixels.shape[2]]).max() <= 2
+        assert (
+            np.abs(np.rot90(pixels, -turn // 90).astype(int) - ramp[:, :, : pixels.shape[2]]).max()
+            <= 2
+        )
 
 
 @pytest.mark.parametrize("matrix", [1, 5], ids=["bt709", "bt601"])
 def test_colours_agree_with_pyav(tmp_path: Path, matrix: int) -> None:
     y, x = np.mgrid[:64, :96]
-    slope = np.stack([40 + x, 60 + 2 * y, 200 - x - y // 2], -1).astype(np.uint8)  # smooth: chroma is halved either way
+    slope = np.stack([40 + x, 60 + 2 * y, 200 - x - y // 2], -1).astype(
+        np.uint8
+    )  # smooth: chroma is halved either way
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as out:
         stream: Any = out.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt, stream.options = 96, 64, "yuv420p", {"qp": "1"}
         stream.codec_context.colorspace, stream.codec_context.color_range = matrix, 1
-        out.mux(stream.encode(av.VideoFrame.from_ndarray(slope).reformat(format="yuv420p", dst_colorspace=matrix)))
+        out.mux(
+            stream.encode(
+                av.VideoFrame.from_ndarray(slope).reformat(format="yuv420p", dst_colorspace=matrix)
+            )
+        )
         out.mux(stream.encode(None))
     ours = next(read(as_video(path), AS_IT_IS)).pixels.astype(int)
     with av.open(str(path)) as container:
@@ -236,10 +280,14 @@ def test_sound_alone_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["h264", "ts"])
-def test_frames_keep_the_first_size_when_the_stream_changes_its_own(tmp_path: Path, ending: str) -> None:
+def test_frames_keep_the_first_size_when_the_stream_changes_its_own(
+    tmp_path: Path, ending: str
+) -> None:
     kind = {"container": "h264"} if ending == "h264" else {}
     one = film(tmp_path / f"1.{ending}", 20, size=(48, 64), **kind)
-    two = film(tmp_path / f"2.{ending}", 20, size=(80, 96), start=20, stamps=lambda k: k + 20, **kind)
+    two = film(
+        tmp_path / f"2.{ending}", 20, size=(80, 96), start=20, stamps=lambda k: k + 20, **kind
+    )
     joined = tmp_path / f"joined.{ending}"
     joined.write_bytes(one.read_bytes() + two.read_bytes())
     frames = list(read(as_video(joined), AS_IT_IS))
@@ -278,7 +326,9 @@ def test_a_stream_cut_out_of_another_begins_at_its_first_key_frame(tmp_path: Pat
 def test_a_rate_given_by_hand_counts_frames(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mp4", 30, options=B_FRAMES, stamps=lambda k: k * k)
     video = Video("a", path, fps=10)
-    assert [frame.seconds for frame in read(video, AS_IT_IS)] == pytest.approx([k / 10 for k in range(30)])
+    assert [frame.seconds for frame in read(video, AS_IT_IS)] == pytest.approx(
+        [k / 10 for k in range(30)]
+    )
     assert times_of(video) == pytest.approx([k / 10 for k in range(30)])
     assert number_of(frames_at(video, AS_IT_IS, [21])[0]) == 21
     assert probe(video).fps == 10
@@ -286,10 +336,21 @@ def test_a_rate_given_by_hand_counts_frames(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("filmed", "asked", "every"),
-    [(30, 30, 1), (30, 15, 2), (25, 12.5, 2), (30, 10, 3), (24, 25, 1), (30, 5, 6), (20, 2, 10), (30, 2, 15)],
+    [
+        (30, 30, 1),
+        (30, 15, 2),
+        (25, 12.5, 2),
+        (30, 10, 3),
+        (24, 25, 1),
+        (30, 5, 6),
+        (20, 2, 10),
+        (30, 2, 15),
+    ],
 )
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])  # the latter rounds to milliseconds
-def test_thinning_takes_every_nth_frame(tmp_path: Path, ending: str, filmed: int, asked: float, every: int) -> None:
+def test_thinning_takes_every_nth_frame(
+    tmp_path: Path, ending: str, filmed: int, asked: float, every: int
+) -> None:
     path = film(tmp_path / f"a.{ending}", 60, fps=filmed, codec="mpeg4")
     kept = [frame.index for frame in read(as_video(path), ClipSpec(size=None, fps=asked))]
     assert kept == list(range(0, 60, every))
@@ -297,7 +358,10 @@ def test_thinning_takes_every_nth_frame(tmp_path: Path, ending: str, filmed: int
 
 
 def test_thinning_does_not_depend_on_where_reading_begins(tmp_path: Path) -> None:
-    video, spec = as_video(film(tmp_path / "a.mp4", 100, codec="mpeg4", fps=25)), ClipSpec(size=None, fps=7)
+    video, spec = (
+        as_video(film(tmp_path / "a.mp4", 100, codec="mpeg4", fps=25)),
+        ClipSpec(size=None, fps=7),
+    )
     kept = [frame.index for frame in read(video, spec)]
     assert np.diff(kept).min() >= 3
     assert np.diff(kept).max() <= 4
@@ -314,7 +378,13 @@ def test_sizes_follow_the_spec(tmp_path: Path) -> None:
 
 def test_facts_come_from_the_header(tmp_path: Path) -> None:
     facts = probe(as_video(film(tmp_path / "a.mp4", 30, fps=30, size=(72, 128))))
-    assert (facts.width, facts.height, facts.fps, facts.frames, facts.codec) == (128, 72, 30, 30, "h264")
+    assert (facts.width, facts.height, facts.fps, facts.frames, facts.codec) == (
+        128,
+        72,
+        30,
+        30,
+        "h264",
+    )
     assert facts.seconds == pytest.approx(1)
     assert probe(as_video(film(tmp_path / "a.h264", 30, container="h264"))).frames is None
 
@@ -326,7 +396,9 @@ def test_no_index_beyond_the_end(tmp_path: Path) -> None:
             frames_at(video, AS_IT_IS, [beyond])
 
 
-def test_a_name_with_signs_that_mean_something_to_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_with_signs_that_mean_something_to_ffmpeg(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("10:30.mp4", "a%03d.mp4", "100% #1? *.mp4", "-i.mp4", "größe 日.mp4"):
         os.rename(film(tmp_path / "a.mp4", 3), tmp_path / name)
@@ -406,7 +478,9 @@ def test_a_neighbour_stands_in_for_a_picture_that_cannot_be_read(tmp_path: Path)
     (path / "5.png").write_bytes(b"")
     frames = list(read(as_video(path), AS_IT_IS, lost := []))
     assert [number_of(frame.pixels) for frame in frames] == [2, 2, 2, 3, 3, 3, 6, 7]
-    assert lost == ["v: 4 pictures unreadable (the first is 0.png: no picture in it); a neighbour stands in for each"]
+    assert lost == [
+        "v: 4 pictures unreadable (the first is 0.png: no picture in it); a neighbour stands in for each"
+    ]
     for k in range(8):
         same(frames_at(as_video(path), AS_IT_IS, [k]), [frames[k]])
 

@@ -7,19 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oddframe.commands.simulating import simulate as verb
+from oddframe.datasets.annotations import read_truth
 from oddframe.errors import BadInput
+from oddframe.synthetic import place
+from oddframe.synthetic.simulate import KINDS, Seen, Shot, film, simulate, truth_of
 from oddframe.types import Bytes, ClipSpec, Truth, Video
 from oddframe.video.reader import read
-from oddframe.video.simulate import KINDS, Seen, Shot, film, simulate, truth_of
-from oddframe.video.street import place
-from oddframe.video.truth import read_truth
 from oddframe.video.writer import video_writer
+from oddframe.workflows.simulate import simulate as verb
 
 SIZE = (96, 144)
 
 
-def shoot(*kinds: str, seed: int = 0, number: int = 0, frames: int = 48, fps: float = 4) -> tuple[Bytes, list[Seen]]:
+def shoot(
+    *kinds: str, seed: int = 0, number: int = 0, frames: int = 48, fps: float = 4
+) -> tuple[Bytes, list[Seen]]:
     pictures, seen = zip(*film(Shot(seed, number, frames, fps, SIZE, kinds)), strict=True)
     return np.stack(pictures), list(seen)
 
@@ -66,7 +68,10 @@ def test_every_kind_appears_and_its_labels_masks_and_boxes_agree(kind: str) -> N
         for x1, y1, x2, y2 in part.boxes.values():
             assert 0 <= x1 < x2 <= 1
             assert 0 <= y1 < y2 <= 1
-            rows, columns = (round(y1 * height), round(y2 * height)), (round(x1 * width), round(x2 * width))
+            rows, columns = (
+                (round(y1 * height), round(y2 * height)),
+                (round(x1 * width), round(x2 * width)),
+            )
             assert part.mask[slice(*rows), slice(*columns)].any()
             boxed[slice(*rows), slice(*columns)] = True
         assert not (part.mask & ~boxed).any()
@@ -123,7 +128,16 @@ def test_any_size(size: tuple[int, int]) -> None:
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("street")
-    simulate(folder, train=2, test=3, seconds=12, fps=5, size=(64, 96), kinds=("car", "fall", "runner"), seed=3)
+    simulate(
+        folder,
+        train=2,
+        test=3,
+        seconds=12,
+        fps=5,
+        size=(64, 96),
+        kinds=("car", "fall", "runner"),
+        seed=3,
+    )
     return folder
 
 
@@ -136,7 +150,10 @@ def test_the_folder_is_a_data_set(street: Path) -> None:
     assert scene["videos"] == {"train": 2, "test": 3}
     assert scene["frames"] == {"train": 120, "test": 180}
     assert (scene["seed"], scene["complete"]) == (3, True)
-    assert [path.name for path in sorted((street / "train").iterdir())] == ["train01.mp4", "train02.mp4"]
+    assert [path.name for path in sorted((street / "train").iterdir())] == [
+        "train01.mp4",
+        "train02.mp4",
+    ]
     normal, kinds = 0, {}
     for name, asked in scene["test_videos"].items():
         path = street / "test" / f"{name}.mp4"
@@ -170,13 +187,17 @@ def test_an_earlier_simulation_is_filmed_over(tmp_path: Path) -> None:
     simulate(tmp_path, train=2, test=2, seconds=1, fps=4, size=(64, 64), kinds=("car",))
     (tmp_path / "truth" / "notes.md").write_text("mine")
     simulate(tmp_path, train=1, test=1, seconds=1, fps=4, size=(64, 64), kinds=("car",), seed=1)
-    found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    found = sorted(
+        str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()
+    )
     truth = [f"truth/test01{ending}" for ending in (".csv", ".masks.npz", ".tracks.csv")]
     assert found == ["scene.json", "test/test01.mp4", "train/train01.mp4", "truth/notes.md", *truth]
 
 
-def test_a_simulation_that_was_broken_off_can_be_filmed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from oddframe.video import simulate as module
+def test_a_simulation_that_was_broken_off_can_be_filmed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from oddframe.synthetic import simulate as module
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -193,7 +214,9 @@ def test_a_simulation_that_was_broken_off_can_be_filmed_again(tmp_path: Path, mo
 def test_more_to_learn_from_leaves_the_test_as_it_was(tmp_path: Path) -> None:
     for train in (0, 2):
         simulate(tmp_path / str(train), train=train, test=1, seconds=1, fps=4, size=(64, 64))
-    first, second = ((tmp_path / train / "test" / "test01.mp4").read_bytes() for train in ("0", "2"))
+    first, second = (
+        (tmp_path / train / "test" / "test01.mp4").read_bytes() for train in ("0", "2")
+    )
     assert first == second
 
 
@@ -222,15 +245,19 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
         ({"kinds": ("cra",)}, "did you mean 'car'"),
     ],
 )
-def test_options_that_cannot_be_are_one_clear_line(tmp_path: Path, options: dict[str, object], said: str) -> None:
+def test_options_that_cannot_be_are_one_clear_line(
+    tmp_path: Path, options: dict[str, object], said: str
+) -> None:
     with pytest.raises(BadInput, match=said) as caught:
         simulate(tmp_path / "new", **options)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "new").exists()
 
 
-def test_masks_of_large_films_are_coarser_and_miss_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from oddframe.video import simulate as module
+def test_masks_of_large_films_are_coarser_and_miss_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from oddframe.synthetic import simulate as module
 
     monkeypatch.setattr(module, "MASK_BYTES", 20 * 16 * 16)
     simulate(tmp_path, train=0, test=1, seconds=5, fps=4, size=(64, 64), kinds=("car",))
@@ -243,7 +270,17 @@ def test_masks_of_large_films_are_coarser_and_miss_nothing(tmp_path: Path, monke
 
 
 def test_the_verb_says_what_was_filmed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    scene = verb(tmp_path, train=1, test=1, seconds=2, fps=5, width=96, height=64, kinds="car, runner", json=True)
+    scene = verb(
+        tmp_path,
+        train=1,
+        test=1,
+        seconds=2,
+        fps=5,
+        width=96,
+        height=64,
+        kinds="car, runner",
+        json=True,
+    )
     assert json.loads(capsys.readouterr().out) == scene
     assert scene["kinds"] == ["car", "runner"]
     verb(tmp_path, train=1, test=1, seconds=2, fps=5, width=96, height=64, kinds="all")

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from oddframe.datasets.contract import open_data
+from oddframe.datasets.base import open_data
+from oddframe.synthetic.tamper import KINDS, tamper
 from oddframe.types import Bytes, ClipSpec
 from oddframe.video.reader import read
-from oddframe.video.tamper import KINDS, tamper
 from scenes import SIZE, scene, walkers
 
 
@@ -39,7 +39,9 @@ def test_the_mask_marks_what_was_changed(film: Bytes, kind: str, seed: int) -> N
     assert marked_and_changed > 0.6
     if kind in ("fast", "big", "foreign"):
         np.testing.assert_array_equal(touched & ~odd, np.zeros(len(film), bool))
-        around = np.stack([cv2.dilate(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) for mask in made.mask])
+        around = np.stack(
+            [cv2.dilate(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) for mask in made.mask]
+        )
         assert not (changed & (around == 0)).any(), "nothing but the thing and its soft edge"
 
 

@@ -11,22 +11,22 @@ from torch import Tensor
 
 from films import film, number_of
 from oddframe.errors import BadInput, BadVideo
-from oddframe.learning.run import Run
-from oddframe.learning.training import Training
-from oddframe.learning.video_resnets import Contrasted
-from oddframe.methods.tclr import (
+from oddframe.methods.tclr.detector import (
     TCLR,
-    Weights,
+    LossWeights,
     contrast,
     global_local,
     local_instances,
     local_local,
     nt_xent,
 )
+from oddframe.methods.tclr.networks import Contrasted
+from oddframe.methods.tclr.sampling import Timing, TwoViews
+from oddframe.run import Run
+from oddframe.training.config import Training
 from oddframe.types import Clips, ClipSpec, Video
 from oddframe.video.augment import Jitter, centred, varied
 from oddframe.video.reader import frames_at
-from oddframe.video.two_looks import Timing, TwoLooks
 
 B, P, D, TAU = 5, 4, 16, 0.1
 
@@ -79,12 +79,14 @@ def test_each_loss_is_its_formula(vectors: tuple[Tensor, Tensor, Tensor]) -> Non
             for b in range(B):
                 alike = [[dot(M[v][t][b], L[w][u][b]) / TAU for u in range(P)] for t in range(P)]
                 for t in range(P):
-                    gl += (cross_entropy(alike[t], t) + cross_entropy([row[t] for row in alike], t)) / (2 * B)
-    found = contrast(sparse, moments, dense, Weights())
+                    gl += (
+                        cross_entropy(alike[t], t) + cross_entropy([row[t] for row in alike], t)
+                    ) / (2 * B)
+    found = contrast(sparse, moments, dense, LossWeights())
     assert {name: float(value) for name, value in found.items()} == pytest.approx(
         {"loss": ic2 + ic1 + ll + gl, "ic2": ic2, "ic1": ic1, "ll": ll, "gl": gl}, rel=1e-12
     )
-    other = contrast(sparse, moments, dense, Weights(2.0, 0.5, 3.0, 0.0, "mean"))
+    other = contrast(sparse, moments, dense, LossWeights(2.0, 0.5, 3.0, 0.0, "mean"))
     assert float(other["ll"]) == pytest.approx(ll / B, rel=1e-12)
     assert float(other["loss"]) == pytest.approx(2 * ic2 + ic1 / 2 + 3 * ll / B, rel=1e-12)
 
@@ -94,9 +96,10 @@ def test_values_at_chance() -> None:
     torch.manual_seed(0)
     B, D = 40, 20_000
     sparse, moments, dense = (
-        torch.nn.functional.normalize(torch.randn(*shape, D), dim=-1) for shape in ((2, B), (2, P, B), (2, P, B))
+        torch.nn.functional.normalize(torch.randn(*shape, D), dim=-1)
+        for shape in ((2, B), (2, P, B), (2, P, B))
     )
-    found = contrast(sparse, moments, dense, Weights())
+    found = contrast(sparse, moments, dense, LossWeights())
     assert float(found["ic2"]) == pytest.approx(math.log(79), rel=1e-2)  # 4.37
     assert float(found["ic1"]) == pytest.approx(14 * math.log(79), rel=1e-2)  # 61.2
     assert float(found["ll"]) == pytest.approx(40 * math.log(7), rel=1e-2)  # 77.8
@@ -106,10 +109,16 @@ def test_values_at_chance() -> None:
 def test_values_at_the_best() -> None:
     n = 6
     axes = torch.eye(n, dtype=torch.float64)
-    assert float(nt_xent(axes, axes, TAU)) == pytest.approx(math.log(1 + (2 * n - 2) * math.exp(-1 / TAU)), rel=1e-12)
+    assert float(nt_xent(axes, axes, TAU)) == pytest.approx(
+        math.log(1 + (2 * n - 2) * math.exp(-1 / TAU)), rel=1e-12
+    )
     times = torch.eye(4, dtype=torch.float64)[:, None].expand(4, B, 4).expand(2, 4, B, 4)
-    assert float(global_local(times, times, TAU)) == pytest.approx(16 * math.log(1 + 3 * math.exp(-1 / TAU)), rel=1e-12)
-    assert float(local_local(times, TAU)) == pytest.approx(B * math.log(1 + 6 * math.exp(-1 / TAU)), rel=1e-12)
+    assert float(global_local(times, times, TAU)) == pytest.approx(
+        16 * math.log(1 + 3 * math.exp(-1 / TAU)), rel=1e-12
+    )
+    assert float(local_local(times, TAU)) == pytest.approx(
+        B * math.log(1 + 6 * math.exp(-1 / TAU)), rel=1e-12
+    )
     same = torch.nn.functional.normalize(torch.ones(2, 4, B, 3, dtype=torch.float64), dim=-1)
     assert float(local_instances(same, TAU)) == pytest.approx(14 * math.log(2 * B - 1), rel=1e-12)
 
@@ -121,11 +130,14 @@ def test_values_at_the_best() -> None:
 def films(tmp_path_factory: pytest.TempPathFactory) -> list[Video]:
     """Numbered films of 40, 24, 15 and 14 frames: with clips of 8 frames a sample spans 16 and needs 15."""
     folder = tmp_path_factory.mktemp("films")
-    return [Video(f"film{n}", film(folder / f"film{n}.mp4", n, start=10 * k)) for k, n in enumerate((40, 24, 15, 14))]
+    return [
+        Video(f"film{n}", film(folder / f"film{n}.mp4", n, start=10 * k))
+        for k, n in enumerate((40, 24, 15, 14))
+    ]
 
 
-def samples(films: list[Video], **options: Any) -> TwoLooks:
-    return TwoLooks(films, Timing(8, parts=2), 32, **{"longest": 100, **options})
+def samples(films: list[Video], **options: Any) -> TwoViews:
+    return TwoViews(films, Timing(8, parts=2), 32, **{"longest": 100, **options})
 
 
 def test_the_published_timing() -> None:
@@ -133,7 +145,9 @@ def test_the_published_timing() -> None:
     sparse, *dense = timing.clips()
     assert timing.span == 64
     assert sparse == list(range(0, 64, 4))
-    assert [frame for clip in dense for frame in clip] == list(range(64)), "local clips tile the span"
+    assert [frame for clip in dense for frame in clip] == list(range(64)), (
+        "local clips tile the span"
+    )
     assert [clip[0] for clip in dense] == [sparse[4 * j] for j in range(4)]
 
 
@@ -144,7 +158,7 @@ def test_each_clip_has_its_frames(films: list[Video], monkeypatch: pytest.Monkey
         read.append(list(indices))
         return frames_at(video, spec, indices, lost)
 
-    monkeypatch.setattr("oddframe.video.two_looks.frames_at", counted)
+    monkeypatch.setattr("oddframe.methods.tclr.sampling.frames_at", counted)
     for number, first in ((0, 0), (1, 10)):
         decoded = data._decoded(number, np.random.default_rng(number))
         assert decoded is not None
@@ -159,16 +173,25 @@ def test_each_clip_has_its_frames(films: list[Video], monkeypatch: pytest.Monkey
 def test_short_videos_are_mirrored_and_shorter_ones_named(films: list[Video]) -> None:
     data = samples(films)
     assert [video.name for video in data.videos] == ["film40", "film24", "film15"]
-    assert [(one.video, one.reason) for one in data.skipped] == [("film14", "has 14 frames, a sample needs 15")]
+    assert [(one.video, one.reason) for one in data.skipped] == [
+        ("film14", "has 14 frames, a sample needs 15")
+    ]
     decoded = data._decoded(2, np.random.default_rng(0))
     assert decoded is not None
-    assert decoded[1] == [[0, 2, 4, 6, 8, 10, 12, 14], list(range(8)), [8, 9, 10, 11, 12, 13, 14, 13]]
+    assert decoded[1] == [
+        [0, 2, 4, 6, 8, 10, 12, 14],
+        list(range(8)),
+        [8, 9, 10, 11, 12, 13, 14, 13],
+    ]
 
 
 def test_57_frames_are_the_least_of_the_published_timing(tmp_path: Path) -> None:
     lengths = (56, 57, 58)
     videos = [Video(str(n), film(tmp_path / f"{n}.mp4", n)) for n in lengths]
-    assert [video.name for video in TwoLooks(videos, Timing(), 32, longest=1024).videos] == ["57", "58"]
+    assert [video.name for video in TwoViews(videos, Timing(), 32, longest=1024).videos] == [
+        "57",
+        "58",
+    ]
 
 
 def test_an_item_depends_on_seed_epoch_and_number_alone(films: list[Video]) -> None:
@@ -180,7 +203,11 @@ def test_an_item_depends_on_seed_epoch_and_number_alone(films: list[Video]) -> N
     assert not torch.equal(one[1], other[1])
     assert not torch.equal(one[1], samples(films, seed=4)[1])
     assert not torch.equal(one[1][0], one[1][1]), "two looks"
-    assert one.fingerprint() == samples(films, seed=3).fingerprint() != samples(films[:2], seed=3).fingerprint()
+    assert (
+        one.fingerprint()
+        == samples(films, seed=3).fingerprint()
+        != samples(films[:2], seed=3).fingerprint()
+    )
 
 
 def test_long_films_count_as_several_videos(films: list[Video]) -> None:
@@ -190,7 +217,9 @@ def test_long_films_count_as_several_videos(films: list[Video]) -> None:
 
 
 def test_fewer_than_two_videos_cannot_be_contrasted(films: list[Video]) -> None:
-    with pytest.raises(BadInput, match=r"1 of 2 can be used \(film14: has 14 frames, a sample needs 15\)"):
+    with pytest.raises(
+        BadInput, match=r"1 of 2 can be used \(film14: has 14 frames, a sample needs 15\)"
+    ):
         samples([films[0], films[3]])
 
 
@@ -204,9 +233,11 @@ def test_damage_is_drawn_around_and_all_damaged_is_one_line(
             lost.append("a frame was damaged")
         return frames_at(video, spec, indices)
 
-    monkeypatch.setattr("oddframe.video.two_looks.frames_at", damaged)
+    monkeypatch.setattr("oddframe.methods.tclr.sampling.frames_at", damaged)
     data = samples(films)
-    assert all(data[k].shape == (2, 3, 3, 8, 32, 32) for k in range(3)), "the third video takes their place"
+    assert all(data[k].shape == (2, 3, 3, 8, 32, 32) for k in range(3)), (
+        "the third video takes their place"
+    )
     with pytest.raises(BadInput, match="50 samples in a row cannot be read"):
         samples(films[:2])[0]
 
@@ -216,7 +247,9 @@ def test_damage_is_drawn_around_and_all_damaged_is_one_line(
 
 def test_a_look_is_one_for_all_frames() -> None:
     random = np.random.default_rng(0)
-    still = torch.from_numpy(random.integers(0, 255, (1, 3, 40, 60), np.uint8)).expand(5, -1, -1, -1)
+    still = torch.from_numpy(random.integers(0, 255, (1, 3, 40, 60), np.uint8)).expand(
+        5, -1, -1, -1
+    )
     for seed in range(40):
         out = varied(still, (24, 24), np.random.default_rng(seed))
         assert out.shape == (5, 3, 24, 24)
@@ -231,7 +264,9 @@ def test_crops_reach_every_place() -> None:
     seen = [varied(across, (32, 32), np.random.default_rng(seed), plain) for seed in range(200)]
     assert min(int(one.min()) for one in seen) <= 2
     assert max(int(one.max()) for one in seen) >= 157
-    assert all(64 <= int(one.max()) - int(one.min()) <= 120 for one in seen), "0.6 to 1 of the height"
+    assert all(64 <= int(one.max()) - int(one.min()) <= 120 for one in seen), (
+        "0.6 to 1 of the height"
+    )
 
 
 def test_each_change_comes_as_often_as_published() -> None:
@@ -246,13 +281,17 @@ def test_each_change_comes_as_often_as_published() -> None:
         counts["grey"] += int((out[0] == out[1]).all() and (out[1] == out[2]).all())
         counts["erased"] += int((out == 0).all(0).any())
     for name, share in (("grey", 0.175), ("channel gone", 0.125), ("erased", 0.5)):
-        assert counts[name] / N == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / N)), name
+        assert counts[name] / N == pytest.approx(
+            share, abs=4 * math.sqrt(share * (1 - share) / N)
+        ), name
 
 
 def test_the_centre_is_cut_out_and_scaled() -> None:
     picture = torch.zeros(1, 3, 100, 140, dtype=torch.uint8)
     picture[..., 10:90, 30:110] = 200
-    assert torch.equal(centred(picture, (40, 40)), torch.full((1, 3, 40, 40), 200, dtype=torch.uint8))
+    assert torch.equal(
+        centred(picture, (40, 40)), torch.full((1, 3, 40, 40), 200, dtype=torch.uint8)
+    )
 
 
 # The method.
@@ -267,10 +306,17 @@ TINY: dict[str, Any] = {
 }
 
 
-def test_it_learns_logs_six_scalars_and_goes_on_after_an_interruption(films: list[Video], tmp_path: Path) -> None:
+def test_it_learns_logs_six_scalars_and_goes_on_after_an_interruption(
+    films: list[Video], tmp_path: Path
+) -> None:
     def fit(folder: Path, epochs: int, memory: Any = "exact") -> TCLR:
         training = Training(
-            epochs=epochs, batch=2, optimizer="adam", precision="float32", schedule="plateau", warm_up=1
+            epochs=epochs,
+            batch=2,
+            optimizer="adam",
+            precision="float32",
+            schedule="plateau",
+            warm_up=1,
         )
         detector = TCLR(**TINY, memory=memory, training=training)
         detector.pretrain(films, Run(folder))
@@ -278,7 +324,9 @@ def test_it_learns_logs_six_scalars_and_goes_on_after_an_interruption(films: lis
 
     once = fit(tmp_path / "once", 2)
     fit(tmp_path / "twice", 1)
-    torch.testing.assert_close(fit(tmp_path / "twice", 2).state_dict(), once.state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(
+        fit(tmp_path / "twice", 2).state_dict(), once.state_dict(), rtol=0, atol=0
+    )
     table = (tmp_path / "once" / "logs" / "tclr.csv").read_text().splitlines()
     assert {"loss", "rate", "ic2", "ic1", "ll", "gl"} <= set(table[0].split(","))
     assert len(table) == 3
@@ -289,9 +337,12 @@ def test_published_weights_are_taken_as_they_are(films: list[Video], tmp_path: P
     torch.manual_seed(5)
     source = Contrasted("small", 8)
     torch.save(
-        {"state_dict": {f"module.{name}": part for name, part in source.state_dict().items()}}, tmp_path / "w.pth"
+        {"state_dict": {f"module.{name}": part for name, part in source.state_dict().items()}},
+        tmp_path / "w.pth",
     )
-    detector = TCLR(**TINY, weights=str(tmp_path / "w.pth"), channels="bgr", timed=True, training=SINGLE)
+    detector = TCLR(
+        **TINY, weights=str(tmp_path / "w.pth"), channels="bgr", timed=True, training=SINGLE
+    )
     detector.pretrain(films, Run(tmp_path))
     pixels = torch.randint(0, 255, (2, 3, 8, 24, 32), dtype=torch.uint8)
     clips = Clips(pixels, "film", np.arange(2), np.arange(2.0), np.zeros((2, 8)))
@@ -323,6 +374,6 @@ def test_what_cannot_be_is_refused(options: dict[str, Any], why: str) -> None:
 
 def test_weights_of_losses_are_numbers() -> None:
     with pytest.raises(ValueError, match="0 or more"):
-        Weights(local_local=-1)
+        LossWeights(local_local=-1)
     with pytest.raises(ValueError, match="above 0"):
-        Weights(temperature=0)
+        LossWeights(temperature=0)

@@ -11,12 +11,18 @@ from torch import Tensor, nn
 
 from films import film
 from oddframe.errors import BadInput
-from oddframe.learning.collapse import spread_of
-from oddframe.learning.run import Run
-from oddframe.learning.training import Training
-from oddframe.methods.temporal_queue import LOSSES, Encoder, TemporalQueue, encoder_of, step_through
+from oddframe.methods.temporal_queue.detector import (
+    LOSSES,
+    Encoder,
+    TemporalQueue,
+    encoder_of,
+    step_through,
+)
+from oddframe.methods.temporal_queue.sampling import Queues
+from oddframe.run import Run
+from oddframe.training.collapse import spread_of
+from oddframe.training.config import Training
 from oddframe.types import ClipSpec, Video
-from oddframe.video.queues import Queues
 
 TAU = 0.1
 SHORT = Training(epochs=1, batch=1, precision="float32")
@@ -26,7 +32,9 @@ SHORT = Training(epochs=1, batch=1, precision="float32")
 def sides() -> tuple[Tensor, Tensor]:
     """Unit vectors in a queue of 6 and outside of it 9."""
     torch.manual_seed(0)
-    inside, outside = (torch.nn.functional.normalize(torch.randn(n, 5, dtype=torch.float64), dim=1) for n in (6, 9))
+    inside, outside = (
+        torch.nn.functional.normalize(torch.randn(n, 5, dtype=torch.float64), dim=1) for n in (6, 9)
+    )
     return inside, outside
 
 
@@ -59,9 +67,13 @@ def test_values_that_can_be_worked_out() -> None:
     axes = torch.eye(Q + R, dtype=torch.float64)
     inside, outside = axes[:Q], axes[Q:]
     # the diagonal hides the attraction: the published loss is near its best although nothing is alike
-    assert float(LOSSES["pairwise"](inside, outside, TAU)) == pytest.approx(-math.log((math.exp(10) + 27) / 28))
+    assert float(LOSSES["pairwise"](inside, outside, TAU)) == pytest.approx(
+        -math.log((math.exp(10) + 27) / 28)
+    )
     assert float(LOSSES["pairwise"](inside, outside, TAU)) == pytest.approx(-6.67, abs=0.005)
-    assert float(LOSSES["pairwise-no-diagonal"](inside, outside, TAU)) == pytest.approx(0, abs=1e-12)
+    assert float(LOSSES["pairwise-no-diagonal"](inside, outside, TAU)) == pytest.approx(
+        0, abs=1e-12
+    )
     assert float(LOSSES["infonce"](inside, outside, TAU)) == pytest.approx(math.log(1 + R))
     one = axes[:1].expand(Q, -1)
     for name in ("pairwise", "pairwise-no-diagonal"):
@@ -76,13 +88,17 @@ def test_losses_are_stable_where_powers_are_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "parameters"), [("basic", 33_582_208), ("resnet18", 11_209_344), ("resnet50", 23_639_168)]
+    ("kind", "parameters"),
+    [("basic", 33_582_208), ("resnet18", 11_209_344), ("resnet50", 23_639_168)],
 )
 def test_encoders_are_as_published(kind: Encoder, parameters: int) -> None:
     with torch.device("meta"):
         net = encoder_of(kind, 256, 64)
     assert sum(part.numel() for part in net.parameters()) == parameters
-    assert net.to_empty(device="meta").eval()(torch.empty(2, 3, 256, 256, device="meta")).shape == (2, 64)
+    assert net.to_empty(device="meta").eval()(torch.empty(2, 3, 256, 256, device="meta")).shape == (
+        2,
+        64,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +108,10 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> list[Video]:
     return [
         Video(
             f"film{f}",
-            film(folder / f"film{f}.mp4", [np.full((48, 48, 3), 3 * k + 40 * f, np.uint8) for k in range(n)]),
+            film(
+                folder / f"film{f}.mp4",
+                [np.full((48, 48, 3), 3 * k + 40 * f, np.uint8) for k in range(n)],
+            ),
         )
         for f, n in enumerate((50, 33))
     ]
@@ -103,7 +122,11 @@ SPEC = ClipSpec(length=1, size=(32, 32))
 
 def test_queues_come_in_order_and_cover_every_frame(films: list[Video]) -> None:
     data = Queues(films, SPEC, longest=40, queue=8, offset=5, apart=True)
-    assert [(one.video.name, len(one.frames)) for one in data.segments] == [("film0", 25), ("film0", 25), ("film1", 33)]
+    assert [(one.video.name, len(one.frames)) for one in data.segments] == [
+        ("film0", 25),
+        ("film0", 25),
+        ("film1", 33),
+    ]
     first = [data[k][1].tolist() for k in range(5)]
     assert first == [[0], [5], [10], [15], [17]], "the last one reaches the end"
     covered = [set() for _ in data.segments]  # type: ignore[var-annotated]
@@ -112,7 +135,9 @@ def test_queues_come_in_order_and_cover_every_frame(films: list[Video]) -> None:
     assert [len(one) for one in covered] == [25, 25, 33]
     frames, _ = data[5]
     assert frames.shape == (25, 3, 32, 32)
-    assert float(frames[0].float().mean()) == pytest.approx(3 * 25, abs=3), "the second segment begins with frame 25"
+    assert float(frames[0].float().mean()) == pytest.approx(3 * 25, abs=3), (
+        "the second segment begins with frame 25"
+    )
     whole = Queues(films, SPEC, longest=40, queue=8, offset=5, apart=False)
     assert len(whole) == 3
     assert whole[0][1].tolist() == [0, 5, 10, 15, 17]
@@ -124,7 +149,8 @@ def test_a_film_as_short_as_the_queue_is_left_out_and_named(films: list[Video]) 
     assert [one.video.name for one in data.segments] == ["film0"]
     assert data.skipped[0].video == "film1"
     with pytest.raises(
-        BadInput, match=r"none of 2 films .*film0 has segments of 50 frames, a queue of 50 needs longer"
+        BadInput,
+        match=r"none of 2 films .*film0 has segments of 50 frames, a queue of 50 needs longer",
     ):
         Queues(films, SPEC, longest=60, queue=50, offset=5, apart=True)
 
@@ -139,7 +165,9 @@ def losses_of(net: nn.Module, frames: Tensor, starts: list[int]) -> tuple[float,
         loss=lambda one, other: LOSSES["infonce"](one, other, TAU),
         prepared=lambda pixels: pixels,
     )
-    return float(told["loss"]), torch.cat([part.grad.flatten() for part in net.parameters() if part.grad is not None])
+    return float(told["loss"]), torch.cat(
+        [part.grad.flatten() for part in net.parameters() if part.grad is not None]
+    )
 
 
 def test_a_segment_at_once_is_the_mean_of_its_queues() -> None:
@@ -150,7 +178,9 @@ def test_a_segment_at_once_is_the_mean_of_its_queues() -> None:
     each = [losses_of(net, frames, [start]) for start in starts]
     loss, gradient = losses_of(net, frames, starts)
     assert loss == pytest.approx(np.mean([one for one, _ in each]), rel=1e-5)
-    torch.testing.assert_close(gradient, torch.stack([one for _, one in each]).mean(0), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        gradient, torch.stack([one for _, one in each]).mean(0), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_a_collapse_is_seen() -> None:
@@ -175,11 +205,17 @@ def test_a_collapse_is_seen() -> None:
 
 
 @pytest.mark.parametrize("update", ["queue", "segment"])
-def test_embeddings_of_before_and_after_are_kept(films: list[Video], tmp_path: Path, update: Any) -> None:
-    detector = TemporalQueue(encoder="basic", size=32, segment=40, queue=8, update=update, training=SHORT)
+def test_embeddings_of_before_and_after_are_kept(
+    films: list[Video], tmp_path: Path, update: Any
+) -> None:
+    detector = TemporalQueue(
+        encoder="basic", size=32, segment=40, queue=8, update=update, training=SHORT
+    )
     run = Run(tmp_path)
     detector.pretrain(films, run)
-    before, after = (dict(np.load(tmp_path / "embeddings" / f"{when}.npz")) for when in ("before", "after"))
+    before, after = (
+        dict(np.load(tmp_path / "embeddings" / f"{when}.npz")) for when in ("before", "after")
+    )
     assert before["vector"].shape == after["vector"].shape == (83, 64)
     assert before["video"].tolist() == 50 * ["film0"] + 33 * ["film1"]
     assert before["frame"].tolist() == [*range(50), *range(33)]
@@ -187,10 +223,14 @@ def test_embeddings_of_before_and_after_are_kept(films: list[Video], tmp_path: P
     assert set(run.notes["spread"]) == {"before", "after"}  # type: ignore[call-overload]
 
 
-def test_training_ends_where_it_would_have_after_an_interruption(films: list[Video], tmp_path: Path) -> None:
+def test_training_ends_where_it_would_have_after_an_interruption(
+    films: list[Video], tmp_path: Path
+) -> None:
     def fit(folder: Path, epochs: int) -> TemporalQueue:
         training = Training(epochs=epochs, batch=1, precision="float32")
-        detector = TemporalQueue(encoder="basic", size=32, segment=40, queue=8, update="segment", training=training)
+        detector = TemporalQueue(
+            encoder="basic", size=32, segment=40, queue=8, update="segment", training=training
+        )
         detector.pretrain(films, Run(folder))
         return detector
 
@@ -209,7 +249,9 @@ def test_imagenet_weights_are_begun_with(tmp_path: Path) -> None:
     torch.save(given, tmp_path / "resnet18.pth")
     detector = TemporalQueue(weights=str(tmp_path / "resnet18.pth"), size=32)
     detector._begin_with(tmp_path / "resnet18.pth")
-    torch.testing.assert_close(detector.model.state_dict()["layer4.1.conv2.weight"], given["layer4.1.conv2.weight"])
+    torch.testing.assert_close(
+        detector.model.state_dict()["layer4.1.conv2.weight"], given["layer4.1.conv2.weight"]
+    )
     torch.save(resnet50(weights=None).state_dict(), tmp_path / "resnet50.pth")
     with pytest.raises(BadInput, match="holds the weights of another network"):
         detector._begin_with(tmp_path / "resnet50.pth")

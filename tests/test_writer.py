@@ -14,7 +14,9 @@ from oddframe.video.reader import read
 from oddframe.video.writer import video_writer
 
 
-def write(path: Path, size: tuple[int, int], *, frames: int = 12, channels: int = 3, fps: float = 10) -> Bytes:
+def write(
+    path: Path, size: tuple[int, int], *, frames: int = 12, channels: int = 3, fps: float = 10
+) -> Bytes:
     """A bright square that moves to the right."""
     film = np.full((frames, *size, channels), 40, np.uint8)
     with video_writer(path, fps, size, crf=10) as video:
@@ -28,7 +30,9 @@ def write(path: Path, size: tuple[int, int], *, frames: int = 12, channels: int 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_what_is_written_is_read_back(tmp_path: Path, size: tuple[int, int], channels: int) -> None:
     film = write(tmp_path / "a.mp4", size, channels=channels)
-    back = np.stack([frame.pixels for frame in read(Video("a", tmp_path / "a.mp4"), ClipSpec(size=None))])
+    back = np.stack(
+        [frame.pixels for frame in read(Video("a", tmp_path / "a.mp4"), ClipSpec(size=None))]
+    )
     height, width = size
     assert back.shape == (len(film), height + height % 2, width + width % 2, 3)
     assert np.abs(back[:, :height, :width].astype(int) - film).mean() < 6
@@ -44,7 +48,8 @@ def test_browsers_play_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fps", "exact"), [(10, "10"), (12.5, "25/2"), (29.97, "30000/1001"), (25, "25"), (7.3, "73/10")]
+    ("fps", "exact"),
+    [(10, "10"), (12.5, "25/2"), (29.97, "30000/1001"), (25, "25"), (7.3, "73/10")],
 )
 def test_the_rate_is_kept(tmp_path: Path, fps: float, exact: str) -> None:
     write(tmp_path / "a.mp4", (16, 16), fps=fps)
@@ -62,7 +67,8 @@ def test_frames_come_when_they_are_due(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fps", "size"), [(0, (8, 8)), (-1, (8, 8)), (float("nan"), (8, 8)), (10, (0, 8)), (10, (8, 99999))]
+    ("fps", "size"),
+    [(0, (8, 8)), (-1, (8, 8)), (float("nan"), (8, 8)), (10, (0, 8)), (10, (8, 99999))],
 )
 def test_what_cannot_be_filmed_is_said(tmp_path: Path, fps: float, size: tuple[int, int]) -> None:
     with pytest.raises(BadInput, match="got"), video_writer(tmp_path / "a.mp4", fps, size):
@@ -119,6 +125,8 @@ except BadInput as error:
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
-    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=True
+    )
     assert done.stdout.startswith(f"cannot write {path}: ")
     assert not list(tmp_path.iterdir())

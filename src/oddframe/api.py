@@ -7,11 +7,13 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from oddframe.commands import evaluating, scoring, simulating
-from oddframe.commands.fitting import fit_data
 from oddframe.errors import BadInput, unknown
-from oddframe.families import member
-from oddframe.scores.fitted import USUAL_RATE, Fitted, load_run
+from oddframe.registry import member
+from oddframe.scoring.run_folder import USUAL_RATE, FittedDetector, load_run
+from oddframe.workflows import evaluate as evaluating
+from oddframe.workflows import score as scoring
+from oddframe.workflows import simulate as simulating
+from oddframe.workflows.fit import fit_data
 
 
 def fit(
@@ -27,7 +29,7 @@ def fit(
     false_alarms_per_hour: float = USUAL_RATE,
     resume: bool = True,
     **options: Any,
-) -> Fitted:
+) -> FittedDetector:
     """Learn a data set or a folder of normal video; `options` are the method's own (`oddframe fit METHOD --help`).
 
     Raises BadInput for an option that the method does not have, with the nearest name, or that cannot be.
@@ -56,21 +58,27 @@ def fit(
         )
 
 
-def load(run: str | Path, device: str = "cpu") -> Fitted:
+def load(run: str | Path, device: str = "cpu") -> FittedDetector:
     """A fitted detector from its run folder, its networks on a device."""
     return load_run(run, device)
 
 
-def score(run: str | Path, videos: Sequence[str | Path], *, out: str | Path, **options: Any) -> dict[str, Any]:
+def score(
+    run: str | Path, videos: Sequence[str | Path], *, out: str | Path, **options: Any
+) -> dict[str, Any]:
     """Find what is odd in videos and write it to OUT; returns what events.json holds. See `oddframe score --help`."""
     with redirect_stdout(io.StringIO()):
         return scoring.score(Path(run), [Path(video) for video in videos], out=Path(out), **options)
 
 
-def evaluate(run: str | Path, data: str, *, root: str | Path | None = None, **options: Any) -> dict[str, Any]:
+def evaluate(
+    run: str | Path, data: str, *, root: str | Path | None = None, **options: Any
+) -> dict[str, Any]:
     """Measure a run on a data set; returns what `oddframe evaluate --json` prints."""
     with redirect_stdout(io.StringIO()):
-        return evaluating.evaluate(Path(run), data, root=None if root is None else Path(root), **options)
+        return evaluating.evaluate(
+            Path(run), data, root=None if root is None else Path(root), **options
+        )
 
 
 def simulate(folder: str | Path, **options: Any) -> dict[str, Any]:

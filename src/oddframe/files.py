@@ -66,7 +66,9 @@ def room(folder: Path) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise BadInput(f"cannot write into {folder}: {error.strerror or error}; name a folder with --out") from error
+        raise BadInput(
+            f"cannot write into {folder}: {error.strerror or error}; name a folder with --out"
+        ) from error
     return folder
 
 
@@ -83,10 +85,15 @@ def natural(name: str) -> list[tuple[int, int, str]]:
     ['a', 'img_9.png', 'img_10.png']
     """
     return [
-        (0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", name) if part
+        (0, int(part), "") if part.isdecimal() else (1, 0, part.lower())
+        for part in re.split(r"(\d+)", name)
+        if part
     ]
 
 
 def listing(folder: Path) -> list[Path]:
     """What is in a folder, in natural order, without what operating systems leave there."""
-    return sorted((path for path in folder.iterdir() if not JUNK.match(path.name)), key=lambda path: natural(path.name))
+    return sorted(
+        (path for path in folder.iterdir() if not JUNK.match(path.name)),
+        key=lambda path: natural(path.name),
+    )

@@ -29,14 +29,18 @@ class Truth:
 
     frame: Bools  # (T,) True where the frame is anomalous
     mask: Bools | None = None  # (T, h, w) True where the pixel is; any h × w of the video's shape
-    tracks: Floats | None = None  # (R, 6): frame track x1 y1 x2 y2, boxes as fractions of width and height
+    tracks: Floats | None = (
+        None  # (R, 6): frame track x1 y1 x2 y2, boxes as fractions of width and height
+    )
     kind: NDArray[np.str_] | None = None  # (T,) what sort of anomaly, "" where none
     note: str = ""  # anything a reader of the result must know ("label cut by one frame")
 
     def __post_init__(self) -> None:
         _same_length(self, "frame", "mask", "kind")
         if self.tracks is not None and (self.tracks.ndim != 2 or self.tracks.shape[1] != 6):
-            raise ValueError(f"tracks are rows of frame track x1 y1 x2 y2, got shape {self.tracks.shape}")
+            raise ValueError(
+                f"tracks are rows of frame track x1 y1 x2 y2, got shape {self.tracks.shape}"
+            )
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,9 @@ class ClipSpec:
     hop: int = 1  # frames from one clip to the next
     size: tuple[int, int] | int | None = (112, 112)
     colour: Literal["rgb", "grey"] = "rgb"
-    speaks_for: Literal["first", "centre", "last"] = "last"  # the frame of a clip that its score belongs to
+    speaks_for: Literal["first", "centre", "last"] = (
+        "last"  # the frame of a clip that its score belongs to
+    )
     fps: float | None = None
     fill_start: bool = False
 
@@ -108,9 +114,8 @@ class Clips:
     video: str
     frame: Ints  # (N,) index, in the source, of the frame that each clip speaks for
     seconds: Floats  # (N,) and its time
-    times: (
-        Floats  # (N, T) seconds of every frame of every clip; NaN for those made up at a stream's start (`fill_start`)
-    )
+    # (N, T) seconds of every frame of every clip; NaN for those made up at a stream's start (`fill_start`)
+    times: Floats
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 5:
@@ -129,16 +134,24 @@ class Scores:
     frame: Ints  # (N,) index in the source
     seconds: Floats  # (N,)
     value: Floats  # (N,)
-    map: Floats | None = None  # (N, h, w) on the scale of value; covers the whole picture, any h × w
-    boxes: tuple[Floats, ...] | None = None  # N × (n, 5): x1 y1 x2 y2 as fractions of the picture, and a value
+    map: Floats | None = (
+        None  # (N, h, w) on the scale of value; covers the whole picture, any h × w
+    )
+    boxes: tuple[Floats, ...] | None = (
+        None  # N × (n, 5): x1 y1 x2 y2 as fractions of the picture, and a value
+    )
     lookahead: int = 0  # frames after `frame` that the score has read, in the source's frames
-    parts: Mapping[str, Floats] = field(default_factory=dict)  # (N,) each: what the value was made of, by name
+    parts: Mapping[str, Floats] = field(
+        default_factory=dict
+    )  # (N,) each: what the value was made of, by name
 
     def __post_init__(self) -> None:
         _same_length(self, "frame", "seconds", "value", "map", "boxes")
         for name, part in self.parts.items():
             if part.shape != (len(self.frame),):
-                raise ValueError(f"Scores: {len(self.frame)} frames, but the part {name} has shape {part.shape}")
+                raise ValueError(
+                    f"Scores: {len(self.frame)} frames, but the part {name} has shape {part.shape}"
+                )
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -153,7 +166,9 @@ class Event:
     end: float
     peak: float
     peak_seconds: float
-    box: tuple[float, float, float, float] | None = None  # x1 y1 x2 y2 at the peak, fractions of the picture
+    box: tuple[float, float, float, float] | None = (
+        None  # x1 y1 x2 y2 at the peak, fractions of the picture
+    )
     over: bool = True  # False while it lasts: the video ended before the event did
     picture: Path | None = None  # thumbnail of the peak
     clip: Path | None = None  # the event cut out of the video, with what came just before and after

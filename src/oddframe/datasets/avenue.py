@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from oddframe.datasets.contract import Counts, DataSet, Split
-from oddframe.datasets.layout import videos_under
+from oddframe.datasets.annotations import fits, odd_frames
+from oddframe.datasets.base import Counts, DataSet, Split
+from oddframe.datasets.discovery import videos_under
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadTruth
 from oddframe.files import listing
 from oddframe.types import Bools, Truth, Video
-from oddframe.video.truth import fits, odd_frames
 
 FPS = 25.0
 SLACK = 2  # frames: decoders differ by one at the end of these files, the labels were made with one of them
@@ -39,7 +39,9 @@ ground_truth_demo/                  beside or in it
     def places(self, root: Path) -> dict[str, Path]:
         inner = nearest(root, "Avenue_Dataset", "Avenue")
         for base in (root, inner):
-            if base is not None and (nearest(base, "training_videos") or nearest(base, "testing_videos")):
+            if base is not None and (
+                nearest(base, "training_videos") or nearest(base, "testing_videos")
+            ):
                 truth = _ground_truth(root, base, base.parent)
                 return {"Avenue Dataset": base} | ({"ground_truth_demo": truth} if truth else {})
         return {}
@@ -52,7 +54,10 @@ ground_truth_demo/                  beside or in it
         train, test = nearest(base, "training_videos"), nearest(base, "testing_videos")
         labels = _label_files(masks)
         split = Split(
-            [Video(video.name, video.source, fps=FPS) for video in (videos_under(train) if train else [])],
+            [
+                Video(video.name, video.source, fps=FPS)
+                for video in (videos_under(train) if train else [])
+            ],
             [
                 Video(video.name, video.source, fps=FPS, truth=_told(video.name, labels))
                 for video in (videos_under(test) if test else [])
@@ -89,8 +94,12 @@ def masks_in(path: Path) -> Bools:
     except Exception as error:  # scipy raises a dozen kinds for a damaged file
         raise BadTruth(f"{path} is not a MATLAB file that scipy can read ({error})") from error
     pictures = list(cell.reshape(-1)) if cell.dtype == object else []
-    if not pictures or any(np.ndim(picture) != 2 or picture.shape != pictures[0].shape for picture in pictures):
-        raise BadTruth(f"{path}: volLabel is a cell of masks of one size, got {cell.dtype} of shape {cell.shape}")
+    if not pictures or any(
+        np.ndim(picture) != 2 or picture.shape != pictures[0].shape for picture in pictures
+    ):
+        raise BadTruth(
+            f"{path}: volLabel is a cell of masks of one size, got {cell.dtype} of shape {cell.shape}"
+        )
     return np.stack([picture > 0 for picture in pictures])
 
 
@@ -105,7 +114,9 @@ def _ground_truth(*around: Path) -> Path | None:
 
 def _label_files(holder: Path | None) -> dict[int, Path]:
     folder = nearest(holder, MASKS) if holder is not None else None
-    files = [path for path in listing(folder) if path.suffix == ".mat"] if folder is not None else []
+    files = (
+        [path for path in listing(folder) if path.suffix == ".mat"] if folder is not None else []
+    )
     return {int(number[0]): path for path in files if (number := re.match(r"\d+", path.name))}
 
 

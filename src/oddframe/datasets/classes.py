@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from oddframe.datasets.contract import DataSet, Split
+from oddframe.datasets.base import DataSet, Split
 from oddframe.errors import BadInput, unknown
 from oddframe.files import listing
 from oddframe.types import Truth, Video
@@ -51,7 +51,10 @@ class ClassData(DataSet):
     def read(self, root: Path) -> Split:
         """Train to learn from; test and anomaly to be judged on. Val is for choosing thresholds: `parts` has it."""
         parts = self.parts(root)
-        return Split(parts["train"], [_judged(video, part == "anomaly") for part in PARTS[2:] for video in parts[part]])
+        return Split(
+            parts["train"],
+            [_judged(video, part == "anomaly") for part in PARTS[2:] for video in parts[part]],
+        )
 
     def parts(self, root: Path) -> Divided:
         """Videos by part: as prepared, or divided here with seed 0 by source."""
@@ -61,11 +64,18 @@ class ClassData(DataSet):
             return from_folders(root)
         divided = divide(self.clips(root), self.anomalous)
         taken: Counter[str] = Counter()
-        return {part: [_video(clip.path, clip.label, part, taken) for clip in divided[part]] for part in PARTS}
+        return {
+            part: [_video(clip.path, clip.label, part, taken) for clip in divided[part]]
+            for part in PARTS
+        }
 
 
 def divide(
-    clips: Sequence[Clip], anomalous: Sequence[str], *, seed: int = 0, by: Literal["source", "clip"] = "source"
+    clips: Sequence[Clip],
+    anomalous: Sequence[str],
+    *,
+    seed: int = 0,
+    by: Literal["source", "clip"] = "source",
 ) -> dict[str, list[Clip]]:
     """Clips by part, and under "left out" the anomalous ones cut from what train and val were cut from.
 
@@ -80,7 +90,9 @@ def divide(
             raise unknown("class", name, classes)
     normal = [clip for clip in clips if clip.label not in anomalous]
     if not normal:
-        raise BadInput(f"all of {', '.join(classes)} are anomalous: there is nothing normal to learn from")
+        raise BadInput(
+            f"all of {', '.join(classes)} are anomalous: there is nothing normal to learn from"
+        )
     place = _places(normal, np.random.default_rng([seed, 31]), by)
     divided: dict[str, list[Clip]] = {part: [] for part in (*PARTS, "left out")}
     for clip in clips:
@@ -97,9 +109,16 @@ def gather(root: Path, sources: Mapping[str, str] | None = None) -> list[Clip]:
     found = []
     for folder in listing(root) if root.is_dir() else []:
         if folder.is_dir():
-            films = [path for path in listing(folder) if path.is_file() and path.suffix.lower() in VIDEO_ENDINGS]
+            films = [
+                path
+                for path in listing(folder)
+                if path.is_file() and path.suffix.lower() in VIDEO_ENDINGS
+            ]
             found += [
-                Clip(path, folder.name, (sources or {}).get(path.stem, f"{folder.name}/{path.stem}")) for path in films
+                Clip(
+                    path, folder.name, (sources or {}).get(path.stem, f"{folder.name}/{path.stem}")
+                )
+                for path in films
             ]
     return found
 
@@ -110,7 +129,9 @@ def from_folders(root: Path) -> Divided:
     if not parts["train"]:
         raise BadInput(f"{root / 'train'} holds no class folder with films")
     taken: Counter[str] = Counter()
-    return {part: [_video(clip.path, clip.label, part, taken) for clip in parts[part]] for part in PARTS}
+    return {
+        part: [_video(clip.path, clip.label, part, taken) for clip in parts[part]] for part in PARTS
+    }
 
 
 def from_tables(root: Path) -> Divided:
@@ -122,7 +143,9 @@ def from_tables(root: Path) -> Divided:
         for row in read_table(table, ("CLASS", "PATH")) if table.is_file() else []:
             path = root / row["PATH"]
             if not path.is_file():
-                raise BadInput(f"{table} names {row['PATH']}, and there is no such file under {root}")
+                raise BadInput(
+                    f"{table} names {row['PATH']}, and there is no such file under {root}"
+                )
             parts[part].append(_video(path, row["CLASS"], part, taken))
     if not parts["train"]:
         raise BadInput(f"{root / 'train.csv'} names no clip: there is nothing to learn from")
@@ -137,7 +160,9 @@ def read_table(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
             lacking = [name for name in needed if name not in (rows.fieldnames or [])]
             if lacking:
                 got = ", ".join(rows.fieldnames or []) or "nothing"
-                raise BadInput(f"{path} lacks the column {' and '.join(lacking)}; its first line has {got}")
+                raise BadInput(
+                    f"{path} lacks the column {' and '.join(lacking)}; its first line has {got}"
+                )
             return [{name: value or "" for name, value in row.items() if name} for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"{path} cannot be read as a table: {error}") from error
@@ -149,14 +174,20 @@ def _places(normal: Sequence[Clip], random: np.random.Generator, by: str) -> dic
     for clip in normal:
         held.setdefault(_key(clip, by), Counter())[clip.label] += 1
     totals = Counter(clip.label for clip in normal)
-    lacks = {part: {k: share * n for k, n in totals.items()} for part, share in zip(PARTS, SHARES, strict=False)}
+    lacks = {
+        part: {k: share * n for k, n in totals.items()}
+        for part, share in zip(PARTS, SHARES, strict=False)
+    }
     order = [sorted(held)[k] for k in random.permutation(len(held))]
     # what is larger than the smallest part comes first: later it would fit nowhere
     order.sort(key=lambda name: held[name].total() < min(SHARES) * len(normal))
     place = {}
     for source in order:
         place[source] = max(
-            lacks, key=lambda part: sum(count * lacks[part][label] for label, count in held[source].items())
+            lacks,
+            key=lambda part: sum(
+                count * lacks[part][label] for label, count in held[source].items()
+            ),
         )
         for label, count in held[source].items():
             lacks[place[source]][label] -= count
@@ -176,7 +207,9 @@ def _video(path: Path, label: str, part: str, taken: Counter[str]) -> Video:
 
 def _judged(video: Video, odd: bool) -> Video:
     """The same with its truth: every frame of an anomalous class is odd."""
-    return Video(video.name, video.source, label=video.label, truth=partial(_whole, odd, video.label or ""))
+    return Video(
+        video.name, video.source, label=video.label, truth=partial(_whole, odd, video.label or "")
+    )
 
 
 def _whole(odd: bool, label: str, frames: int) -> Truth:

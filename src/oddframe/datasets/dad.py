@@ -15,14 +15,14 @@ from typing import Literal
 
 import numpy as np
 
-from oddframe.console import say
-from oddframe.datasets.contract import DataSet, Split
+from oddframe.datasets.annotations import read_labels
+from oddframe.datasets.base import DataSet, Split
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadTruth
 from oddframe.files import listing
+from oddframe.progress import say
 from oddframe.types import Bools, Ints, Truth, Video
 from oddframe.video.reader import VIDEO_ENDINGS, pictures_of, times_of
-from oddframe.video.truth import read_labels
 
 FPS = 45.0
 FILMS = sorted(VIDEO_ENDINGS)
@@ -131,7 +131,9 @@ DAD_Jigsaw/
 
     def places(self, root: Path) -> dict[str, Path]:
         for base in (root, nearest(root, "DAD")):
-            if base is not None and any(re.fullmatch(r"(Tester|val)\d+", path.name) for path in _folders(base)):
+            if base is not None and any(
+                re.fullmatch(r"(Tester|val)\d+", path.name) for path in _folders(base)
+            ):
                 return {"DAD": base}
         for base in (root, nearest(root, "DAD_Jigsaw")):
             if base is not None and any(_streams_in(base, part) for part in PARTS):
@@ -144,20 +146,27 @@ DAD_Jigsaw/
         lines = [line for line in super().lacks(root) if not any(name in line for name in STREAMS)]
         if not places:
             return tuple(lines)
-        streams = as_shipped(places["DAD"]) if "DAD" in places else as_laid_out(places["DAD_Jigsaw"])
+        streams = (
+            as_shipped(places["DAD"]) if "DAD" in places else as_laid_out(places["DAD_Jigsaw"])
+        )
         there: dict[str, set[str]] = {}
         for one in streams:
             there.setdefault(one.recording, set()).add(one.stream)
         expected = [name for name in STREAMS if any(name in names for names in there.values())]
         lines += [
-            f"{recording}: {name}" for recording, names in there.items() for name in expected if name not in names
+            f"{recording}: {name}"
+            for recording, names in there.items()
+            for name in expected
+            if name not in names
         ]
         return tuple(lines)
 
     def read(self, root: Path) -> Split:
         places = self.places(root)
         if not places:
-            raise self.nothing(root, "there is neither Tester1/ nor val01/, nor training/ or testing/ with streams")
+            raise self.nothing(
+                root, "there is neither Tester1/ nor val01/, nor training/ or testing/ with streams"
+            )
         if "DAD" in places:
             base = places["DAD"]
             streams, label = as_shipped(base), nearest(base, "LABEL.csv")
@@ -175,7 +184,10 @@ DAD_Jigsaw/
 
 def as_shipped(base: Path) -> list[Stream]:
     """Every stream of every recording in the authors' tree, in its order."""
-    halves: tuple[tuple[Part, str, str], ...] = (("training", "Tester", "normal_driving_"), ("testing", "val", "rec"))
+    halves: tuple[tuple[Part, str, str], ...] = (
+        ("training", "Tester", "normal_driving_"),
+        ("testing", "val", "rec"),
+    )
     return [
         Stream(part, driver, number, name, source)
         for part, whose, which in halves
@@ -191,10 +203,15 @@ def as_laid_out(base: Path) -> list[Stream]:
     found: dict[tuple[int, int, int, int], Stream] = {}
     for p, part in enumerate(PARTS):
         for name, folder in _streams_in(base, part).items():
-            for source in [*_inside(folder / "videos", _is_film), *_inside(folder / "frames", _holds_pictures)]:
+            for source in [
+                *_inside(folder / "videos", _is_film),
+                *_inside(folder / "frames", _holds_pictures),
+            ]:
                 if one := re.match(r"(\d+)_(\d+)(\.\w+)?$", source.name):
                     driver, number = int(one[1]), int(one[2])
-                    found[p, driver, number, STREAMS.index(name)] = Stream(part, driver, number, name, source)
+                    found[p, driver, number, STREAMS.index(name)] = Stream(
+                        part, driver, number, name, source
+                    )
     return [found[key] for key in sorted(found)]
 
 
@@ -235,9 +252,13 @@ def _rows(path: Path, changed: int, size: int) -> Rows:
         start, end = (_number(cell, path, number) for cell in cells[2:4])
         kind = cells[4].upper()
         if kind not in ("A", "N", ""):
-            raise BadTruth(f"{path}, row {number}: a label is N (normal) or A (anomalous), got {cells[4]!r}")
+            raise BadTruth(
+                f"{path}, row {number}: a label is N (normal) or A (anomalous), got {cells[4]!r}"
+            )
         if end < start:
-            raise BadTruth(f"{path}, row {number}: it ends at frame {end}, before its start {start}")
+            raise BadTruth(
+                f"{path}, row {number}: it ends at frame {end}, before its start {start}"
+            )
         if kind:
             known = rows.setdefault(f"{val}_{rec}", [])
             for first, last, odd in known:
@@ -267,10 +288,14 @@ def truth_in(mask: Path, source: Path, frames: int) -> Truth:
     """The same from a frame mask, which may go on beyond the recording, as those of 10,000 whatever its length do."""
     flags = read_labels(mask)
     if flags.ndim != 1:
-        raise BadTruth(f"{mask}: a frame mask is one number for every frame, got an array of shape {flags.shape}")
+        raise BadTruth(
+            f"{mask}: a frame mask is one number for every frame, got an array of shape {flags.shape}"
+        )
     number = _numbers(source, frames)
     if frames and number[-1] >= len(flags):
-        raise BadTruth(f"{mask} has {len(flags)} labels, but the frames of {source} go up to number {number[-1]}")
+        raise BadTruth(
+            f"{mask} has {len(flags)} labels, but the frames of {source} go up to number {number[-1]}"
+        )
     return Truth(flags[number], note=_note(number, len(flags) - 1))
 
 
@@ -288,7 +313,12 @@ def numbers_of(source: Path) -> Ints:
     if source.is_file():
         return np.arange(len(times_of(Video(source.stem, source))))
     return np.array(
-        [int(found[-1]) for path in pictures_of(source) if (found := re.findall(r"\d+", path.stem))], np.int64
+        [
+            int(found[-1])
+            for path in pictures_of(source)
+            if (found := re.findall(r"\d+", path.stem))
+        ],
+        np.int64,
     )
 
 
@@ -312,14 +342,20 @@ def _note(number: Ints, last: int) -> str:
 def _note_absent(label: Path, there: set[str]) -> None:
     known = {name for name in there if name.startswith("val")}
     if known and (absent := [name for name in rows_in(label) if name not in known]):
-        say(f"note: {label} tells of {len(absent)} recordings that are not there: {', '.join(absent[:4])}")
+        say(
+            f"note: {label} tells of {len(absent)} recordings that are not there: {', '.join(absent[:4])}"
+        )
 
 
 def _video(one: Stream, *, label: Path | None = None, masks: Path | None = None) -> Video:
     truth = None
     if one.part == "testing" and label is not None and one.recording in rows_in(label):
         truth = partial(truth_of, label, one.recording, one.source)
-    elif one.part == "testing" and masks is not None and (mask := masks / f"{one.short}.npy").is_file():
+    elif (
+        one.part == "testing"
+        and masks is not None
+        and (mask := masks / f"{one.short}.npy").is_file()
+    ):
         truth = partial(truth_in, mask, one.source)
     name = one.stream.lower()
     return Video(f"{one.recording}-{name}", one.source, fps=FPS, label=name, truth=truth)
@@ -340,7 +376,10 @@ def _numbered(folder: Path, begins: str) -> list[tuple[int, Path]]:
 
 def _source(recording: Path, stream: str) -> Path | None:
     """Its pictures, or failing that its film."""
-    pictures, film = nearest(recording, stream), nearest(recording, *(stream + ending for ending in FILMS))
+    pictures, film = (
+        nearest(recording, stream),
+        nearest(recording, *(stream + ending for ending in FILMS)),
+    )
     return pictures if pictures is not None and _holds_pictures(pictures) else film
 
 
@@ -364,7 +403,9 @@ def _name(what: str, cell: str, digits: int, path: Path, number: int) -> str:
     """`val01`, `1` or `01` as val01."""
     found = re.fullmatch(rf"(?:{what}\D*)?(\d+)", cell.lower())
     if found is None:
-        raise BadTruth(f"{path}, row {number}: a cell {what} is written {what}{1:0{digits}d}, got {cell!r}")
+        raise BadTruth(
+            f"{path}, row {number}: a cell {what} is written {what}{1:0{digits}d}, got {cell!r}"
+        )
     return f"{what}{int(found[1]):0{digits}d}"
 
 
@@ -374,5 +415,7 @@ def _number(cell: str, path: Path, number: int) -> int:
     except ValueError:
         value = -1
     if value < 0 or value != int(value):
-        raise BadTruth(f"{path}, row {number}: start and end are frame numbers from 0, got {cell!r}")
+        raise BadTruth(
+            f"{path}, row {number}: start and end are frame numbers from 0, got {cell!r}"
+        )
     return int(value)

@@ -2,8 +2,14 @@
 
 from pathlib import Path
 
-from oddframe.datasets.contract import DataSet, Split
-from oddframe.datasets.layout import find_videos, nothing_in, videos_under, what_is_read, with_truth
+from oddframe.datasets.base import DataSet, Split
+from oddframe.datasets.discovery import (
+    find_videos,
+    nothing_in,
+    videos_under,
+    what_is_read,
+    with_truth,
+)
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadInput
 from oddframe.types import Video
@@ -51,11 +57,17 @@ ROOT/
         train, test, truth = nearest(root, *TRAIN), nearest(root, *TEST), nearest(root, *TRUTH)
         if train is None and test is None:
             if truth is not None:
-                raise BadInput(f"{truth} says what is odd in the videos of {root / 'test'}, which is not there")
+                raise BadInput(
+                    f"{truth} says what is odd in the videos of {root / 'test'}, which is not there"
+                )
             split = Split(videos_under(root), [])
         else:
             tested = find_videos(test) if test is not None else []
-            judged = with_truth(tested, truth) if truth is not None else [found.video for found in tested]
+            judged = (
+                with_truth(tested, truth)
+                if truth is not None
+                else [found.video for found in tested]
+            )
             split = Split(videos_under(train) if train is not None else [], judged)
         if not split.train and not split.test:
             raise BadInput(f"{nothing_in(root)}. Expected\n{self.TREE}")

@@ -3,14 +3,17 @@
 from pathlib import Path
 from typing import ClassVar
 
-from oddframe.console import say
-from oddframe.datasets.contract import DataSet, Split
+from oddframe.datasets.base import DataSet, Split
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadInput
 from oddframe.files import listing
+from oddframe.progress import say
 from oddframe.types import Video
 
-VIDEOS, LISTS = ("hmdb51", "hmdb51_org", "HMDB51", "videos"), ("testTrainMulti_7030_splits", "splits")
+VIDEOS, LISTS = (
+    ("hmdb51", "hmdb51_org", "HMDB51", "videos"),
+    ("testTrainMulti_7030_splits", "splits"),
+)
 SIDES = {"0": None, "1": "train", "2": "test"}
 
 
@@ -34,7 +37,9 @@ testTrainMulti_7030_splits/         beside or in it
             return {}
         lists = nearest(root, *LISTS) or nearest(root.parent, *LISTS)
         videos = nearest(root, *VIDEOS)
-        if videos is None and any(nearest(root, name) for name in ("brush_hair", "cartwheel", "wave")):
+        if videos is None and any(
+            nearest(root, name) for name in ("brush_hair", "cartwheel", "wave")
+        ):
             videos = root
         found = {"hmdb51": videos, "testTrainMulti_7030_splits": lists}
         return {name: place for name, place in found.items() if place is not None}
@@ -42,7 +47,9 @@ testTrainMulti_7030_splits/         beside or in it
     def read(self, root: Path) -> Split:
         places = self.places(root)
         if len(places) < 2:
-            lacking = [name for name in ("hmdb51", "testTrainMulti_7030_splits") if name not in places]
+            lacking = [
+                name for name in ("hmdb51", "testTrainMulti_7030_splits") if name not in places
+            ]
             raise self.nothing(root, f"there is no {' and no '.join(lacking)}")
         videos, lists = places["hmdb51"], places["testTrainMulti_7030_splits"]
         ending, sides, absent = f"_test_split{self.split}.txt", Split([], []), 0
@@ -56,7 +63,9 @@ testTrainMulti_7030_splits/         beside or in it
                 if not name:
                     continue
                 if number not in SIDES:
-                    raise BadInput(f"{path} has the line {line.strip()!r}; it ends with 0, 1 for train or 2 for test")
+                    raise BadInput(
+                        f"{path} has the line {line.strip()!r}; it ends with 0, 1 for train or 2 for test"
+                    )
                 film, side = videos / label / name.strip(), SIDES[number]
                 if side and film.is_file():
                     (sides.train if side == "train" else sides.test).append(

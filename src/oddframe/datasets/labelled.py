@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
-from oddframe.datasets.contract import DataSet, Split
-from oddframe.datasets.layout import nothing_in, videos_under
+from oddframe.datasets.base import DataSet, Split
+from oddframe.datasets.discovery import nothing_in, videos_under
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadInput
 from oddframe.files import natural
 from oddframe.types import Video
 
 TRAIN, TEST = ("train", "training"), ("test", "testing")
-SHARE = 1 / 3  # of the videos of each class, as near as groups allow, is for testing where no split is given
+SHARE = (
+    1 / 3
+)  # of the videos of each class, as near as groups allow, is for testing where no split is given
 SERIES = re.compile(r"^(.*?)(\d+)\s*-\s*\1(\d+)$")
 CUT_OUT = re.compile(r"^(.*_g\d+)_c\d+$")  # how UCF101 and others name clips of one film
 
@@ -50,20 +52,30 @@ ROOT/
 
     def read(self, root: Path) -> Split:
         if not root.is_dir():
-            raise self.nothing(root, "it is no folder") if root.exists() else BadInput(f"no such folder: {root}")
+            raise (
+                self.nothing(root, "it is no folder")
+                if root.exists()
+                else BadInput(f"no such folder: {root}")
+            )
         train, test = nearest(root, *TRAIN), nearest(root, *TEST)
         if train is not None and test is not None:
             split = Split(videos_under(train), videos_under(test))
             known = {video.label for video in split.train}
-            if strange := sorted({str(video.label) for video in split.test if video.label not in known}):
-                raise BadInput(f"{test} has the class {strange[0]}, which {train} has not; there are {_some(known)}")
+            if strange := sorted(
+                {str(video.label) for video in split.test if video.label not in known}
+            ):
+                raise BadInput(
+                    f"{test} has the class {strange[0]}, which {train} has not; there are {_some(known)}"
+                )
         else:
             videos = videos_under(root)
             split = held_out(videos, groups_of(videos, root)) if videos else Split([], [])
         if not split.train:
             raise BadInput(f"{nothing_in(root)}. Expected\n{self.TREE}")
         if unlabelled := [video for video in (*split.train, *split.test) if video.label is None]:
-            raise BadInput(f"{unlabelled[0].source} is in no folder of a class. Expected\n{self.TREE}")
+            raise BadInput(
+                f"{unlabelled[0].source} is in no folder of a class. Expected\n{self.TREE}"
+            )
         return split
 
     def lacks(self, root: Path) -> tuple[str, ...]:
@@ -77,11 +89,17 @@ def groups_of(videos: Sequence[Video], root: Path) -> dict[str, str]:
     told: dict[str, str] = {}
     if (path := nearest(root, "groups.csv")) is not None:
         with path.open(newline="") as file:
-            told = {Path(row[0].strip()).stem: row[1].strip() for row in csv.reader(file) if len(row) > 1}
+            told = {
+                Path(row[0].strip()).stem: row[1].strip()
+                for row in csv.reader(file)
+                if len(row) > 1
+            }
     elif (path := nearest(root, "videos.txt")) is not None:
         told = _listed(path.read_text(errors="replace"))
     if told and not any(video.source.stem in told for video in videos):
-        raise BadInput(f"{path} names none of the videos of {root}, such as {videos[0].source.stem}")
+        raise BadInput(
+            f"{path} names none of the videos of {root}, such as {videos[0].source.stem}"
+        )
     return {video.name: told.get(video.source.stem) or _of_name(video) for video in videos}
 
 
@@ -99,10 +117,16 @@ def held_out(videos: Sequence[Video], groups: Mapping[str, str], share: float = 
     test: set[str] = set()
     for group in sorted(inside, key=lambda name: blake2b(name.encode()).digest()):
         more = Counter(video.label for video in inside[group])
-        if all(tested[label] + count <= max(1, share * whole[label]) < whole[label] for label, count in more.items()):
+        if all(
+            tested[label] + count <= max(1, share * whole[label]) < whole[label]
+            for label, count in more.items()
+        ):
             tested += more
             test.add(group)
-    sides = ([video for video in videos if (groups[video.name] in test) is side] for side in (False, True))
+    sides = (
+        [video for video in videos if (groups[video.name] in test) is side]
+        for side in (False, True)
+    )
     return Split(*sides)
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from oddframe.datasets.contract import Counts, DataSet, Split
-from oddframe.datasets.layout import videos_under
+from oddframe.datasets.annotations import fits, odd_frames, read_labels, read_masks
+from oddframe.datasets.base import Counts, DataSet, Split
+from oddframe.datasets.discovery import videos_under
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadTruth
 from oddframe.types import Truth, Video
-from oddframe.video.truth import fits, odd_frames, read_labels, read_masks
 
 FPS = 24.0
 FRAME_MASKS = ("test_frame_mask", "frame_masks", "frame_mask", "test_frame_masks")
@@ -70,7 +70,10 @@ shanghaitech/
         training, testing = nearest(base, "training"), nearest(base, "testing")
         split = Split(
             _videos(training, "frames", "videos"),  # whoever extracted frames wants them read
-            [replace(video, truth=_told(testing, video.name)) for video in _videos(testing, "frames", "videos")],
+            [
+                replace(video, truth=_told(testing, video.name))
+                for video in _videos(testing, "frames", "videos")
+            ],
         )
         if not split.train and not split.test:
             raise self.nothing(root, f"there is no video in {base}")
@@ -90,7 +93,11 @@ def truth_of(frame_mask: Path, pixel_mask: Path | None, frames: int) -> Truth:
     masks = read_masks(pixel_mask)
     fits(pixel_mask, "masks", len(masks), frames)
     differ = np.count_nonzero(odd_frames(masks) != labels)
-    note = f"frame and pixel masks disagree in {differ} frames; the frame mask counts" if differ else ""
+    note = (
+        f"frame and pixel masks disagree in {differ} frames; the frame mask counts"
+        if differ
+        else ""
+    )
     return Truth(labels, masks, note=note)
 
 
@@ -98,7 +105,9 @@ def _videos(part: Path | None, *folders: str) -> list[Video]:
     """The videos of the first of these folders that holds any."""
     for holder in (nearest(part, name) for name in folders if part is not None):
         if holder is not None and (videos := videos_under(holder)):
-            return [Video(video.name, video.source, fps=FPS, label=video.name[:2]) for video in videos]
+            return [
+                Video(video.name, video.source, fps=FPS, label=video.name[:2]) for video in videos
+            ]
     return []
 
 

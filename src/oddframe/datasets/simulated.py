@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from oddframe.datasets.contract import DataSet, Inventory, Split, member_of
+from oddframe.datasets.base import DataSet, Inventory, Split, member_of
 from oddframe.errors import BadInput
 
 

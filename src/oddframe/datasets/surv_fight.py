@@ -41,11 +41,17 @@ surv_fight/
         folder = places["surv_fight"]
         table = folder / "videos.txt"
         if not table.is_file():
-            raise self.nothing(root, "videos.txt, which says what the clips were cut from, is missing")
+            raise self.nothing(
+                root, "videos.txt, which says what the clips were cut from, is missing"
+            )
         found = gather(folder, sources_of(table.read_text(errors="replace")))
-        unknown = [clip.path.name for clip in found if "/" in clip.source and "://" not in clip.source]
+        unknown = [
+            clip.path.name for clip in found if "/" in clip.source and "://" not in clip.source
+        ]
         if unknown:
-            raise BadInput(f"{table} does not say what {unknown[0]} was cut from, nor of {len(unknown) - 1} others")
+            raise BadInput(
+                f"{table} does not say what {unknown[0]} was cut from, nor of {len(unknown) - 1} others"
+            )
         return found
 
 

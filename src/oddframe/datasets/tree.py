@@ -19,7 +19,9 @@ from pathlib import Path
 from oddframe.files import listing
 
 LINE = re.compile(r"^( *)(\S.*?)(?:  +(.*))?$")
-_Seen = tuple[str, int, int]  # a line about what is absent, how much it stands for, how much was found
+_Seen = tuple[
+    str, int, int
+]  # a line about what is absent, how much it stands for, how much was found
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,10 @@ class Entry:
 
 def layouts(tree: str) -> list[tuple[Entry, ...]]:
     """The layouts that a TREE allows, each as its top lines."""
-    return [_entries(part.strip("\n").splitlines()) for part in re.split(r"^or\b.*$", tree, flags=re.MULTILINE)]
+    return [
+        _entries(part.strip("\n").splitlines())
+        for part in re.split(r"^or\b.*$", tree, flags=re.MULTILINE)
+    ]
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,9 @@ def compare(layout: tuple[Entry, ...], places: Mapping[str, Path]) -> Comparison
         elif not entry.optional:
             seen.append((f"{entry.names[0]}/", 1, 0))
     return Comparison(
-        tuple(line for line, _, _ in seen if line), sum(row[1] for row in seen), sum(row[2] for row in seen)
+        tuple(line for line, _, _ in seen if line),
+        sum(row[1] for row in seen),
+        sum(row[2] for row in seen),
     )
 
 
@@ -83,7 +90,9 @@ def _entries(lines: list[str]) -> tuple[Entry, ...]:
         return ()
     top = min(len(indent) for indent, _, _ in parts)
     starts = [index for index, (indent, _, _) in enumerate(parts) if len(indent) == top]
-    bodies = [lines[start + 1 : end] for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)]
+    bodies = [
+        lines[start + 1 : end] for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)
+    ]
     return tuple(
         Entry(
             names=_series(parts[start][1].split(" or ")[0]),
@@ -120,7 +129,11 @@ def _inside(entries: tuple[Entry, ...], folder: Path, shown: str) -> Iterator[_S
         if entry.optional:
             continue
         if entry.more:
-            alike = [path for path in listing(folder) if path.is_dir() == entry.folder and _ends(path, entry)]
+            alike = [
+                path
+                for path in listing(folder)
+                if path.is_dir() == entry.folder and _ends(path, entry)
+            ]
             yield ("", 0, 1) if alike else (f"{shown}/{entry.names[0]}{slash} …", 1, 0)
             for path in alike if entry.folder else []:
                 yield from _inside(entry.inside, path, f"{shown}/{path.name}")

@@ -8,15 +8,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
-from oddframe.console import say
-from oddframe.datasets.contract import DataSet, Split
+from oddframe.datasets.base import DataSet, Split
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadInput
 from oddframe.files import listing
+from oddframe.progress import say
 from oddframe.types import Video
 from oddframe.video.reader import VIDEO_ENDINGS
 
-VIDEOS, LISTS = ("UCF-101", "UCF101"), ("ucfTrainTestlist", "ucf101", "UCF101TrainTestSplits-RecognitionTask")
+VIDEOS, LISTS = (
+    ("UCF-101", "UCF101"),
+    ("ucfTrainTestlist", "ucf101", "UCF101TrainTestSplits-RecognitionTask"),
+)
 GROUP = re.compile(r"_(g\d+)_c\d+$")
 
 
@@ -42,7 +45,9 @@ ucfTrainTestlist/                   beside or in it
             return {}
         lists = nearest(root, *LISTS) or nearest(root.parent, *LISTS)
         videos = nearest(root, *(name for name in VIDEOS if lists is None or lists.name != name))
-        if videos is None and any(nearest(root, name) for name in ("ApplyEyeMakeup", "Archery", "YoYo")):
+        if videos is None and any(
+            nearest(root, name) for name in ("ApplyEyeMakeup", "Archery", "YoYo")
+        ):
             videos = root
         found = {"UCF-101": videos, "ucfTrainTestlist": lists}
         return {name: place for name, place in found.items() if place is not None}
@@ -65,8 +70,12 @@ ucfTrainTestlist/                   beside or in it
                     f"note: {len(named) - len(found)} of {len(named)} {side} clips of {self.name} are absent ({absent})"
                 )
             if strange := {line.split("/")[0] for line in found} - classes:
-                raise BadInput(f"{lists / 'classInd.txt'} has no class {min(strange)}, which {side}list names")
-            parts.append([Video(path.stem, path, label=line.split("/")[0]) for line, path in found.items()])
+                raise BadInput(
+                    f"{lists / 'classInd.txt'} has no class {min(strange)}, which {side}list names"
+                )
+            parts.append(
+                [Video(path.stem, path, label=line.split("/")[0]) for line, path in found.items()]
+            )
         if not parts[0] and not parts[1]:
             raise self.nothing(root, f"none of the clips in the lists is in {videos}")
         refuse_split_groups(parts[0], parts[1])
@@ -89,15 +98,22 @@ class Ucf101Split3(Ucf101):
 
 def refuse_split_groups(train: Iterable[Video], test: Iterable[Video]) -> None:
     """Raise BadInput when clips of one film are on both sides."""
-    sides = [{(video.label, m[1]) for video in side if (m := GROUP.search(video.name))} for side in (train, test)]
+    sides = [
+        {(video.label, m[1]) for video in side if (m := GROUP.search(video.name))}
+        for side in (train, test)
+    ]
     if both := sides[0] & sides[1]:
         label, group = min(both, key=str)
-        raise BadInput(f"group {group} of {label} is in the train list and in the test list; take the official lists")
+        raise BadInput(
+            f"group {group} of {label} is in the train list and in the test list; take the official lists"
+        )
 
 
 def _films(folder: Path) -> list[Path]:
     inside = [path for path in listing(folder) if path.is_dir()]
-    return [film for path in inside for film in listing(path) if film.suffix.lower() in VIDEO_ENDINGS]
+    return [
+        film for path in inside for film in listing(path) if film.suffix.lower() in VIDEO_ENDINGS
+    ]
 
 
 def _classes(lists: Path) -> set[str]:

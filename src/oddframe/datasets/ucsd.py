@@ -11,13 +11,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from oddframe.datasets.contract import Counts, DataSet, Split
+from oddframe.datasets.annotations import array_in, fits, names_in, odd_frames, pictured_masks
+from oddframe.datasets.base import Counts, DataSet, Split
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadInput, BadTruth
 from oddframe.files import listing
 from oddframe.types import Bools, Truth, Video
 from oddframe.video.reader import VIDEO_ENDINGS, pictures_of
-from oddframe.video.truth import array_in, fits, names_in, odd_frames, pictured_masks
 
 FPS = 10.0
 PACKED = "pixel_masks.npz"
@@ -29,7 +29,11 @@ class _Ucsd(DataSet):
 
     def places(self, root: Path) -> dict[str, Path]:
         levels = [root, *(path for path in listing(root) if path.is_dir())] if root.is_dir() else []
-        named = [found for level in levels if (found := nearest(level, self.folder, self.name)) is not None]
+        named = [
+            found
+            for level in levels
+            if (found := nearest(level, self.folder, self.name)) is not None
+        ]
         for base in [*named, root]:
             if nearest(base, "Train") or nearest(base, "Test"):
                 return {self.folder: base}
@@ -45,7 +49,10 @@ class _Ucsd(DataSet):
                 raise self.nothing(root, f"{other} belongs to another data set")
         split = Split(
             [Video(path.stem, path, fps=FPS) for path in _clips(train, "Train")],
-            [Video(path.stem, path, fps=FPS, truth=_told(test, path.stem)) for path in _clips(test, "Test")],
+            [
+                Video(path.stem, path, fps=FPS, truth=_told(test, path.stem))
+                for path in _clips(test, "Test")
+            ],
         )
         if not split.train and not split.test:
             raise self.nothing(root, f"there is no video in {base}, neither TrainNNN nor TestNNN")
@@ -129,7 +136,9 @@ def truth_of(test: Path, clip: str, frames: int) -> Truth:
         if differ := np.count_nonzero(frame != marked):
             note = f"frame labels and pixel masks disagree in {differ} frames; the labels count"
     if frame is None:
-        raise BadTruth(f"{test} holds neither a UCSDped*.m nor masks {clip}_gt: nothing says what is odd in {clip}")
+        raise BadTruth(
+            f"{test} holds neither a UCSDped*.m nor masks {clip}_gt: nothing says what is odd in {clip}"
+        )
     return Truth(frame, mask, note=note)
 
 
@@ -170,7 +179,9 @@ def _labels(test: Path, clip: str, frames: int) -> Bools | None:
     labels = np.zeros(frames, bool)
     for first, last in clips[number - 1]:
         if last > frames:
-            raise BadTruth(f"{path}: {clip} is odd up to frame {last}, but {frames} frames were decoded")
+            raise BadTruth(
+                f"{path}: {clip} is odd up to frame {last}, but {frames} frames were decoded"
+            )
         labels[first - 1 : last] = True
     return labels
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from oddframe.learning.detector import Detector
-from oddframe.learning.run import Run
+from oddframe.detector import Detector
+from oddframe.run import Run
 from oddframe.types import Clips, ClipSpec, Scores, Video
 
 
@@ -59,8 +59,14 @@ class FrameDifference(Detector):
         height, width = (max(1, side // 8) for side in pairs.shape[2:])
         value = np.array([change.mean() for change in moved], np.float32)
         where = [
-            cv2.resize(change.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) for change in moved
+            cv2.resize(change.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+            for change in moved
         ]
         # a map is on the scale of the value: its highest cell is what the whole frame scores
-        heat = [part * (mean / max(float(part.max()), 1e-6)) for part, mean in zip(where, value, strict=True)]
-        return Scores(clips.video, clips.frame, clips.seconds, value, map=np.stack(heat).astype(np.float32))
+        heat = [
+            part * (mean / max(float(part.max()), 1e-6))
+            for part, mean in zip(where, value, strict=True)
+        ]
+        return Scores(
+            clips.video, clips.frame, clips.seconds, value, map=np.stack(heat).astype(np.float32)
+        )

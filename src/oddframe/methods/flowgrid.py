@@ -22,13 +22,13 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from oddframe.console import progress, say
+from oddframe.detector import Detector
 from oddframe.errors import BadInput, BadVideo
-from oddframe.learning.detector import Detector
-from oddframe.learning.run import Arrays, Run
+from oddframe.progress import progress, say
+from oddframe.run import Arrays, Run
 from oddframe.types import Bytes, Clips, ClipSpec, Example, Floats, Ints, Scores, Video
 from oddframe.video.clips import clips_of
-from oddframe.video.motion import PRESETS, Flow, Look, choose_look, motion_cells
+from oddframe.video.motion import PRESETS, Flow, MotionGrid, choose_grid, motion_cells
 from oddframe.video.reader import content_hash, probe, read
 
 CANDIDATES = 20_000  # windows of normal video, drawn at random, from which the bank is chosen
@@ -37,11 +37,13 @@ GLANCE = 0.5  # seconds between the looks that decide whether something stands
 LEAST_STAND = 3.0  # seconds that a thing must stand longer than any did in normal video
 UNLIKE = 10.0  # grey levels, the least by which a standing thing differs from its background
 SMALLEST = 12  # pixels of the longer side, below which OpenCV finds no flow
-CHANGED_SCENE = 0.4  # share of the picture unlike the background from which on it is the light or the camera
+CHANGED_SCENE = (
+    0.4  # share of the picture unlike the background from which on it is the light or the camera
+)
 
 
 @dataclass(frozen=True)
-class Described:
+class MotionFeatures:
     """What is kept of one video of M frames: all that learning and judging need, no pixels. About 130 MB an hour."""
 
     frame: Ints  # (M,) index in the source
@@ -100,7 +102,11 @@ class FlowGrid(Detector):
             (0 < fps <= 1000, "fps is above 0 and at most 1000", fps),
             (flow in PRESETS, f"flow is one of {', '.join(PRESETS)}", flow),
             (neighbours >= 1, "neighbours are 1 or more", neighbours),
-            (bank >= neighbours, "a bank holds at least as many windows as there are neighbours", bank),
+            (
+                bank >= neighbours,
+                "a bank holds at least as many windows as there are neighbours",
+                bank,
+            ),
             (row_weight >= 0, "row_weight is 0 or more", row_weight),
             (0 <= smoothing < 1, "smoothing is at least 0 and below 1", smoothing),
             (0 <= rare_share < 1, "rare_share is at least 0 and below 1", rare_share),
@@ -114,7 +120,7 @@ class FlowGrid(Detector):
         self.bank_size, self.neighbours, self.row_weight = bank, neighbours, row_weight
         self.past, self.rare_share, self.dwell_seconds = smoothing, rare_share, dwell_seconds
         self.asked_windows, self.asked_gap = windows, gap
-        self.look = Look(gap or 1, windows or (32, 48), 8)
+        self.look = MotionGrid(gap or 1, windows or (32, 48), 8)
         self.learned_from: list[str] = []  # sources of the training videos, for `nearest_normal`
         self.tree: cKDTree | None = None
         for name in ("mean", "spread", "bank", "origin", "background", "unrest", "stood", "usual"):
@@ -123,16 +129,27 @@ class FlowGrid(Detector):
         self.spread: torch.Tensor  # (6,)
         self.bank: torch.Tensor  # (B, 7) remembered windows, standardised, with their row
         self.origin: torch.Tensor  # (B, 3) training video, its frame, and cell of each
-        self.background: torch.Tensor  # (h, w) the small picture without what moves, less its local mean
-        self.unrest: torch.Tensor  # (h, w) grey levels from which on a cell is unlike its background
-        self.stood: torch.Tensor  # (h, w) glances that a thing may stand there: the most in normal video, and a margin
+        self.background: (
+            torch.Tensor
+        )  # (h, w) the small picture without what moves, less its local mean
+        self.unrest: (
+            torch.Tensor
+        )  # (h, w) grey levels from which on a cell is unlike its background
+        self.stood: (
+            torch.Tensor
+        )  # (h, w) glances that a thing may stand there: the most in normal video, and a margin
         self.usual: torch.Tensor  # () a high score among normal windows
 
     @property
     def spec(self) -> ClipSpec:
         length = max(2, 1 + round(self.dwell_seconds * self.fps / self.look.gap))
         return ClipSpec(
-            length=length, stride=self.look.gap, size=self.width, colour="grey", fps=self.fps, fill_start=True
+            length=length,
+            stride=self.look.gap,
+            size=self.width,
+            colour="grey",
+            fps=self.fps,
+            fill_start=True,
         )
 
     @property
@@ -162,9 +179,14 @@ class FlowGrid(Detector):
         Raises BadVideo for pictures of another shape than those learned from; other sizes are scaled to theirs.
         """
         shape = self._learned_grid(clips)
-        value, heat = np.full(len(clips), np.nan, np.float32), np.zeros((len(clips), *shape), np.float32)
+        value, heat = (
+            np.full(len(clips), np.nan, np.float32),
+            np.zeros((len(clips), *shape), np.float32),
+        )
         pixels, pasts = clips.pixels[:, 0].numpy(), _Pasts(self, shape)
-        standing = [pasts.standing(clip, times) for clip, times in zip(pixels, clips.times, strict=True)]
+        standing = [
+            pasts.standing(clip, times) for clip, times in zip(pixels, clips.times, strict=True)
+        ]
         self._tree()  # made before threads share it
 
         def one(n: int) -> None:
@@ -180,9 +202,11 @@ class FlowGrid(Detector):
 
     def held_out(self, videos: Sequence[Video], folds: Sequence[int], run: Run) -> Iterator[Scores]:
         """Leave-one-fold-out with one pass over the pixels, for descriptions do not depend on what was learned."""
-        same = self.learned_from == [str(video.source) for video in videos]  # `fit` has just looked at them
+        same = self.learned_from == [
+            str(video.source) for video in videos
+        ]  # `fit` has just looked at them
         look = self.look if same else self._choose_look(videos, run)
-        described: list[Described] | None = None
+        described: list[MotionFeatures] | None = None
         students: dict[int, FlowGrid] = {}
         for k, fold in enumerate(folds):
             if fold not in students:
@@ -207,30 +231,41 @@ class FlowGrid(Detector):
         here = np.flatnonzero(cell == where)
         box = self._window(where, heat.shape)
         if not len(here):
-            return Example("Something stands where, in normal video, nothing stood for so long.", box)
+            return Example(
+                "Something stands where, in normal video, nothing stood for so long.", box
+            )
         point = self._standard(cell[here], vector[here], heat.shape)[0]
         nearest = int(self._tree().query(point)[1])
         usual = self.bank[nearest, :6].numpy() * self.spread.numpy() + self.mean.numpy()
         most = int(np.abs(point[:6] - self.bank[nearest, :6].numpy()).argmax())
         video, frame, at = (int(n) for n in self.origin[nearest])
         text = _compared(most % 3, float(vector[here][0, most]), float(usual[most]), now)
-        return Example(text, box, Path(self.learned_from[video]), frame, self._window(at, heat.shape))
+        return Example(
+            text, box, Path(self.learned_from[video]), frame, self._window(at, heat.shape)
+        )
 
     # 1. Describe: pixels to six numbers in each cell where something moves.
 
-    def _choose_look(self, videos: Sequence[Video], run: Run) -> Look:
-        look = choose_look(videos, width=self.width, fps=self.fps, windows=self.asked_windows, gap=self.asked_gap)
+    def _choose_look(self, videos: Sequence[Video], run: Run) -> MotionGrid:
+        look = choose_grid(
+            videos, width=self.width, fps=self.fps, windows=self.asked_windows, gap=self.asked_gap
+        )
         run.notes["look"] = asdict(look)
         return look
 
-    def _describe_all(self, videos: Sequence[Video], run: Run) -> list[Described]:
+    def _describe_all(self, videos: Sequence[Video], run: Run) -> list[MotionFeatures]:
         stop = Event()
-        with ThreadPoolExecutor(max(1, run.threads)) as pool, progress("watching", len(videos), "videos") as tick:
+        with (
+            ThreadPoolExecutor(max(1, run.threads)) as pool,
+            progress("watching", len(videos), "videos") as tick,
+        ):
 
-            def one(video: Video) -> Described:
+            def one(video: Video) -> MotionFeatures:
                 words = f"{content_hash(video.source)} {video.span} {self.look} {self.width} {self.fps} {self.flow}"
                 name = f"flowgrid-{blake2b(words.encode(), digest_size=8).hexdigest()}"
-                described = Described(**run.remember(name, lambda: self._describe(video, stop)))
+                described = MotionFeatures(
+                    **run.remember(name, lambda: self._describe(video, stop))
+                )
                 tick()
                 return described
 
@@ -249,7 +284,7 @@ class FlowGrid(Detector):
         return described
 
     def _described(self, stream: Iterable[Clips]) -> Arrays:
-        parts: dict[str, list[Any]] = {field.name: [] for field in fields(Described)}
+        parts: dict[str, list[Any]] = {field.name: [] for field in fields(MotionFeatures)}
         count = 0
         for clips in stream:
             pixels = clips.pixels[:, 0].numpy()  # (N, 2, H, W)
@@ -258,7 +293,9 @@ class FlowGrid(Detector):
                 spoken = not np.isnan(times[0])
                 parts["first"].append(count)
                 if spoken:
-                    cell, vector = motion_cells(before, now, times[1] - times[0], self.look, self.flow)
+                    cell, vector = motion_cells(
+                        before, now, times[1] - times[0], self.look, self.flow
+                    )
                     parts["cell"].append(cell.astype(np.int32))
                     parts["vector"].append(vector.astype(np.float16))
                     count += len(cell)
@@ -269,33 +306,49 @@ class FlowGrid(Detector):
         parts["first"].append(count)
         ragged = {"cell": np.zeros(0, np.int32), "vector": np.zeros((0, 6), np.float16)}
         whole = {name: np.concatenate([empty, *parts[name]]) for name, empty in ragged.items()}
-        return {name: np.asarray(part) for name, part in parts.items() if name not in ragged} | whole
+        return {
+            name: np.asarray(part) for name, part in parts.items() if name not in ragged
+        } | whole
 
     # 2. Learn: a bank of normal windows, and where things stand.
 
-    def _learn(self, described: Sequence[Described], videos: Sequence[Video], run: Run) -> None:
+    def _learn(
+        self, described: Sequence[MotionFeatures], videos: Sequence[Video], run: Run
+    ) -> None:
         if not sum(len(one.frame) for one in described):
-            raise BadInput("flowgrid found no two frames to compare in the training videos; give longer ones")
+            raise BadInput(
+                "flowgrid found no two frames to compare in the training videos; give longer ones"
+            )
         self.learned_from = [str(video.source) for video in videos]
         self._learn_motion(described, run)
         self._learn_standing(described)
 
-    def _learn_motion(self, described: Sequence[Described], run: Run) -> None:
+    def _learn_motion(self, described: Sequence[MotionFeatures], run: Run) -> None:
         shape = described[0].small.shape[1:]
         if any(one.small.shape[1:] != shape for one in described):
             sizes = sorted({one.small.shape[1:] for one in described})
-            raise BadInput(f"the training videos differ in shape (grids of {sizes}); fit one detector for each camera")
+            raise BadInput(
+                f"the training videos differ in shape (grids of {sizes}); fit one detector for each camera"
+            )
         counts = np.array([len(one.cell) for one in described])
         if counts.sum() <= self.neighbours:
-            raise BadInput("nothing moves in the training videos, so there is no normal motion to learn")
+            raise BadInput(
+                "nothing moves in the training videos, so there is no normal motion to learn"
+            )
         random = run.random(1)
-        drawn = np.sort(random.choice(counts.sum(), min(max(CANDIDATES, self.bank_size), counts.sum()), replace=False))
+        drawn = np.sort(
+            random.choice(
+                counts.sum(), min(max(CANDIDATES, self.bank_size), counts.sum()), replace=False
+            )
+        )
         starts = np.cumsum(counts) - counts
         pieces, origins = [], []
         for k, one in enumerate(described):
             mine = drawn[(drawn >= starts[k]) & (drawn < starts[k] + counts[k])] - starts[k]
             frame = one.frame[np.searchsorted(one.first, mine, side="right") - 1]
-            pieces.append(np.concatenate([one.vector[mine], one.cell[mine, None]], axis=1, dtype=np.float32))
+            pieces.append(
+                np.concatenate([one.vector[mine], one.cell[mine, None]], axis=1, dtype=np.float32)
+            )
             origins.append(np.stack([np.full(len(mine), k), frame, one.cell[mine]], axis=1))
         rows, origin = np.concatenate(pieces), np.concatenate(origins)
         vector, cell = rows[:, :6], rows[:, 6].astype(int)
@@ -309,7 +362,7 @@ class FlowGrid(Detector):
         others = np.delete(points, kept, axis=0) if len(kept) < len(points) else points
         self.usual = torch.tensor(float(np.quantile(self._distance(others), 0.999)))
 
-    def _learn_standing(self, described: Sequence[Described]) -> None:
+    def _learn_standing(self, described: Sequence[MotionFeatures]) -> None:
         """The background, how restless it is, and how long things stand where in normal video."""
         every = max(1, sum(len(one.small) for one in described) // SAMPLED)
         sample = _local(np.concatenate([one.small[::every] for one in described]))  # (S, h, w)
@@ -317,7 +370,9 @@ class FlowGrid(Detector):
         noise = 1.4826 * np.median(np.abs(sample - background), axis=0)
         self.background = torch.from_numpy(background.astype(np.float32))
         # light that grows stronger scales the contrast of the background itself
-        self.unrest = torch.from_numpy(np.maximum(UNLIKE, 4 * noise + 0.15 * np.abs(background)).astype(np.float32))
+        self.unrest = torch.from_numpy(
+            np.maximum(UNLIKE, 4 * noise + 0.15 * np.abs(background)).astype(np.float32)
+        )
         each: list[Floats] = []
         for one in described:
             longest = np.zeros(background.shape, np.float32)
@@ -326,13 +381,17 @@ class FlowGrid(Detector):
             each.append(np.asarray(cv2.dilate(longest, np.ones((3, 3), np.uint8)), np.float32))
         # a short recording has not seen all standing that is normal: as far as one video goes beyond all others,
         # a new one may go beyond all of these
-        surprise = [(one - _max_of(each, but=k)).max() for k, one in enumerate(each)] if len(each) > 1 else [0]
+        surprise = (
+            [(one - _max_of(each, but=k)).max() for k, one in enumerate(each)]
+            if len(each) > 1
+            else [0]
+        )
         margin = max(LEAST_STAND / GLANCE, *surprise)
         self.stood = torch.from_numpy(np.asarray(_max_of(each) + margin, np.float32))
 
     # 3. Judge: how far is the nearest normal window, and does something stand where nothing stood?
 
-    def _judge(self, one: Described, name: str) -> Scores:
+    def _judge(self, one: MotionFeatures, name: str) -> Scores:
         heat = np.zeros(one.small.shape, np.float32)
         spoken = np.flatnonzero(one.spoken)
         for m, standing in enumerate(self._standing(one.small)):
@@ -350,7 +409,9 @@ class FlowGrid(Detector):
             heat = np.asarray(cv2.blur(heat, (3, 3)))
         beyond = standing - self.stood.numpy()
         # standing for the whole time watched, where nothing ever stood, counts three times the oddest normal motion
-        return np.maximum(heat, np.where(beyond > 0, float(self.usual) * (1 + 2 * beyond / self.glances), 0))
+        return np.maximum(
+            heat, np.where(beyond > 0, float(self.usual) * (1 + 2 * beyond / self.glances), 0)
+        )
 
     def _standing(self, small: Bytes) -> Iterator[Floats]:
         """For each frame of a video (M, h, w): for how many glances, up to now, each cell was unlike its background."""
@@ -358,7 +419,9 @@ class FlowGrid(Detector):
         past: deque[Floats] = deque(maxlen=step)
         for frame in small:
             before = past[0] if len(past) == step else 0
-            past.append(np.where(self._unlike(frame), np.minimum(before + 1, longest), 0).astype(np.float32))
+            past.append(
+                np.where(self._unlike(frame), np.minimum(before + 1, longest), 0).astype(np.float32)
+            )
             yield past[-1]
 
     def _unlike(self, small: Bytes) -> Any:
@@ -381,7 +444,9 @@ class FlowGrid(Detector):
 
     def _tree(self) -> cKDTree:
         if self.tree is None:
-            self.tree = cKDTree(self.bank.numpy(), leafsize=32)  # a sixth quicker here than with the usual 16
+            self.tree = cKDTree(
+                self.bank.numpy(), leafsize=32
+            )  # a sixth quicker here than with the usual 16
         return self.tree
 
     def _window(self, cell: int, shape: Sequence[int]) -> tuple[float, float, float, float]:
@@ -419,7 +484,7 @@ class FlowGrid(Detector):
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         look = state["look"]
-        self.look = Look(look["gap"], tuple(look["windows"]), look["stride"])
+        self.look = MotionGrid(look["gap"], tuple(look["windows"]), look["stride"])
         self.learned_from = list(state["learned_from"])
         self.tree = None
 
@@ -487,7 +552,9 @@ def _small(frame: Bytes, shape: tuple[int, int]) -> Bytes:
 
 def _local(small: Any) -> Floats:
     """Small pictures (M, h, w) less their local mean: slow changes of the light fall out."""
-    return np.stack([one.astype(np.float32) - cv2.blur(one.astype(np.float32), (9, 9)) for one in small])
+    return np.stack(
+        [one.astype(np.float32) - cv2.blur(one.astype(np.float32), (9, 9)) for one in small]
+    )
 
 
 def _max_of(maps: Sequence[Floats], but: int = -1) -> Floats:

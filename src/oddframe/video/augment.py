@@ -36,17 +36,25 @@ class Jitter:
 
 
 STRONG = Jitter()  # pretraining
-WEAK = Jitter(0.125, 0.15, 0.1, 0.05, 0.1, 0.75, 0.15, 0.0, 0.5, 0.25)  # linear evaluation and fine-tuning
+WEAK = Jitter(
+    0.125, 0.15, 0.1, 0.05, 0.1, 0.75, 0.15, 0.0, 0.5, 0.25
+)  # linear evaluation and fine-tuning
 
 
-def crop_spec(video: Video, side: int, share: float = LEAST_CROP, spec: ClipSpec = PLAIN) -> ClipSpec:
+def crop_spec(
+    video: Video, side: int, share: float = LEAST_CROP, spec: ClipSpec = PLAIN
+) -> ClipSpec:
     """How to decode a video so that a crop of this share has `side` pixels: no more is decoded than is used."""
     facts = probe(video)
     scale = min(1.0, side / share / min(facts.height, facts.width))
-    return replace(spec, size=(max(1, round(facts.height * scale)), max(1, round(facts.width * scale))))
+    return replace(
+        spec, size=(max(1, round(facts.height * scale)), max(1, round(facts.width * scale)))
+    )
 
 
-def varied(clip: Tensor, size: tuple[int, int], random: np.random.Generator, jitter: Jitter = STRONG) -> Tensor:
+def varied(
+    clip: Tensor, size: tuple[int, int], random: np.random.Generator, jitter: Jitter = STRONG
+) -> Tensor:
     """A (T, C, *size) uint8 view of an RGB clip (T, C, H, W): cropped anywhere, its colours changed, perhaps
     mirrored, a rectangle erased.
 
@@ -106,7 +114,11 @@ def _colours(random: np.random.Generator, jitter: Jitter) -> list[Callable[[Tens
 
     first, hued, saturated, bright, last, toned = random.random(6)
     contrast, hue = factor(jitter.strength), float(random.uniform(-jitter.hue, jitter.hue))
-    saturation, brightness, gamma = factor(jitter.strength), factor(jitter.strength), factor(jitter.gamma_strength)
+    saturation, brightness, gamma = (
+        factor(jitter.strength),
+        factor(jitter.strength),
+        factor(jitter.gamma_strength),
+    )
     gone = int(random.integers(3))
     todo: list[Callable[[Tensor], Tensor]] = []
     if first < jitter.contrast / 2:
@@ -147,7 +159,10 @@ def _without_channel(clip: Tensor, channel: int) -> Tensor:
 def _erased(clip: Tensor, random: np.random.Generator) -> Tensor:
     """Published: sides of 9 to 18 of 112 pixels, drawn one by one, which may run over the border."""
     H, W = clip.shape[-2:]
-    height, width = (int(random.integers(max(1, round(9 / 112 * n)), max(2, round(19 / 112 * n)))) for n in (H, W))
+    height, width = (
+        int(random.integers(max(1, round(9 / 112 * n)), max(2, round(19 / 112 * n))))
+        for n in (H, W)
+    )
     top, left = int(random.integers(H)), int(random.integers(W))
     out = clip.clone()
     out[..., top : top + height, left : left + width] = 0

@@ -8,7 +8,9 @@ import torch
 from oddframe.types import Bytes, Clips, ClipSpec, Floats, Frame, Ints
 
 
-def clips_of(frames: Iterable[Frame], spec: ClipSpec, video: str, batch: int = 32) -> Iterator[Clips]:
+def clips_of(
+    frames: Iterable[Frame], spec: ClipSpec, video: str, batch: int = 32
+) -> Iterator[Clips]:
     """Cut a stream of frames into batches of at most `batch` clips.
 
     Memory is that of one strip of `spec.span + (batch - 1) * spec.hop` frames. A stream shorter than a clip gives none,
@@ -18,9 +20,15 @@ def clips_of(frames: Iterable[Frame], spec: ClipSpec, video: str, batch: int = 3
     if batch < 1:
         raise ValueError(f"a batch holds at least one clip, got {batch}")
     room = spec.span + (batch - 1) * spec.hop
-    shared = max(0, spec.span - spec.hop)  # frames that a batch's last clip has in common with the next batch's first
-    between = max(0, spec.hop - spec.span)  # frames that lie between those two and belong to no clip
-    strip: Bytes | None = None  # (room, H, W, C): channels last, as the decoder writes and convolutions like it
+    shared = max(
+        0, spec.span - spec.hop
+    )  # frames that a batch's last clip has in common with the next batch's first
+    between = max(
+        0, spec.hop - spec.span
+    )  # frames that lie between those two and belong to no clip
+    strip: Bytes | None = (
+        None  # (room, H, W, C): channels last, as the decoder writes and convolutions like it
+    )
     index, times = np.zeros(room, np.int64), np.zeros(room)
     filled = skip = 0
     for frame in frames:
@@ -46,7 +54,9 @@ def clips_of(frames: Iterable[Frame], spec: ClipSpec, video: str, batch: int = 3
 
 
 def _cut(strip: Bytes, index: Ints, times: Floats, spec: ClipSpec, video: str) -> Clips:
-    pixels = torch.from_numpy(strip).unfold(0, spec.span, spec.hop)[..., :: spec.stride]  # (N, H, W, C, T)
+    pixels = torch.from_numpy(strip).unfold(0, spec.span, spec.hop)[
+        ..., :: spec.stride
+    ]  # (N, H, W, C, T)
     windows = np.lib.stride_tricks.sliding_window_view
     spoken = np.arange(len(pixels)) * spec.hop + spec.voice
     return Clips(

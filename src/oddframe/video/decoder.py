@@ -21,16 +21,36 @@ from oddframe.files import listing
 av.logging.set_level(None)
 
 PICTURE_ENDINGS = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
-SIGNATURES = {b"\x89PNG": "png", b"\xff\xd8": "mjpeg", b"BM": "bmp", b"II*\0": "tiff", b"MM\0*": "tiff"}
+SIGNATURES = {
+    b"\x89PNG": "png",
+    b"\xff\xd8": "mjpeg",
+    b"BM": "bmp",
+    b"II*\0": "tiff",
+    b"MM\0*": "tiff",
+}
 USUAL_FPS = 25.0  # for folders of pictures and streams that give no rate
 FAULTS = (av.FFmpegError, OSError, ValueError)  # what FFmpeg raises on damaged data
-PATIENCE = 1000  # faults in a row, with nothing readable between them, after which the rest is given up
+PATIENCE = (
+    1000  # faults in a row, with nothing readable between them, after which the rest is given up
+)
 MOST_PIXELS = str(1 << 27)  # 16384 × 8192: more is a damaged header that would take all the memory
-TEXT = {"tty", "lrc", "srt", "ass", "webvtt", "concat", "hls", "dash", "sdp"}  # formats that FFmpeg takes text for
-NO_STAMPS = {"avi"}  # containers that keep decoding order only: FFmpeg's guess at `pts` is wrong with B-frames
+TEXT = {
+    "tty",
+    "lrc",
+    "srt",
+    "ass",
+    "webvtt",
+    "concat",
+    "hls",
+    "dash",
+    "sdp",
+}  # formats that FFmpeg takes text for
+NO_STAMPS = {
+    "avi"
+}  # containers that keep decoding order only: FFmpeg's guess at `pts` is wrong with B-frames
 
 
-class Loss:
+class DamageReport:
     """Counts what could not be read from one source; `lines` tells a person, one line a sort of damage."""
 
     def __init__(self, name: str) -> None:
@@ -54,7 +74,9 @@ class Loss:
             told.append(f"{_many(self.spoiled, 'frame')} damaged in part, and kept")
         if self.pictures:
             count = _many(len(self.pictures), "picture")
-            told.append(f"{count} unreadable (the first is {self.pictures[0]}); a neighbour stands in for each")
+            told.append(
+                f"{count} unreadable (the first is {self.pictures[0]}); a neighbour stands in for each"
+            )
         if self.ends:
             told.append(self.ends)
         return [f"{self.name}: {line}" for line in told]
@@ -81,17 +103,19 @@ class Clock:
             if not -self.BACK < seconds - self.last < self.LEAP:
                 self.origin, seconds = stamp - expected, expected
             elif seconds <= self.last:
-                seconds = self.last + self.step / 2  # the next stamp, if it is right, still comes later
+                seconds = (
+                    self.last + self.step / 2
+                )  # the next stamp, if it is right, still comes later
         self.pause = max(self.pause, seconds - self.last)
         self.last = seconds
         return seconds
 
 
-class Film:
+class VideoFile:
     """An open video file, and the first stream in it that moves. Use it in a `with`. Raises BadVideo without one."""
 
-    def __init__(self, source: Path, threads: int = 1, loss: Loss | None = None) -> None:
-        self.loss = Loss(source.name) if loss is None else loss
+    def __init__(self, source: Path, threads: int = 1, loss: DamageReport | None = None) -> None:
+        self.loss = DamageReport(source.name) if loss is None else loss
         self.container = _opened(source)
         try:
             self.stream = _moving(self.container, source)
@@ -120,7 +144,9 @@ class Film:
         if self.stream.duration and self.stream.duration > 0:
             return float(self.stream.duration * self.tick)
         tagged = _from_clock_face(self.stream.metadata.get("DURATION", ""))
-        return tagged or (self.container.duration / av.time_base if self.container.duration else None)
+        return tagged or (
+            self.container.duration / av.time_base if self.container.duration else None
+        )
 
     def packets(self) -> Iterator[Any]:
         """All packets of the stream from here on, over whatever faults the container has."""
@@ -177,9 +203,15 @@ class Film:
             stamp = picture.dts if unstamped else picture.pts
             yield clock(None if stamp is None else stamp * self.tick), picture
         promised, reached = self._promised(), clock.last + clock.step
-        skipped = 0.0 if self.frames else max(clock.origin or 0.0, 0.0)  # some headers count from zero, others do not
-        if promised and promised - skipped - reached > max(1.5 * clock.step, 0 if self.frames else clock.pause):
-            self.loss.ends = f"the file breaks off after {reached:.1f} s of {promised:.1f} s said by its header"
+        skipped = (
+            0.0 if self.frames else max(clock.origin or 0.0, 0.0)
+        )  # some headers count from zero, others do not
+        if promised and promised - skipped - reached > max(
+            1.5 * clock.step, 0 if self.frames else clock.pause
+        ):
+            self.loss.ends = (
+                f"the file breaks off after {reached:.1f} s of {promised:.1f} s said by its header"
+            )
 
     def _promised(self) -> float | None:
         if self.frames is not None:
@@ -195,24 +227,30 @@ def pictures_of(folder: Path) -> list[Path]:
     return [path for path in listing(folder) if path.suffix.lower() in PICTURE_ENDINGS]
 
 
-def stills(folder: Path, first: int = 0, loss: Loss | None = None) -> Iterator[VideoFrame]:
+def read_pictures(
+    folder: Path, first: int = 0, loss: DamageReport | None = None
+) -> Iterator[VideoFrame]:
     """A folder's pictures from this one on, each readable: see `still`. None at all when not one can be read."""
     paths = pictures_of(folder)
     before: VideoFrame | None = None
     for number, path in enumerate(paths[first:], first):
-        before = _still_or_none(path, loss) or before or still(paths, number, None)
+        before = _still_or_none(path, loss) or before or read_picture(paths, number, None)
         if before is None:
             return
         yield before
 
 
-def still(paths: Sequence[Path], number: int, loss: Loss | None = None) -> VideoFrame | None:
+def read_picture(
+    paths: Sequence[Path], number: int, loss: DamageReport | None = None
+) -> VideoFrame | None:
     """One picture of several. For one that cannot be read stands the nearest before it that can, or failing that the
     nearest after it, so that frame numbers still fit the ground truth.
     """
     own = _still_or_none(paths[number], loss)
     others = chain(reversed(paths[:number]), paths[number + 1 :])
-    return own or next((picture for path in others if (picture := _still_or_none(path, None))), None)
+    return own or next(
+        (picture for path in others if (picture := _still_or_none(path, None))), None
+    )
 
 
 def turns_of(picture: VideoFrame) -> tuple[tuple[str, str | None], ...]:
@@ -247,10 +285,12 @@ def _axes(picture: VideoFrame) -> tuple[int, int, int]:
     return matrix[0], matrix[4], matrix[3]
 
 
-def _still_or_none(path: Path, loss: Loss | None) -> VideoFrame | None:
+def _still_or_none(path: Path, loss: DamageReport | None) -> VideoFrame | None:
     try:
         data = path.read_bytes()
-        name = next((codec for signature, codec in SIGNATURES.items() if data.startswith(signature)), None)
+        name = next(
+            (codec for signature, codec in SIGNATURES.items() if data.startswith(signature)), None
+        )
         if name is None:
             raise ValueError("no picture in it")
         codec: Any = av.CodecContext.create(name, "r")
@@ -260,7 +300,7 @@ def _still_or_none(path: Path, loss: Loss | None) -> VideoFrame | None:
         return found[0]
     except (*FAULTS, IndexError) as error:
         if loss is not None:
-            loss.pictures.append(f"{path.name}: {said(error)}")
+            loss.pictures.append(f"{path.name}: {error_text(error)}")
         return None
 
 
@@ -276,7 +316,9 @@ def _opened(source: Path) -> Any:
             raise BadVideo(f"{source} is empty (0 bytes)")
         container = av.open(f"file:{source}", options=options, metadata_errors="replace")
     except FAULTS as error:
-        raise BadVideo(f"{source} is not a video that FFmpeg can read ({_reason(source, error)})") from error
+        raise BadVideo(
+            f"{source} is not a video that FFmpeg can read ({_reason(source, error)})"
+        ) from error
     if container.format.name in TEXT:
         container.close()
         raise BadVideo(f"{source} is not a video but text")
@@ -284,11 +326,13 @@ def _opened(source: Path) -> Any:
 
 
 def _moving(container: Any, source: Path) -> Any:
-    still = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    moving = [stream for stream in container.streams.video if not stream.disposition & still]
+    read_picture = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    moving = [stream for stream in container.streams.video if not stream.disposition & read_picture]
     if not moving:
         kinds = sorted({stream.type for stream in container.streams})
-        raise BadVideo(f"{source} holds no video stream" + (f", only {' and '.join(kinds)}" if kinds else ""))
+        raise BadVideo(
+            f"{source} holds no video stream" + (f", only {' and '.join(kinds)}" if kinds else "")
+        )
     if moving[0].codec_context is None:
         raise BadVideo(f"{source} is coded in a way that this FFmpeg does not know")
     return moving[0]
@@ -296,8 +340,10 @@ def _moving(container: Any, source: Path) -> Any:
 
 def _reason(source: Path, error: BaseException) -> str:
     if isinstance(error, av.FFmpegError) and _lacks_index(source):
-        return "its index, the 'moov' box, is missing: it was cut off, or its recording never finished"
-    return said(error)
+        return (
+            "its index, the 'moov' box, is missing: it was cut off, or its recording never finished"
+        )
+    return error_text(error)
 
 
 def _lacks_index(source: Path) -> bool:
@@ -332,6 +378,6 @@ def _many(count: int, what: str, ending: str = "s") -> str:
     return f"{count} {what}{'' if count == 1 else ending}"
 
 
-def said(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """FFmpeg's own words for what went wrong."""
     return str(getattr(error, "strerror", None) or error)

@@ -28,14 +28,17 @@ ACTIVE = 0.15  # share of the small window that must be moving
 NOISE_FLOOR = 15.0  # grey levels: smaller changes are never taken for motion
 USUAL_HEIGHT = 24.0  # pixels, for scenes in which nothing was seen to move
 LEAST_SHIFT = 1.0  # pixels that a typical thing should at least move between the frames compared: 1–3 suit the flow
-APART = (0.1, 0.5)  # seconds between two frames in which something is seen to move: the longer where all are slow
+APART = (
+    0.1,
+    0.5,
+)  # seconds between two frames in which something is seen to move: the longer where all are slow
 SMALLEST = 12  # pixels of the longer side, below which OpenCV finds no flow
 LOOKED_AT = (8, 5)  # videos, and spots in each, from which size and speed are read
 _mine = threading.local()
 
 
 @dataclass(frozen=True)
-class Look:
+class MotionGrid:
     """How the picture is cut into cells, and which frames are compared."""
 
     gap: int  # frames between the two
@@ -47,9 +50,14 @@ class Look:
         return max(1, shape[0] // self.stride), max(1, shape[1] // self.stride)
 
 
-def choose_look(
-    videos: Sequence[Video], *, width: int, fps: float, windows: tuple[int, int] | None = None, gap: int | None = None
-) -> Look:
+def choose_grid(
+    videos: Sequence[Video],
+    *,
+    width: int,
+    fps: float,
+    windows: tuple[int, int] | None = None,
+    gap: int | None = None,
+) -> MotionGrid:
     """Window sizes from the height of what moves in a sample of frames, the gap from its speed; either may be given.
 
     Typical is meant over things, not over pixels, so that one bus does not count as fifty walkers; and towards the
@@ -57,23 +65,30 @@ def choose_look(
     windows are 1 and 1.5 times this height was chosen on simulated anomalies (`benchmarks/choosing.py`).
     """
     things: list[tuple[float, float]] = []
-    sample, spec = videos[:: -(-len(videos) // LOOKED_AT[0])], ClipSpec(length=1, size=width, colour="grey")
+    sample, spec = (
+        videos[:: -(-len(videos) // LOOKED_AT[0])],
+        ClipSpec(length=1, size=width, colour="grey"),
+    )
     for apart in APART:
         with ThreadPoolExecutor(2) as pool:  # for each is decoded by one thread
-            things = list(chain.from_iterable(pool.map(partial(_things, spec=spec, apart=apart), sample)))
+            things = list(
+                chain.from_iterable(pool.map(partial(_things, spec=spec, apart=apart), sample))
+            )
         if seen := len(things) >= 5:
             break
     height = float(np.percentile([height for height, _ in things], 25)) if seen else USUAL_HEIGHT
     shift = float(np.median([speed for _, speed in things])) / fps if seen else LEAST_SHIFT
     small, large = windows or (_even(height), _even(1.5 * height))
-    return Look(
+    return MotionGrid(
         gap=gap or int(np.clip(np.ceil(0.9 * LEAST_SHIFT / max(shift, 0.1)), 1, 5)),
         windows=(small, large),
         stride=int(np.clip(round(small / 4), 4, 16)),
     )
 
 
-def motion_cells(before: Bytes, now: Bytes, seconds: float, look: Look, flow: Flow) -> tuple[Ints, Floats]:
+def motion_cells(
+    before: Bytes, now: Bytes, seconds: float, look: MotionGrid, flow: Flow
+) -> tuple[Ints, Floats]:
     """The active cells (A,) of a pair of (H, W) frames that lie `seconds` apart, and their numbers (A, 6).
 
     For each of the two windows: momentum (speed × moving share), log energy of the change, speed of what moves.
@@ -83,13 +98,21 @@ def motion_cells(before: Bytes, now: Bytes, seconds: float, look: Look, flow: Fl
     moving = moving_pixels(change)
     shares = [_at_cells(moving, window, look) for window in look.windows]
     cell = np.flatnonzero(shares[0] > ACTIVE)
-    if not len(cell):  # nothing moves on most pictures of most cameras, and flow is what takes the time
+    if not len(
+        cell
+    ):  # nothing moves on most pictures of most cameras, and flow is what takes the time
         return cell, np.zeros((0, 6), np.float32)
-    speed = cv2.magnitude(*cv2.split(_estimator(flow).calc(before, now, None)))  # pixels between the two
+    speed = cv2.magnitude(
+        *cv2.split(_estimator(flow).calc(before, now, None))
+    )  # pixels between the two
     numbers = []
     for window, share in zip(look.windows, shares, strict=True):
         momentum = _at_cells(speed * moving, window, look) * float(0.1 / seconds)
-        numbers += [momentum, np.log1p(_at_cells(change, window, look)), momentum / np.maximum(share, 1e-3)]
+        numbers += [
+            momentum,
+            np.log1p(_at_cells(change, window, look)),
+            momentum / np.maximum(share, 1e-3),
+        ]
     return cell, np.stack([part.ravel()[cell] for part in numbers], axis=-1)
 
 
@@ -97,7 +120,9 @@ def optical_flow(before: Bytes, now: Bytes, flow: Flow) -> Floats:
     """(H, W, 2): how far right and down each pixel of `before` has moved in `now`. Small pictures do not move."""
     if max(before.shape) < SMALLEST:
         return np.zeros((*before.shape, 2), np.float32)
-    return np.asarray(_estimator(flow).calc(np.ascontiguousarray(before), np.ascontiguousarray(now), None))
+    return np.asarray(
+        _estimator(flow).calc(np.ascontiguousarray(before), np.ascontiguousarray(now), None)
+    )
 
 
 def moving_pixels(change: Bytes) -> Bytes:
@@ -110,7 +135,7 @@ def moving_pixels(change: Bytes) -> Bytes:
     return np.asarray(cv2.morphologyEx(moving, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8)))
 
 
-def _at_cells(part: Any, window: int, look: Look) -> Floats:
+def _at_cells(part: Any, window: int, look: MotionGrid) -> Floats:
     """Mean over a window around the middle of each cell, (h, w)."""
     mean = cv2.boxFilter(part, cv2.CV_32F, (window, window), borderType=cv2.BORDER_REFLECT)
     h, w = look.grid(part.shape)
@@ -128,9 +153,16 @@ def _things(video: Video, spec: ClipSpec, apart: float) -> list[tuple[float, flo
     offset = int(np.searchsorted(times_of(video), times[0]))
     found, pairs = [], []
     for start in np.unique(np.linspace(0, len(times) - 2, LOOKED_AT[1]).astype(int)):
-        end = min(len(times) - 1, max(start + 1, int(np.searchsorted(times, times[start] + apart - 1e-3))))
+        end = min(
+            len(times) - 1, max(start + 1, int(np.searchsorted(times, times[start] + apart - 1e-3)))
+        )
         try:
-            pairs.append((frames_at(video, spec, [offset + start, offset + end])[..., 0], times[end] - times[start]))
+            pairs.append(
+                (
+                    frames_at(video, spec, [offset + start, offset + end])[..., 0],
+                    times[end] - times[start],
+                )
+            )
         except BadVideo:
             continue  # damaged just there; the other spots will do
     if len(pairs) < 3:

@@ -18,7 +18,17 @@ from av.video.frame import VideoFrame
 
 from oddframe.errors import BadVideo
 from oddframe.types import Bytes, ClipSpec, Floats, Frame, Ints, Video
-from oddframe.video.decoder import PICTURE_ENDINGS, USUAL_FPS, Clock, Film, Loss, pictures_of, shown_size, still, stills
+from oddframe.video.decoder import (
+    PICTURE_ENDINGS,
+    USUAL_FPS,
+    Clock,
+    DamageReport,
+    VideoFile,
+    pictures_of,
+    read_picture,
+    read_pictures,
+    shown_size,
+)
 from oddframe.video.scaling import Scaler, size_of
 
 __all__ = [
@@ -39,11 +49,41 @@ __all__ = [
 ]
 
 VIDEO_ENDINGS = {
-    *(".mp4", ".avi", ".mkv", ".mov", ".webm", ".ts", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".mts", ".m2ts"),
-    *(".3gp", ".ogv", ".vob", ".asf", ".mjpeg", ".mjpg", ".h264", ".264", ".h265", ".265", ".hevc", ".ivf", ".y4m"),
+    *(
+        ".mp4",
+        ".avi",
+        ".mkv",
+        ".mov",
+        ".webm",
+        ".ts",
+        ".m4v",
+        ".mpg",
+        ".mpeg",
+        ".wmv",
+        ".flv",
+        ".mts",
+        ".m2ts",
+    ),
+    *(
+        ".3gp",
+        ".ogv",
+        ".vob",
+        ".asf",
+        ".mjpeg",
+        ".mjpg",
+        ".h264",
+        ".264",
+        ".h265",
+        ".265",
+        ".hevc",
+        ".ivf",
+        ".y4m",
+    ),
 }
 EARLY = 0.0015  # seconds by which a frame may come before a period and still open it: Matroska rounds to milliseconds
-WORTH_SEEKING = 4.0  # seconds into a video; before that, decoding on is no slower than looking for the place
+WORTH_SEEKING = (
+    4.0  # seconds into a video; before that, decoding on is no slower than looking for the place
+)
 MOST_REORDERED = 64  # frames between a picture's place in decoding and in showing
 HEAD = 8  # pictures decoded to see whether a container's stamps are to be believed
 
@@ -73,21 +113,30 @@ def as_video(source: str | Path, fps: float | None = None) -> Video:
 def probe(video: Video) -> Facts:
     """Size (as shown, after rotation), rate and length as the header gives them. Raises BadVideo."""
     if video.source.is_dir():
-        height, width = shown_size(_first(stills(video.source), video.source))
+        height, width = shown_size(_first(read_pictures(video.source), video.source))
         count, fps = len(pictures_of(video.source)), video.fps or USUAL_FPS
         return Facts(width, height, fps, count, count / fps, "pictures")
-    with Film(video.source) as film:
+    with VideoFile(video.source) as film:
         height, width = shown_size(_first(film.pictures(), video.source))
-        return Facts(width, height, video.fps or film.fps, film.frames, film.seconds, film.codec.codec.canonical_name)
+        return Facts(
+            width,
+            height,
+            video.fps or film.fps,
+            film.frames,
+            film.seconds,
+            film.codec.codec.canonical_name,
+        )
 
 
-def read(video: Video, spec: ClipSpec, lost: list[str] | None = None, threads: int = 0) -> Iterator[Frame]:
+def read(
+    video: Video, spec: ClipSpec, lost: list[str] | None = None, threads: int = 0
+) -> Iterator[Frame]:
     """The frames of a video in order, at the spec's size, colour and rate.
 
     `lost` receives, at the end, a line for each sort of damage; `threads` is FFmpeg's (0: as many as it likes).
     Raises BadVideo when not one frame can be read.
     """
-    loss = Loss(video.source.name)
+    loss = DamageReport(video.source.name)
     start, end = video.span or (0.0, np.inf)
     scaler, before = Scaler(spec), -1
     try:
@@ -125,12 +174,18 @@ def times_of(video: Video) -> Floats:
     return np.arange(count) / video.fps if video.fps else stamps.seconds
 
 
-def frames_at(video: Video, spec: ClipSpec, indices: Sequence[int], lost: list[str] | None = None) -> Bytes:
+def frames_at(
+    video: Video, spec: ClipSpec, indices: Sequence[int], lost: list[str] | None = None
+) -> Bytes:
     """(T, H, W, C): the frames with these indices, by seeking. The same pixels as reading in order gives.
 
     `lost` receives a line for each sort of damage met on the way. Raises BadVideo when one of them cannot be read.
     """
-    stamps, loss, wanted = _stamps_of(video.source), Loss(video.source.name), set(map(int, indices))
+    stamps, loss, wanted = (
+        _stamps_of(video.source),
+        DamageReport(video.source.name),
+        set(map(int, indices)),
+    )
     scaler, found = Scaler(spec, stamps.shown), {}
     for index, picture in _pictures_at(video.source, stamps, sorted(wanted), loss):
         if index in wanted:
@@ -138,7 +193,9 @@ def frames_at(video: Video, spec: ClipSpec, indices: Sequence[int], lost: list[s
     if lost is not None:
         lost.extend(loss.lines())
     if missing := wanted - set(found):
-        raise BadVideo(f"{video.source} gave no frame {min(missing)}; it has {len(stamps.seconds)}, counted from 0")
+        raise BadVideo(
+            f"{video.source} gave no frame {min(missing)}; it has {len(stamps.seconds)}, counted from 0"
+        )
     return np.stack([found[int(index)] for index in indices])
 
 
@@ -176,7 +233,9 @@ class _Stamps:
 
     shown: tuple[int, int]  # height and width of the first picture after turning
     seconds: Floats  # (frames,)
-    pts: Ints | None = None  # (frames,) ascending; None where frames can only be counted, by decoding from the start
+    pts: Ints | None = (
+        None  # (frames,) ascending; None where frames can only be counted, by decoding from the start
+    )
     place: Ints | None = None  # (frames,) position in decoding order
     keys: Ints | None = None  # (keys,) indices of the frames at which decoding can begin
     seeks: Ints | None = None  # (keys,) where to seek for them: decoding stamps where known
@@ -185,7 +244,11 @@ class _Stamps:
         """The index of the frame with this stamp."""
         assert self.pts is not None
         index = None if pts is None else int(np.searchsorted(self.pts, pts))
-        return index if index is not None and index < len(self.pts) and self.pts[index] == pts else None
+        return (
+            index
+            if index is not None and index < len(self.pts) and self.pts[index] == pts
+            else None
+        )
 
 
 def _stamps_of(source: Path) -> _Stamps:
@@ -199,26 +262,29 @@ def _stamps_of(source: Path) -> _Stamps:
 @lru_cache(maxsize=256)
 def _stamps(source: Path, _changed: int, _size: int) -> _Stamps:
     if source.is_dir():
-        shown = shown_size(_first(stills(source), source))
+        shown = shown_size(_first(read_pictures(source), source))
         return _Stamps(shown, np.arange(len(pictures_of(source))) / USUAL_FPS)
     return _believed(source) or _counted(source)
 
 
 def _believed(source: Path) -> _Stamps | None:
     """The stamps as the container has them; None where they cannot be what the decoder will give."""
-    with Film(source) as film:
+    with VideoFile(source) as film:
         packets = [
             (packet.pts, packet.dts, packet.is_keyframe)
             for packet in film.packets()
-            if not packet.is_discard and not (film.codec.name == "vp8" and not bytes(packet)[0] & 0x10)  # never shown
+            if not packet.is_discard
+            and not (film.codec.name == "vp8" and not bytes(packet)[0] & 0x10)  # never shown
         ]
         clock, tick = Clock(film.fps), film.tick
-    with Film(source) as film:
+    with VideoFile(source) as film:
         head = list(islice(film.pictures(), HEAD))
     if not head or any(stamp is None for stamp, _, _ in packets):
         return None
     decoding = [dts for _, dts, _ in packets if dts is not None]
-    begins = head[0].pts  # a stream cut out of another begins with packets that nothing can be made of
+    begins = head[
+        0
+    ].pts  # a stream cut out of another begins with packets that nothing can be made of
     packets = [packet for packet in packets if begins is not None and packet[0] >= begins]
     pts = np.array([stamp for stamp, _, _ in packets], np.int64)
     place = np.argsort(pts, kind="stable")
@@ -239,7 +305,7 @@ def _believed(source: Path) -> _Stamps | None:
 def _counted(source: Path) -> _Stamps:
     """The stamps found by decoding the whole."""
     seconds, shown = [], None
-    with Film(source, threads=0) as film:
+    with VideoFile(source, threads=0) as film:
         for second, picture in film.timed(Clock(film.fps)):
             shown = shown or shown_size(picture)
             seconds.append(second)
@@ -249,7 +315,7 @@ def _counted(source: Path) -> _Stamps:
 
 
 def _timed(
-    video: Video, start: float, threads: int, loss: Loss, scaler: Scaler
+    video: Video, start: float, threads: int, loss: DamageReport, scaler: Scaler
 ) -> Iterator[tuple[int, float, VideoFrame]]:
     """Index, seconds and picture of every frame from `start` on, and perhaps of some before it."""
     source = video.source
@@ -259,17 +325,19 @@ def _timed(
         if first:
             scaler.settle(_stamps_of(source).shown)
         index = -1
-        for index, picture in enumerate(stills(source, first, loss), first):
+        for index, picture in enumerate(read_pictures(source, first, loss), first):
             yield index, index / fps, picture
         if index < 0 and first == 0:
             raise _unreadable(source, loss)
     elif start >= WORTH_SEEKING and (stamps := _stamps_of(source)).pts is not None:
         seconds = times_of(video)
         scaler.settle(stamps.shown)
-        for index, picture in _pictures_from(source, stamps, int(np.searchsorted(seconds, start)), threads, loss):
+        for index, picture in _pictures_from(
+            source, stamps, int(np.searchsorted(seconds, start)), threads, loss
+        ):
             yield index, float(seconds[index]), picture
     else:
-        with Film(source, threads, loss) as film:
+        with VideoFile(source, threads, loss) as film:
             index = -1
             for index, (second, picture) in enumerate(film.timed(Clock(film.fps))):
                 yield index, index / video.fps if video.fps else second, picture
@@ -277,14 +345,16 @@ def _timed(
                 raise _unreadable(source, loss)
 
 
-def _pictures_at(source: Path, stamps: _Stamps, wanted: list[int], loss: Loss) -> Iterator[tuple[int, VideoFrame]]:
+def _pictures_at(
+    source: Path, stamps: _Stamps, wanted: list[int], loss: DamageReport
+) -> Iterator[tuple[int, VideoFrame]]:
     """Pictures with their indices, all those wanted that can be read among them. `wanted` ascends."""
     if not wanted or wanted[0] < 0 or wanted[-1] >= len(stamps.seconds):
         return
     if source.is_dir():
         paths = pictures_of(source)
         for index in wanted:
-            picture = still(paths, index, loss)
+            picture = read_picture(paths, index, loss)
             if picture is not None:
                 yield index, picture
         return
@@ -295,19 +365,19 @@ def _pictures_at(source: Path, stamps: _Stamps, wanted: list[int], loss: Loss) -
 
 
 def _pictures_from(
-    source: Path, stamps: _Stamps, first: int, threads: int, loss: Loss
+    source: Path, stamps: _Stamps, first: int, threads: int, loss: DamageReport
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Pictures of a file from this index on, decoded from the nearest key frame that leads to it."""
     if first >= len(stamps.seconds):
         return
     if stamps.pts is None or stamps.place is None or stamps.keys is None or stamps.seeks is None:
-        with Film(source, threads, loss) as film:
+        with VideoFile(source, threads, loss) as film:
             yield from islice(enumerate(film.pictures()), first, None)
         return
     place, step = stamps.place, 1
     k = int(np.searchsorted(stamps.keys, first, "right")) - 1
     while True:
-        with Film(source, threads, loss) as film:
+        with VideoFile(source, threads, loss) as film:
             packets = film.packets()
             if k > 0:
                 key = int(stamps.keys[k])
@@ -337,7 +407,7 @@ def _first(pictures: Iterator[VideoFrame], source: Path) -> VideoFrame:
     raise _unreadable(source, None)
 
 
-def _unreadable(source: Path, loss: Loss | None) -> BadVideo:
+def _unreadable(source: Path, loss: DamageReport | None) -> BadVideo:
     told = f" ({'; '.join(loss.lines())})" if loss else ""
     return BadVideo(f"no frame can be read from {source}{told}")
 

@@ -57,7 +57,9 @@ def clip_windows(video: Video, spec: ClipSpec) -> Ints:
     return np.array(windows[:: spec.hop, :: spec.stride], np.int64)
 
 
-def clip_at(video: Video, spec: ClipSpec, window: Sequence[int], lost: list[str] | None = None) -> Tensor:
+def clip_at(
+    video: Video, spec: ClipSpec, window: Sequence[int], lost: list[str] | None = None
+) -> Tensor:
     """(C, T, H, W) uint8: the clip of these frames, contiguous in memory. Raises BadVideo."""
     return torch.from_numpy(frames_at(video, spec, window, lost)).permute(3, 0, 1, 2).contiguous()
 
@@ -69,7 +71,9 @@ class RandomClips(Dataset[Sample]):
     damage is replaced by another draw.
     """
 
-    def __init__(self, videos: Sequence[Video], spec: ClipSpec, *, count: int, seed: int = 0) -> None:
+    def __init__(
+        self, videos: Sequence[Video], spec: ClipSpec, *, count: int, seed: int = 0
+    ) -> None:
         if count < 1:
             raise BadInput(f"an epoch has at least one clip, got {count}")
         # without truth, which a worker does not need and which cannot always be sent to it
@@ -81,7 +85,9 @@ class RandomClips(Dataset[Sample]):
         self.ends = np.cumsum([self._clips_in(video) for video in self.videos])  # (videos,)
         if not len(self.ends) or not self.ends[-1]:
             why = "; ".join(f"{entry.video}: {entry.reason}" for entry in self.skipped[:3])
-            raise BadInput(f"none of {len(self.videos)} videos gives a clip of {spec.span} frames ({why})")
+            raise BadInput(
+                f"none of {len(self.videos)} videos gives a clip of {spec.span} frames ({why})"
+            )
 
     def __len__(self) -> int:
         return self.count
@@ -93,7 +99,9 @@ class RandomClips(Dataset[Sample]):
     def fingerprint(self) -> str:
         """A short text that differs when the clips do."""
         told = [(content_hash(video.source), video.span) for video in self.videos]
-        return blake2b(repr((told, self.spec, self.count, self.seed)).encode(), digest_size=8).hexdigest()
+        return blake2b(
+            repr((told, self.spec, self.count, self.seed)).encode(), digest_size=8
+        ).hexdigest()
 
     def __getitem__(self, item: int) -> Sample:
         if not 0 <= item < self.count:

@@ -42,10 +42,14 @@ def video_writer(
     if not 0.01 <= fps <= 1000:
         raise BadInput(f"a video has between 0.01 and 1000 frames per second, got {fps}")
     if not all(1 <= side <= LONGEST_SIDE for side in size):
-        raise BadInput(f"a video's sides are between 1 and {LONGEST_SIDE} pixels, got (height, width) = {size}")
+        raise BadInput(
+            f"a video's sides are between 1 and {LONGEST_SIDE} pixels, got (height, width) = {size}"
+        )
     with aside(path) as part:
         try:
-            with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+            with av.open(
+                str(part), "w", format="mp4", options={"movflags": "+faststart"}
+            ) as container:
                 film = VideoWriter(container, fps, size, crf, preset)
                 yield film
                 film.finish()
@@ -58,7 +62,9 @@ def video_writer(
 class VideoWriter:
     """What `video_writer` gives: call `write` with each frame."""
 
-    def __init__(self, container: Any, fps: float, size: tuple[int, int], crf: int, preset: str) -> None:
+    def __init__(
+        self, container: Any, fps: float, size: tuple[int, int], crf: int, preset: str
+    ) -> None:
         rate = _exact(fps)
         self.size = size
         self.frames = 0
@@ -84,7 +90,9 @@ class VideoWriter:
         A time that is not after the last frame's is moved to the next tick.
         """
         if pixels.dtype != np.uint8 or pixels.shape not in ((*self.size, 3), (*self.size, 1)):
-            raise ValueError(f"frames here are {self.size} × (1 or 3) uint8, got {pixels.shape} {pixels.dtype}")
+            raise ValueError(
+                f"frames here are {self.size} × (1 or 3) uint8, got {pixels.shape} {pixels.dtype}"
+            )
         height, width = self.size
         whole = self._padded  # (even H, even W, 3)
         whole[:height, :width] = pixels

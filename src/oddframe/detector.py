@@ -1,0 +1,91 @@
+"""The contract. `fit` is given videos and cuts them as it likes. `score` is given clips, already cut, and gives the
+same clip the same score, whatever else is in the batch and wherever the clip came from.
+"""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from typing import Any, ClassVar, Self, get_type_hints
+
+from torch import nn
+
+from oddframe.run import Run
+from oddframe.types import Clips, ClipSpec, Scores, Video
+
+
+class Detector(nn.Module, ABC):
+    """A method. Options are keyword-only arguments of `__init__`; what is learned is parameters, buffers, extra state.
+
+    Buffers whose shape is only known after fitting are registered empty.
+    """
+
+    name: ClassVar[str]
+    quick_to_fit: ClassVar[bool] = (
+        False  # calibrate by leaving one video out, not by a held-out share
+    )
+    options: dict[
+        str, Any
+    ]  # the arguments of __init__ with defaults filled in, dataclasses as dictionaries
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        # a saved detector must not change when a default does
+        given = {name: value for name, value in bound.arguments.items() if name != "self"}
+        self.__dict__["options"] = {name: _plain(value) for name, value in given.items()}
+        return self
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """A detector with `options` as another's `options` say them: plain values, and dictionaries for dataclasses."""
+        hints = get_type_hints(cls.__init__)
+        return cls(**{name: _meant(value, hints.get(name)) for name, value in options.items()})
+
+    @property
+    @abstractmethod
+    def spec(self) -> ClipSpec:
+        """How clips for `score` are to be cut. May depend on what was learned."""
+
+    @property
+    def smoothing(self) -> float:
+        """Weight of the past in the causal running mean of a stream's scores, in [0, 1): 0 is none."""
+        return 0.0
+
+    @abstractmethod
+    def fit(self, videos: Sequence[Video], run: Run) -> None:
+        """Learn from normal videos. Anything learned before is forgotten."""
+
+    @abstractmethod
+    def score(self, clips: Clips) -> Scores:
+        """One score a clip, higher is stranger; with a map where the method can say where."""
+
+    def held_out(
+        self, videos: Sequence[Video], folds: Sequence[int], run: Run
+    ) -> Iterator[Scores] | None:
+        """Unsmoothed scores of each video by a detector that was fitted on the videos of the other folds, or None.
+
+        None asks for the general way: fitting a new detector for each fold. A method overrides this only to be faster,
+        and then must yield what the general way would (a contract test compares them).
+        """
+        del videos, folds, run
+        return None
+
+    def fresh(self) -> Self:
+        """An unfitted detector with the same options."""
+        return self.of(self.options)
+
+
+def _plain(value: Any) -> Any:
+    """An option as JSON can hold it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return value
+
+
+def _meant(value: Any, hint: Any) -> Any:
+    """An option as the method takes it: JSON knows neither dataclasses nor tuples."""
+    if isinstance(value, dict) and is_dataclass(hint):
+        return hint(**value)  # type: ignore[operator]
+    return tuple(value) if isinstance(value, list) and "tuple" in str(hint) else value

@@ -1,0 +1,95 @@
+"""One test video, scored and decided: what evaluation is given. T frames, M maps (fewer than T at a lower rate)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from oddframe.errors import BadInput, BadTruth, BadVideo
+from oddframe.types import Event, Floats, Ints, Scores, Truth
+
+
+@dataclass(frozen=True)
+class EvaluatedVideo:
+    """One test video, scored and decided. Raises BadTruth when the truth is of another length."""
+
+    video: str
+    value: Floats  # (T,) smoothed score (rarity) of every frame of the source
+    raw: Floats  # (T,) unsmoothed score, for the as-published column
+    truth: Truth
+    seconds: Floats  # (T,)
+    events: Sequence[Event] = ()
+    map: Floats | None = None  # (M, h, w), may lie on disk: it is read one picture at a time
+    map_frame: Ints | None = (
+        None  # (M,) source frame, rising, that each map and each set of boxes belongs to
+    )
+    boxes: tuple[Floats, ...] | None = (
+        None  # M × (n, 5); where given, these are the regions detected, not the map's
+    )
+    parts: Mapping[str, Floats] = field(
+        default_factory=dict
+    )  # (T,) each, smoothed: what the score was made of
+    raw_parts: Mapping[str, Floats] = field(
+        default_factory=dict
+    )  # (T,) each, of the same names, unsmoothed
+
+    def __post_init__(self) -> None:
+        T = len(self.value)
+        if T == 0:
+            raise BadVideo(f"{self.video}: there is no frame to evaluate")
+        if len(self.truth.frame) != T:
+            raise BadTruth(
+                f"{self.video}: {T} frames were scored, but its truth is of {len(self.truth.frame)}"
+            )
+        for name in ("raw", "seconds"):
+            if len(getattr(self, name)) != T:
+                raise ValueError(
+                    f"{self.video}: {T} scores, but {len(getattr(self, name))} of {name}"
+                )
+        if self.parts.keys() != self.raw_parts.keys():
+            raise ValueError(
+                f"{self.video}: parts are {list(self.parts)}, but unsmoothed {list(self.raw_parts)}"
+            )
+        for name, values in [*self.parts.items(), *self.raw_parts.items()]:
+            if values.shape != (T,):
+                raise ValueError(
+                    f"{self.video}: {T} scores, but the part {name} has shape {values.shape}"
+                )
+        for part in (self.map, self.boxes):
+            if part is not None and (self.map_frame is None or len(part) != len(self.map_frame)):
+                raise ValueError(f"{self.video}: maps and boxes need map_frame, one entry each")
+        for values in (self.value, self.raw, *self.parts.values(), *self.raw_parts.values()):
+            if not np.isfinite(values).all():
+                raise BadInput(
+                    f"{self.video}: some scores are not numbers, so nothing can be measured on them"
+                )
+        rows = self.truth.tracks
+        if rows is not None and len(rows) and (rows[:, 0].min() < 0 or rows[:, 0].max() >= T):
+            raise BadTruth(
+                f"{self.video}: a track is at frame {rows[:, 0].max():g}, but the video has {T} frames"
+            )
+
+
+def last_scored(frame: Ints, frames: int) -> Ints:
+    """Which of the (rising) scored frames speaks for each of so many: the last so far; before the first, the first.
+
+    >>> held(np.array([1, 3]), 5).tolist()
+    [0, 0, 0, 1, 1]
+    """
+    return np.asarray((np.searchsorted(frame, np.arange(frames), side="right") - 1).clip(0))
+
+
+def every_frame(scores: Scores, frames: int) -> Floats:
+    """A score for each of so many frames: one that no clip speaks for holds the last; before the first, the first.
+
+    Raises BadVideo where there is no score at all.
+    """
+    if len(scores) == 0:
+        raise BadVideo(
+            f"{scores.video}: its {frames} frames are fewer than one clip, so it has no score"
+        )
+    if scores.frame[-1] >= frames:
+        raise ValueError(
+            f"{scores.video}: a score is of frame {scores.frame[-1]}, but it has {frames} frames"
+        )
+    return scores.value[last_scored(scores.frame, frames)]

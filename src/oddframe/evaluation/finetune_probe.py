@@ -1,0 +1,158 @@
+"""What a network is worth as a start: a classifier on it, trained with it or with all of it but its last layer frozen.
+
+As TCLR's authors do it: a random clip of each video, looks changed a little, cross-entropy. N clips, D numbers in an
+embedding, C channels, T frames, h × w pixels.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import Dataset
+
+from oddframe.embeddings.embedder import Embedder
+from oddframe.errors import BadInput, BadVideo
+from oddframe.evaluation.linear_probe import Verdict, as_clips, clips_of, shape_of
+from oddframe.progress import progress
+from oddframe.run import Run
+from oddframe.training.config import Training
+from oddframe.training.trainer import by_loss, train
+from oddframe.types import ClipSpec, Video
+from oddframe.video.augment import WEAK, crop_spec, mirrored, varied
+from oddframe.video.reader import frames_at
+from oddframe.video.sampling import DRAWS, frames_of
+
+BatchNorm = Literal["frozen", "updating"]
+
+
+class Classifier(nn.Module):
+    """An embedder with a layer that names classes. `frozen` batch norm keeps what it learned, `updating` moves on."""
+
+    def __init__(
+        self, embedder: Embedder, classes: int, width: int, *, whole: bool, batch_norm: BatchNorm
+    ) -> None:
+        super().__init__()
+        self.embedder, self.fc = embedder, nn.Linear(width, classes)
+        self.still = not whole and batch_norm == "frozen"
+        for part in embedder.parameters():
+            part.requires_grad_(whole)
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        if self.still:
+            self.embedder.eval()
+        return self
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(N, classes) from (N, C, T, h, w) uint8."""
+        logits: Tensor = self.fc(self.embedder.embed(as_clips(pixels)).float())
+        return logits
+
+
+class LabelledClips(Dataset[tuple[Tensor, int]]):
+    """A random clip of each video an epoch, its looks changed a little, and the number of its class."""
+
+    def __init__(
+        self, videos: Sequence[Video], classes: Sequence[str], spec: ClipSpec, seed: int = 0
+    ) -> None:
+        self.spec, self.seed, self.epoch = spec, seed, 0
+        self.videos = [replace(video, truth=None) for video in videos]
+        self.number = [list(classes).index(str(video.label)) for video in videos]
+        if shape_of(spec) is None:
+            raise BadInput(
+                "a method that takes pictures as large as they come cannot be tuned; probe with --linear"
+            )
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Turn to other clips; call it between epochs."""
+        self.epoch = epoch
+
+    def __getitem__(self, item: int) -> tuple[Tensor, int]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.videos))
+        random = np.random.default_rng([self.seed, self.epoch, item])
+        for attempt in range(DRAWS):
+            number = int(order[(item + attempt) % len(order)])
+            try:
+                return self._clip(self.videos[number], random), self.number[number]
+            except BadVideo:
+                continue
+        raise BadInput(
+            f"{DRAWS} clips in a row cannot be read, the last from {self.videos[number].source}"
+        )
+
+    def _clip(self, video: Video, random: np.random.Generator) -> Tensor:
+        spec, size = self.spec, shape_of(self.spec)
+        assert size is not None
+        frames = frames_of(video, spec)
+        if not len(frames):
+            raise BadVideo(f"{video.source} has no frame")
+        start = int(random.integers(max(1, len(frames) - spec.span + 1)))
+        window = mirrored([start + k * spec.stride for k in range(spec.length)], len(frames))
+        needed = sorted(set(window))
+        shape = ClipSpec(size=crop_spec(video, max(size)).size, colour=spec.colour)
+        pixels = torch.from_numpy(frames_at(video, shape, frames[needed].tolist())).permute(
+            0, 3, 1, 2
+        )
+        clip = pixels[[needed.index(position) for position in window]]
+        return varied(clip, size, random, WEAK).transpose(0, 1)  # (C, T, h, w)
+
+
+def tuned(
+    embedder: Embedder,
+    sides: tuple[Sequence[Video], Sequence[Video]],
+    run: Run,
+    training: Training,
+    *,
+    whole: bool,
+    batch_norm: BatchNorm,
+    positions: int,
+) -> Verdict:
+    """Train a classifier on the first side, and ask it of clips of the second; the embedder itself does not change.
+
+    Raises BadInput for an embedder through which no gradient goes.
+    """
+    classes = sorted({str(video.label) for video in sides[0]})
+    data = LabelledClips(sides[0], classes, embedder.spec, run.seed)
+    own = deepcopy(embedder).to(run.device)
+    model = Classifier(
+        own, len(classes), _width(own, data, whole), whole=whole, batch_norm=batch_norm
+    ).to(run.device)
+    name = "finetune" if whole else f"linear-{batch_norm}"
+    train(model, data, by_loss(_loss), run, training, name=name)
+    model.eval()
+    said = []
+    with torch.inference_mode(), progress("asking", len(sides[1]), "videos") as tick:
+        for video in sides[1]:
+            clips = clips_of(video, embedder.spec, positions).to(run.device)
+            said.append(int(model(clips).softmax(1).mean(0).argmax()))
+            tick()
+    return Verdict(
+        classes, np.array([classes.index(str(video.label)) for video in sides[1]]), np.array(said)
+    )
+
+
+def _loss(module: nn.Module, batch: tuple[Tensor, Tensor]) -> Any:
+    logits = module(batch[0])
+    right = (logits.argmax(1) == batch[1]).float().mean()
+    return {"loss": functional.cross_entropy(logits, batch[1]), "accuracy": right}
+
+
+def _width(embedder: Embedder, data: LabelledClips, whole: bool) -> int:
+    """D, found by embedding one clip."""
+    embedder.eval()
+    with torch.enable_grad():
+        vector = embedder.embed(as_clips(data[0][0][None].to(next(embedder.parameters()).device)))
+    if whole and not vector.requires_grad:
+        raise BadInput(
+            f"no gradient goes through the embeddings of {embedder.name}: it cannot be fine-tuned"
+        )
+    return vector.shape[1]

@@ -1,0 +1,290 @@
+"""The numbers. Each function takes plain arrays of what is true and what was said; higher scores are stranger.
+
+V videos, F frames of all of them, E events and S true segments of one video; h × w cells of a map. A number that is
+not defined (one class only, nothing to count) is None; whoever asks knows why.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from oddframe.types import Bools, Floats
+
+
+def roc(odd: Bools, score: Floats) -> tuple[Floats, Floats]:
+    """False and true positive rates from (0, 0) to (1, 1), one point for each distinct score. Needs both classes."""
+    hits, alarms = _counts(odd, score)
+    return np.append(0.0, (alarms - hits) / (alarms[-1] - hits[-1])), np.append(
+        0.0, hits / hits[-1]
+    )
+
+
+def auc(odd: Bools, score: Floats) -> float | None:
+    """ROC AUC: the chance that an odd frame scores higher than a normal one, a tie counting half."""
+    if not _both(odd):
+        return None
+    x, y = roc(odd, score)
+    return float(np.trapezoid(y, x))
+
+
+def average_precision(odd: Bools, score: Floats) -> float | None:
+    """Precision at each distinct score, weighted by the recall gained there (scikit-learn's definition)."""
+    if not odd.any():
+        return None
+    hits, alarms = _counts(odd, score)
+    return float((hits / alarms * np.diff(hits, prepend=0.0)).sum() / hits[-1])
+
+
+def equal_error_rate(odd: Bools, score: Floats) -> float | None:
+    """The rate at which as large a share of normal frames is called odd as of odd frames normal, on the ROC's lines."""
+    if not _both(odd):
+        return None
+    x, y = roc(odd, score)
+    surplus = x + y - 1  # false positives minus misses: rises from −1 to 1
+    k = int(np.searchsorted(surplus, 0.0))
+    share = -surplus[k - 1] / (surplus[k] - surplus[k - 1])
+    return float(x[k - 1] + share * (x[k] - x[k - 1]))
+
+
+def interval(
+    odd: Sequence[Bools], score: Sequence[Floats], seed: int = 0, draws: int = 2000
+) -> list[float] | None:
+    """The 95 % bootstrap interval of the micro AUC: whole videos drawn with replacement, for frames of one are alike.
+
+    Draws of one class only are drawn again. None for fewer than two videos.
+    """
+    V = len(odd)
+    if V < 2 or not _both(np.concatenate(odd)):
+        return None
+    won = _pairs(odd, score)
+    odds, normals = np.array([[flags.sum(), (~flags).sum()] for flags in odd], float).T
+    random, aucs = np.random.default_rng(seed), np.zeros(0)
+    while len(aucs) < draws:
+        times = random.multinomial(V, np.full(V, 1 / V), size=draws).astype(float)  # (draws, V)
+        pairs = (times @ odds) * (times @ normals)
+        fit = pairs > 0
+        aucs = np.append(aucs, ((times @ won) * times).sum(1)[fit] / pairs[fit])
+    low, high = np.percentile(aucs[:draws], [2.5, 97.5])
+    return [float(low), float(high)]
+
+
+def as_published(
+    odd: Sequence[Bools], raw: Sequence[Floats], smoothing: float = 0.0
+) -> tuple[float | None, float | None]:
+    """Micro and macro AUC as papers count them: each video's scores stretched to [0, 1] by its own lowest and highest.
+
+    `smoothing` is the width (sigma, frames) of a Gaussian centred on each frame, which reads the future; 0 is none.
+    Macro is over all videos, each padded with a fake normal frame of score 0 and a fake odd one of the highest score.
+    """
+    stretched = [_stretched(_blurred(scores, smoothing)) for scores in raw]
+    padded = [
+        auc(
+            np.concatenate([flags, [False, True]]),
+            np.concatenate([scores, [0.0, scores.max(initial=0.0)]]),
+        )
+        for flags, scores in zip(odd, stretched, strict=True)
+    ]
+    known = [value for value in padded if value is not None]
+    return auc(np.concatenate(odd), np.concatenate(stretched)), float(
+        np.mean(known)
+    ) if known else None
+
+
+@dataclass(frozen=True)
+class Match:
+    """Which of a video's events overlap a true segment, and how late each segment was noticed."""
+
+    right: Bools  # (E,)
+    delay: Floats  # (S,) seconds from the segment's start to the first event in it; NaN where it was missed
+
+
+def match_events(events: Floats, segments: Floats) -> Match:
+    """Hold events against true segments, (E, 2) and (S, 2) seconds [start, end).
+
+    An event that began before the segment and lasts into it noticed it without delay.
+    """
+    events, segments = np.reshape(events, (-1, 2)), np.reshape(segments, (-1, 2))
+    meet = (events[:, None, 0] < segments[None, :, 1]) & (
+        events[:, None, 1] > segments[None, :, 0]
+    )  # (E, S)
+    late = (events[:, None, 0] - segments[None, :, 0]).clip(0)
+    first = np.where(meet, late, np.inf).min(0, initial=np.inf)
+    return Match(np.asarray(meet.any(1)), np.where(np.isfinite(first), first, np.nan))
+
+
+def precision_recall_f1(
+    matches: Sequence[Match],
+) -> tuple[float | None, float | None, float | None]:
+    """Share of events that are right, share of segments noticed, and their harmonic mean, over all videos.
+
+    Without events precision is undefined and F1 is 0; without segments recall and F1 are undefined.
+    """
+    right = np.concatenate([match.right for match in matches])
+    noticed = np.isfinite(np.concatenate([match.delay for match in matches]))
+    precision = float(right.mean()) if len(right) else None
+    recall = float(noticed.mean()) if len(noticed) else None
+    if recall is None:
+        return precision, None, None
+    return (
+        precision,
+        recall,
+        2 * precision * recall / (precision + recall) if precision and recall else 0.0,
+    )
+
+
+def median_delay(matches: Sequence[Match]) -> float | None:
+    """Seconds from a segment's start to its first alarm, median over the segments noticed."""
+    delays = np.concatenate([match.delay for match in matches])
+    return float(np.nanmedian(delays)) if np.isfinite(delays).any() else None
+
+
+class PixelCounts:
+    """Pixel AUC over any number of maps in bounded memory: a histogram of odd and normal pixels over the scores.
+
+    A pixel takes the value of the map's cell that its centre lies in (nearest, nothing interpolated). Bins lie between
+    `edges`; pixels in one bin count as ties, so the AUC is exact when every distinct score is an edge. Every picture
+    weighs the same, whatever the size of its mask.
+    """
+
+    def __init__(self, edges: Floats) -> None:
+        self.edges = np.unique(edges)
+        self.odd, self.all = np.zeros((2, len(self.edges) + 1))
+
+    def add(self, map: Floats, mask: Bools | None, times: int = 1) -> None:
+        """One picture; without a mask it is normal all over. `times` adds it as often."""
+        h, w = map.shape
+        bins = np.searchsorted(self.edges, map.ravel(), side="right")
+        odd, every = (0.0, np.full(map.size, 1 / map.size)) if mask is None else shares(mask, h, w)
+        self.all += times * np.bincount(bins, np.ravel(every), minlength=len(self.all))
+        if np.any(odd):
+            self.odd += times * np.bincount(bins, np.ravel(odd), minlength=len(self.all))
+
+    def auc(self) -> float | None:
+        normal = (self.all - self.odd).clip(0)
+        pairs = self.odd.sum() * normal.sum()
+        below = np.cumsum(normal) - normal / 2
+        return float((self.odd * below).sum() / pairs) if pairs > 0 else None
+
+
+def shares(mask: Bools, h: int, w: int) -> tuple[Floats, Floats]:
+    """What share of the picture is odd and lies in each of h × w cells, and what share lies in each cell at all.
+
+    A pixel belongs to the cell that its centre lies in; where the mask is coarser than the map, a cell takes the pixel
+    that its own centre lies in.
+    """
+    odd, sides = np.asarray(mask) > 0, []
+    for axis, cells in enumerate((h, w)):
+        pixels, sizes = odd.shape[axis], np.ones(cells)
+        if pixels >= cells:
+            cell = ((2 * np.arange(pixels) + 1) * cells) // (2 * pixels)
+            odd = np.add.reduceat(
+                odd, np.searchsorted(cell, np.arange(cells)), axis=axis, dtype=float
+            )
+            sizes = np.bincount(cell, minlength=cells).astype(float)
+        else:
+            odd = odd.take(((2 * np.arange(cells) + 1) * pixels) // (2 * cells), axis=axis)
+        sides.append(sizes)
+    every = np.outer(*sides)
+    return odd / every.sum(), every / every.sum()
+
+
+def peak_in_mask(map: Floats, mask: Bools) -> bool:
+    """Whether the map's highest cell touches the mask."""
+    (top, bottom), (left, right) = _peak_cell(map)
+    H, W = mask.shape
+    rows = slice(int(np.floor(top * H + 1e-9)), int(np.ceil(bottom * H - 1e-9)))
+    columns = slice(int(np.floor(left * W + 1e-9)), int(np.ceil(right * W - 1e-9)))
+    return bool(np.asarray(mask[rows, columns]).any())
+
+
+def peak_in_boxes(map: Floats, boxes: Floats) -> bool:
+    """Whether the map's highest cell touches one of the boxes (n, 4)."""
+    (top, bottom), (left, right) = _peak_cell(map)
+    x1, y1, x2, y2 = boxes.T
+    return bool(((x1 < right) & (x2 > left) & (y1 < bottom) & (y2 > top)).any())
+
+
+def thinned(x: Floats, y: Floats, most: int = 500) -> tuple[list[float], list[float]]:
+    """At most so many points of a rising curve, evenly along its way; the first and last are kept."""
+    if len(x) > most:
+        way = np.cumsum(np.abs(np.diff(x, prepend=x[0])) + np.abs(np.diff(y, prepend=y[0])))
+        kept = np.unique(np.searchsorted(way, np.linspace(0, way[-1], most - 1)))
+        kept = np.unique(np.append(kept, [0, len(x) - 1]))
+        x, y = x[kept], y[kept]
+    return [float(value) for value in x], [float(value) for value in y]
+
+
+def _both(odd: Bools) -> bool:
+    return bool(odd.any() and not odd.all())
+
+
+def _counts(odd: Bools, score: Floats) -> tuple[Floats, Floats]:
+    """Odd frames, and all frames, at or above each distinct score, from the highest down."""
+    order = np.argsort(-score, kind="stable")
+    last = np.append(
+        np.flatnonzero(np.diff(score[order])), len(order) - 1
+    )  # of the frames with one score
+    return np.cumsum(odd[order], dtype=float)[last], last + 1.0
+
+
+def _pairs(odd: Sequence[Bools], score: Sequence[Floats]) -> Floats:
+    """(V, V): pairs of an odd frame of video i and a normal one of video j that are in the right order, ties half.
+
+    Any choice of videos has its micro AUC from this table, without sorting again.
+    """
+    normals = [np.sort(scores[~flags]) for flags, scores in zip(odd, score, strict=True)]
+    return np.stack(
+        [list(_won(scores[flags], normals)) for flags, scores in zip(odd, score, strict=True)]
+    )
+
+
+def _won(odds: Floats, normals: Sequence[Floats]) -> Iterator[float]:
+    odds = np.sort(odds)
+    for normal in normals:
+        yield (
+            np.searchsorted(normal, odds, "left").sum()
+            + np.searchsorted(normal, odds, "right").sum()
+        ) / 2
+
+
+def _stretched(scores: Floats) -> Floats:
+    low, high = (scores.min(), scores.max()) if len(scores) else (0.0, 0.0)
+    return np.asarray((scores - low) / (high - low) if high > low else np.zeros(len(scores)), float)
+
+
+def _blurred(scores: Floats, sigma: float) -> Floats:
+    if sigma <= 0:
+        return np.asarray(scores, float)
+    from scipy.ndimage import gaussian_filter1d
+
+    return np.asarray(gaussian_filter1d(np.asarray(scores, float), sigma, mode="nearest"))
+
+
+def _peak_cell(map: Floats) -> tuple[tuple[float, float], tuple[float, float]]:
+    """(top, bottom), (left, right) of the highest cell, fractions of the picture."""
+    row, column = divmod(int(map.argmax()), map.shape[1])
+    return (row / map.shape[0], (row + 1) / map.shape[0]), (
+        column / map.shape[1],
+        (column + 1) / map.shape[1],
+    )
+
+
+def levels_of(values: Floats, peaks: Floats, most: int = 128) -> Floats:
+    """Thresholds for a sweep, falling: where few pictures have anything above, and on down to the lowest value.
+
+    Half are quantiles of the pictures' highest values, half quantiles of all values at tails that double. When there
+    are no more distinct values than levels, they are all of them.
+    """
+    distinct = np.unique(np.concatenate([values, peaks]))
+    if len(distinct) > most:
+        tails = np.geomspace(0.5 / len(values), 1, most // 2)
+        distinct = np.unique(
+            np.concatenate(
+                [
+                    np.quantile(peaks, np.linspace(0, 1, most - most // 2), method="nearest"),
+                    np.quantile(values, 1 - tails, method="nearest"),
+                ]
+            )
+        )
+    return distinct[::-1].copy()

@@ -1,0 +1,112 @@
+"""Training an encoder along with an autoencoder of its embeddings, without letting both agree on nothing.
+
+The original asks both to make the error between an embedding and its rebuilding small. An encoder can do that by making
+embeddings small: at a point, nothing is left to rebuild. Here the target is detached: the encoder may make embeddings
+easier to rebuild only by what reaches the autoencoder, whose batch norm takes their scale away. That leaves the scale
+to chance, and with it the error, so a term holds it where it began: the error is counted in units of how far
+embeddings are from each other, and log of that distance, against what it was first, adds its square.
+
+N clips, D numbers an embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from oddframe.embeddings.heads.autoencoder import Rebuilder
+from oddframe.run import Run
+from oddframe.training.config import Training
+from oddframe.training.trainer import by_loss, train
+from oddframe.types import ClipSpec, Video
+from oddframe.video.sampling import RandomClips
+
+TINY = 1e-12  # so that embeddings that are all the same are no division by zero
+
+
+def finetune(
+    net: nn.Module,
+    rebuilder: Rebuilder,
+    prepare: Callable[[Tensor], Tensor],
+    videos: Sequence[Video],
+    spec: ClipSpec,
+    run: Run,
+    training: Training,
+    *,
+    clips: int,
+    first: str = "0",
+    detach: bool = True,
+) -> list[dict[str, float]]:
+    """Train both in place on `clips` random clips an epoch; returns the rows of the training's history.
+
+    `prepare` makes what `net` takes of uint8 clips. Parameters of `net` before `first` stay as they are, and so does
+    its batch norm. `detach=False` is the original's way, kept to show what it leads to. Raises ValueError for a `first`
+    that there is not.
+    """
+    unfreeze(net, first)
+    both = _Both(net, rebuilder, prepare, detach)
+    step = by_loss(lambda module, batch: module(batch[0]))
+    data = RandomClips(videos, spec, count=max(clips, training.batch), seed=run.seed)
+    try:
+        return train(both, data, step, run, training, name="finetune").rows
+    finally:
+        net.eval().requires_grad_(False)
+
+
+class _Both(nn.Module):
+    """The losses of a batch of uint8 clips."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        rebuilder: Rebuilder,
+        prepare: Callable[[Tensor], Tensor],
+        detach: bool,
+    ) -> None:
+        super().__init__()
+        self.net, self.rebuilder, self.prepare, self.detach = net, rebuilder, prepare, detach
+        self.register_buffer(
+            "first", torch.zeros(())
+        )  # spread of the first batch, before anything moved
+        self.first: Tensor
+
+    def train(self, mode: bool = True) -> _Both:
+        super().train(mode)
+        self.net.eval()
+        return self
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        e = self.net(self.prepare(pixels)).float()  # (N, D)
+        # how far embeddings are from each other: 0 when they have collapsed
+        spread = (e - e.mean(0)).square().sum(1).mean()
+        if not self.detach:
+            return {**self.rebuilder.loss(e, e), "spread": spread.detach()}
+        if not self.first:
+            self.first.copy_(spread.detach().clamp_min(TINY))
+        told = self.rebuilder.loss(e, e.detach())
+        held = (spread.clamp_min(TINY) / self.first).log().square()
+        loss = told.pop("loss") / spread.detach().clamp_min(TINY) + held
+        return {"loss": loss, **told, "held": held.detach(), "spread": spread.detach()}
+
+
+def unfreeze(net: nn.Module, first: str) -> list[str]:
+    """Let the parameters from `first` on learn, and no others; returns their names.
+
+    `first` is the number of a parameter, in the network's own order, or what its name begins with.
+    """
+    names = [name for name, _ in net.named_parameters()]
+    if first.isdecimal():
+        start = int(first)
+    else:
+        start = next((k for k, name in enumerate(names) if name.startswith(first)), len(names))
+    if start >= len(names):
+        parts = list(dict.fromkeys(name.partition(".")[0] for name in names))
+        raise ValueError(
+            f"unfreeze_from is a number below {len(names)} or the beginning of a parameter's name "
+            f"({', '.join(parts)}), got {first!r}"
+        )
+    for k, parameter in enumerate(net.parameters()):
+        parameter.requires_grad_(k >= start)
+    return names[start:]

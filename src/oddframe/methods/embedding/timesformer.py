@@ -1,0 +1,186 @@
+"""TimeSformer (Bertasius et al., ICML 2021): attention through time, then through space, then an MLP, twelve times.
+
+Our own definition with the parameter names of the weights on the Hugging Face hub, so that no other library is needed.
+
+N clips, C channels, T frames, P patches a frame, D numbers a token.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Dense(nn.Module):
+    """A linear layer under the name that the weights have for it."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(before, after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.dense(x)
+        return out
+
+
+class Mixed(nn.Module):
+    """Queries, keys and values, under the name that the weights have for them."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(width, 3 * width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.qkv(x)
+        return out
+
+
+class Patches(nn.Module):
+    """A linear map of each patch."""
+
+    def __init__(self, patch: int, width: int) -> None:
+        super().__init__()
+        self.projection = nn.Conv2d(3, width, patch, patch)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.projection(x)
+        return out
+
+
+class Attention(nn.Module):
+    """Multi-head attention among the tokens of each row: (rows, tokens, D) to the same."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention = Mixed(width)
+        self.output = Dense(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, tokens, D = x.shape
+        qkv = self.attention(x).reshape(rows, tokens, 3, self.heads, D // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (rows, heads, tokens, D / heads) each
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v)
+        out: Tensor = self.output(mixed.transpose(1, 2).reshape(rows, tokens, D))
+        return out
+
+
+class Layer(nn.Module):
+    """Divided space-time attention, equations 8 and 9 of the paper, and an MLP; each adds to what it was given."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.temporal_layernorm = nn.LayerNorm(width, eps=1e-6)
+        self.temporal_attention = Attention(width, heads)
+        self.temporal_dense = nn.Linear(width, width)
+        self.layernorm_before = nn.LayerNorm(width, eps=1e-6)
+        self.attention = Attention(width, heads)
+        self.layernorm_after = nn.LayerNorm(width, eps=1e-6)
+        self.intermediate = Dense(width, 4 * width)
+        self.output = Dense(4 * width, width)
+
+    def forward(self, x: Tensor, T: int) -> Tensor:
+        N, _, D = x.shape
+        first, patches = (
+            x[:, :1],
+            x[:, 1:],
+        )  # (N, 1, D), (N, P T, D): all frames of a patch follow each other
+        P = patches.shape[1] // T
+        mixed = self.temporal_attention(self.temporal_layernorm(patches.reshape(N * P, T, D)))
+        patches = patches + self.temporal_dense(mixed).reshape(N, P * T, D)
+        frames = patches.reshape(N, P, T, D).transpose(1, 2).reshape(N * T, P, D)
+        frames = torch.cat(
+            [first.expand(N, T, D).reshape(N * T, 1, D), frames], 1
+        )  # the class token joins each frame
+        mixed = self.attention(self.layernorm_before(frames)).reshape(N, T, P + 1, D)
+        token = mixed[:, :, 0].mean(1, keepdim=True)  # and is the mean of what it becomes there
+        space = mixed[:, :, 1:].transpose(1, 2).reshape(N, P * T, D)
+        x = torch.cat([first + token, patches + space], 1)
+        inner = nn.functional.gelu(self.intermediate(self.layernorm_after(x)))
+        out: Tensor = x + self.output(inner)
+        return out
+
+
+class Embeddings(nn.Module):
+    """Patches to tokens that know their place and time: (N, 1 + P T, D) from (N, 3, T, H, W), the class token first.
+
+    Positions of other sizes and lengths than published are the nearest published ones.
+    """
+
+    def __init__(self, side: int, frames: int, patch: int, width: int) -> None:
+        super().__init__()
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.position_embeddings = nn.Parameter(torch.zeros(1, (side // patch) ** 2 + 1, width))
+        self.time_embeddings = nn.Parameter(torch.zeros(1, frames, width))
+        self.patch_embeddings = Patches(patch, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        N, C, T, H, W = x.shape
+        patches = self.patch_embeddings(x.transpose(1, 2).reshape(N * T, C, H, W))
+        place, time = self._places(patches.shape[-2], patches.shape[-1]), self._times(T)
+        patches = patches.flatten(2).transpose(1, 2) + place[:, 1:]  # (N T, P, D)
+        D = patches.shape[-1]
+        patches = (
+            (patches.reshape(N, T, -1, D) + time[:, :, None]).transpose(1, 2).reshape(N, -1, D)
+        )  # (N, P T, D)
+        return torch.cat([(self.cls_token + place[:, :1]).expand(N, -1, -1), patches], 1)
+
+    def _places(self, h: int, w: int) -> Tensor:
+        """(1, 1 + P, D)"""
+        place = self.position_embeddings
+        side = round((place.shape[1] - 1) ** 0.5)
+        if (h, w) == (side, side):
+            return place
+        grid = place[:, 1:].transpose(1, 2).reshape(1, -1, side, side)
+        near = nn.functional.interpolate(grid, (h, w), mode="nearest")
+        return torch.cat([place[:, :1], near.flatten(2).transpose(1, 2)], 1)
+
+    def _times(self, T: int) -> Tensor:
+        """(1, T, D)"""
+        time = self.time_embeddings
+        if time.shape[1] == T:
+            return time
+        return nn.functional.interpolate(time.transpose(1, 2), T, mode="nearest").transpose(1, 2)
+
+
+class Layers(nn.Module):
+    """Layers one after the other, under the name that the weights have for them."""
+
+    def __init__(self, width: int, depth: int, heads: int) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList(Layer(width, heads) for _ in range(depth))
+
+    def forward(self, x: Tensor, T: int) -> Tensor:
+        for layer in self.layer:
+            x = layer(x, T)
+        return x
+
+
+class TimeSformer(nn.Module):
+    """(N, D), the class token, from clips (N, 3, T, H, W) with sides that are multiples of the patch."""
+
+    def __init__(
+        self,
+        *,
+        side: int = 224,
+        frames: int = 8,
+        patch: int = 16,
+        width: int = 768,
+        depth: int = 12,
+        heads: int = 12,
+    ) -> None:
+        super().__init__()
+        self.embeddings = Embeddings(side, frames, patch, width)
+        self.encoder = Layers(width, depth, heads)
+        self.layernorm = nn.LayerNorm(width, eps=1e-6)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+        for token in (self.embeddings.cls_token, self.embeddings.position_embeddings):
+            nn.init.trunc_normal_(token, std=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.encoder(self.embeddings(x), x.shape[2])
+        out: Tensor = self.layernorm(tokens[:, 0])
+        return out

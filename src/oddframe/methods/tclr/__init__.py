@@ -1,0 +1,5 @@
+"""Temporal contrastive learning (TCLR)."""
+
+from oddframe.methods.tclr.detector import TCLR
+
+__all__ = ["TCLR"]

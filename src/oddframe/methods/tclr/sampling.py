@@ -1,0 +1,166 @@
+"""Samples for contrast within videos and between them: a global clip and the local clips that tile its span, in two
+looks, as TCLR is trained on them (Dave et al., CVIU 2022; timing and limits of the published code).
+
+P local clips, C channels, T frames in a clip, H × W pixels, S pixels a side of what is learned from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from oddframe.errors import BadInput, BadVideo
+from oddframe.types import ClipSpec, Ints, Video
+from oddframe.video.augment import crop_spec, mirrored, varied
+from oddframe.video.reader import content_hash, frames_at
+from oddframe.video.sampling import DRAWS, Skipped, frames_of
+
+TRIES = 3  # starts tried in a video before another takes its place
+SHORTEST = (
+    7 / 8
+)  # of the frames that a sample spans: what is missing at the end is mirrored, shorter video is left out
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Which frames the clips of a sample have, counted from its first."""
+
+    length: int = 16  # T: frames in a clip, global or local
+    step: int = 1  # frames from one frame of a local clip to the next
+    parts: int = (
+        4  # P: local clips, one for each moment that the network tells apart in a global clip
+    )
+
+    @property
+    def span(self) -> int:
+        """Frames that a sample is cut from."""
+        return self.length * self.parts * self.step
+
+    def clips(self) -> list[list[int]]:
+        """(1 + P) × T positions: the global clip, then the local ones, which tile its span.
+
+        >>> Timing(length=8, parts=2).clips()[:2]
+        [[0, 2, 4, 6, 8, 10, 12, 14], [0, 1, 2, 3, 4, 5, 6, 7]]
+        """
+        local = [
+            [(j * self.length + k) * self.step for k in range(self.length)]
+            for j in range(self.parts)
+        ]
+        return [[k * self.parts * self.step for k in range(self.length)], *local]
+
+
+class TwoViews(Dataset[Tensor]):
+    """One sample of each video an epoch, in random order: (2, 1 + P, C, T, S, S) uint8. Each frame is decoded once.
+
+    Films of more than `longest` frames are cut into pieces that count as videos. Those too short or unreadable are left
+    out and listed in `skipped`; raises BadInput when fewer than two are left.
+    """
+
+    def __init__(
+        self, videos: Sequence[Video], timing: Timing, size: int, *, longest: int, seed: int = 0
+    ) -> None:
+        self.timing, self.size, self.seed = timing, size, seed
+        self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+        self.skipped: list[Skipped] = []
+        self.videos: list[Video] = []
+        self.frames: list[Ints] = []  # of each video, indices in its source
+        self.specs: list[ClipSpec] = []
+        shortest = int(SHORTEST * timing.span) + 1
+        for video in videos:
+            try:
+                frames, spec = frames_of(video, ClipSpec()), crop_spec(video, size)
+            except BadVideo as error:
+                self.skipped.append(Skipped(video.name, str(error)))
+                continue
+            if len(frames) < shortest:
+                self.skipped.append(
+                    Skipped(video.name, f"has {len(frames)} frames, a sample needs {shortest}")
+                )
+                continue
+            pieces = np.array_split(frames, -(-len(frames) // max(longest, shortest)))
+            pieces = pieces if len(pieces[-1]) >= shortest else [frames]
+            self.videos += len(pieces) * [
+                replace(video, truth=None)
+            ]  # which cannot always be sent to a worker
+            self.frames += pieces
+            self.specs += len(pieces) * [spec]
+        if len(self.videos) < 2:
+            why = (
+                "; ".join(f"{one.video}: {one.reason}" for one in self.skipped[:3])
+                or "none was left out"
+            )
+            raise BadInput(
+                f"videos are contrasted with each other, and {len(self.videos)} of {len(videos)} can be used ({why}); "
+                "a smaller --length or --step asks for shorter ones"
+            )
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Turn to other samples; call it between epochs."""
+        self.epoch.fill_(epoch)
+
+    def fingerprint(self) -> str:
+        """A short text that differs when the samples do."""
+        told = [(content_hash(video.source), video.span) for video in self.videos]
+        words = repr((told, list(map(len, self.frames)), self.timing, self.size, self.seed))
+        return blake2b(words.encode(), digest_size=8).hexdigest()
+
+    def __getitem__(self, item: int) -> Tensor:
+        if not 0 <= item < len(self):
+            raise IndexError(f"an epoch has {len(self)} samples, there is no number {item}")
+        epoch, count = int(self.epoch), len(self.videos)
+        order = np.random.default_rng([self.seed, epoch]).permutation(count)
+        random = np.random.default_rng([self.seed, epoch, item])
+        for attempt in range(DRAWS):
+            number = int(order[(item + attempt // TRIES) % count])
+            if (decoded := self._decoded(number, random)) is not None:
+                return self._looks(*decoded, random)
+        raise BadInput(
+            f"{DRAWS} samples in a row cannot be read, the last from {self.videos[number].source}"
+        )
+
+    def _decoded(
+        self, number: int, random: np.random.Generator
+    ) -> tuple[Tensor, list[list[int]]] | None:
+        """Frames (n, H, W, C), and for each clip the positions of its frames among them; None where damage is."""
+        frames, span = self.frames[number], self.timing.span
+        start = int(random.integers(max(1, len(frames) - span)))
+        clips = [mirrored(clip, len(frames) - start) for clip in self.timing.clips()]
+        needed = sorted({position for clip in clips for position in clip})
+        damage: list[str] = []
+        try:
+            pixels = frames_at(
+                self.videos[number], self.specs[number], frames[start + np.array(needed)], damage
+            )
+        except BadVideo:
+            return None
+        place = {position: k for k, position in enumerate(needed)}
+        return (
+            None
+            if damage
+            else (torch.from_numpy(pixels), [[place[one] for one in clip] for clip in clips])
+        )
+
+    def _looks(self, frames: Tensor, clips: list[list[int]], random: np.random.Generator) -> Tensor:
+        cut = [_taken(frames, clip).permute(0, 3, 1, 2) for clip in clips]  # (T, C, H, W) each
+        looks = [
+            varied(clip, (self.size, self.size), random) for _ in range(2) for clip in cut
+        ]  # (T, C, S, S) each
+        stacked = torch.stack(looks).transpose(1, 2)  # (2 (1 + P), C, T, S, S)
+        return stacked.reshape(2, -1, *stacked.shape[1:])
+
+
+def _taken(frames: Tensor, clip: list[int]) -> Tensor:
+    """The frames at these positions, as a view where they are at equal distances."""
+    step = max(1, clip[1] - clip[0])
+    return (
+        frames[clip[0] :: step][: len(clip)]
+        if clip == list(range(clip[0], clip[-1] + 1, step))
+        else frames[clip]
+    )

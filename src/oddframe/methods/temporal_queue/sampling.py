@@ -1,0 +1,103 @@
+"""Films in order, cut into segments through which a queue slides, as the temporal queue is trained on them.
+
+n frames in a segment, C channels, H × W pixels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from oddframe.errors import BadInput, BadVideo
+from oddframe.types import ClipSpec, Ints, Video
+from oddframe.video.reader import content_hash, frames_at
+from oddframe.video.sampling import Skipped, frames_of
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Consecutive frames of a film."""
+
+    video: Video
+    frames: Ints  # (n,) indices in its source
+
+
+class Queues(Dataset[tuple[Tensor, Tensor]]):
+    """Items are (n, C, H, W) uint8 frames of a segment, and (k,) where its queues begin: one of them, or all.
+
+    Films are cut into as few segments of equal length as the longest allows. Those too short or unreadable are left out
+    and listed in `skipped`; raises BadInput when none is left.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[Video],
+        spec: ClipSpec,
+        *,
+        longest: int,
+        queue: int,
+        offset: int,
+        apart: bool,
+    ) -> None:
+        self.spec, self.queue, self.offset = spec, queue, offset
+        self.skipped: list[Skipped] = []
+        self.segments: list[Segment] = []
+        for video in videos:
+            try:
+                frames = frames_of(video, spec)
+            except BadVideo as error:
+                self.skipped.append(Skipped(video.name, str(error)))
+                continue
+            parts = np.array_split(frames, max(1, -(-len(frames) // longest)))
+            if len(parts[-1]) <= queue:
+                reason = (
+                    f"has segments of {len(parts[-1])} frames, a queue of {queue} needs longer ones"
+                )
+                self.skipped.append(Skipped(video.name, reason))
+                continue
+            self.segments += [Segment(replace(video, truth=None), part) for part in parts]
+        if not self.segments:
+            why = (
+                "; ".join(f"{one.video} {one.reason}" for one in self.skipped[:2])
+                or "there is none"
+            )
+            raise BadInput(
+                f"none of {len(videos)} films can be contrasted with a queue ({why}); lower --queue"
+            )
+        starts = [self._starts(len(one.frames)) for one in self.segments]
+        self.items = [
+            (k, positions)
+            for k, all_of in enumerate(starts)
+            for positions in ([[q] for q in all_of] if apart else [all_of])
+        ]
+        self._last: tuple[int, Tensor] | None = (
+            None  # the segment decoded last: queues of one follow each other
+        )
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def fingerprint(self) -> str:
+        """A short text that differs when the items do."""
+        told = [
+            (content_hash(one.video.source), one.frames[[0, -1]].tolist()) for one in self.segments
+        ]
+        words = repr((told, self.spec, self.queue, self.offset, len(self.items)))
+        return blake2b(words.encode(), digest_size=8).hexdigest()
+
+    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
+        number, positions = self.items[item]
+        if self._last is None or self._last[0] != number:
+            one = self.segments[number]
+            pixels = frames_at(one.video, self.spec, one.frames.tolist())
+            self._last = number, torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        return self._last[1], torch.tensor(positions)
+
+    def _starts(self, n: int) -> list[int]:
+        """As published every `offset` frames; and once more at the end, so that no frame is in no queue."""
+        last = n - self.queue
+        return sorted({*range(0, last + 1, self.offset), last})

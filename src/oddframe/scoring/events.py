@@ -1,0 +1,179 @@
+"""Scores to events: opened at one level, kept open down to a lower one, joined over short gaps, dropped when too short.
+
+    rarity   ..  threshold ───────╭─╮────────╭╮───────────
+                 release   ──────╭╯ ╰──╮────╭╯╰╮──────────
+                                       ╰────╯   ╰─────────
+    event                         [────────────]              one, for the gap between is shorter than merge_seconds
+
+Every decision reads what has come so far and nothing later, so a camera and a file give the same events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from oddframe.errors import BadInput
+from oddframe.scoring.components import place_of_peak
+from oddframe.types import Bools, Event, Floats, Ints, Scores
+
+Box = tuple[float, float, float, float]
+
+# A rarity is −log10 p, so 0.7 of it is p^0.7: of a threshold that one normal frame in 1,000 passes, a release that one
+# in 126 passes. High enough that an event ends soon after what caused it, low enough that noise does not tear it.
+RELEASE = 0.7
+USUAL_STEP = 1 / 25  # seconds that the only frame of a stream lasts: nothing tells its rate
+SLACK = 1e-6  # seconds: 25 frames of 0.04 s are one second, whatever floating point makes of it
+
+
+@dataclass(frozen=True)
+class EventRule:
+    """When an event opens, how long it lasts, and which are too short to report."""
+
+    threshold: float
+    release: float
+    merge_seconds: float = 1.0
+    least_seconds: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not self.release <= self.threshold:
+            raise BadInput(
+                f"the release level is at most the threshold, {self.threshold:g}; got {self.release:g}"
+            )
+        for name in ("merge_seconds", "least_seconds"):
+            if not getattr(self, name) >= 0:
+                raise BadInput(f"{name} is zero or more, got {getattr(self, name):g}")
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Where a stream stands between two frames. `see` gives the next; nothing else changes.
+
+    `event` lasts, or ended less than `merge_seconds` ago and may go on: it is what a live view shows as soon as
+    `event.end - event.start` has reached the rule's least.
+    """
+
+    rule: EventRule
+    event: Event | None = None
+    loud: bool = False  # the last frame kept the event open
+    last: float | None = None  # the last frame's time
+    step: float | None = None  # how long after the frame before it came
+
+    def see(
+        self, video: str, seconds: float, value: float, place: Callable[[], Box | None]
+    ) -> tuple[Watch, Event | None]:
+        """The watch after one more frame, and an event that is now over. `place` is asked only at a new peak."""
+        rule, event, done = self.rule, self.event, None
+        step = None if self.last is None else seconds - self.last
+        if event is not None and self.loud:
+            event = replace(event, end=self._end_of_last(seconds))
+        gap = 0.0 if event is None else seconds - event.end
+        bridged = gap < rule.merge_seconds - SLACK or gap <= 0
+        goes_on = self.loud and bridged and value >= rule.release
+        if event is not None and not goes_on and gap >= rule.merge_seconds - SLACK:
+            done, event = event, None
+        loud = goes_on or value >= rule.threshold
+        if loud:
+            end = seconds + (
+                step or USUAL_STEP
+            )  # as far as is known: the next frame's coming settles it
+            if event is None:
+                event = Event(video, seconds, end, value, seconds, place(), over=False)
+            elif value > event.peak:
+                event = replace(event, end=end, peak=value, peak_seconds=seconds, box=place())
+            else:
+                event = replace(event, end=end)
+        return Watch(rule, event, loud, seconds, step), self._worth(done)
+
+    def finish(self, final: bool = True) -> Event | None:
+        """What is left when no more frames come. `over` is False when the video ended before the event did.
+
+        With `final` False more is to come, and an event that may still go on is never over.
+        """
+        return self._worth(self.event, over=final and not self.loud)
+
+    def _end_of_last(self, seconds: float) -> float:
+        """A frame lasts until the next one comes, but a camera that drops out does not stretch it for long."""
+        assert self.last is not None
+        return seconds if self.step is None else min(seconds, self.last + 2 * self.step)
+
+    def _worth(self, event: Event | None, over: bool = True) -> Event | None:
+        if event is None or event.end - event.start < self.rule.least_seconds - SLACK:
+            return None
+        return replace(event, over=over)
+
+
+def rule_of(
+    threshold: float,
+    release: float | None = None,
+    merge_seconds: float = 1.0,
+    least_seconds: float = 0.2,
+) -> EventRule:
+    """The rule for a threshold, with a release at 0.7 of it where none is given."""
+    usual = min(threshold, RELEASE * threshold)
+    return EventRule(threshold, usual if release is None else release, merge_seconds, least_seconds)
+
+
+def events_of(stream: Iterable[Scores], rule: EventRule, *, final: bool = True) -> Iterator[Event]:
+    """The events of one video's batches of rarities, each as soon as it is over; the last may have `over` False."""
+    watch = Watch(rule)
+    for scores in stream:
+        for n in range(len(scores)):
+            seconds, value = float(scores.seconds[n]), float(scores.value[n])
+            watch, done = watch.see(
+                scores.video, seconds, value, partial(_place, scores, n, rule.threshold)
+            )
+            if done is not None:
+                yield done
+    rest = watch.finish(final)
+    if rest is not None:
+        yield rest
+
+
+def find_events(
+    scores: Scores,
+    threshold: float,
+    *,
+    release: float | None = None,
+    merge_seconds: float = 1.0,
+    least_seconds: float = 0.2,
+    final: bool = True,
+) -> list[Event]:
+    """The events of a video whose `scores.value` is rarity.
+
+    An event opens at rarity ≥ threshold and lasts while it is ≥ release (0.7 of the threshold unless given). When two
+    are less than `merge_seconds` apart they are one; shorter than `least_seconds` they are none. `box` is the region
+    of the map, or the strongest box, at the peak.
+    """
+    return list(
+        events_of([scores], rule_of(threshold, release, merge_seconds, least_seconds), final=final)
+    )
+
+
+def segments(flags: Bools) -> Ints:
+    """The runs of True, (S, 2) indexes [start, end).
+
+    >>> segments(np.array([True, False, True, True])).tolist()
+    [[0, 1], [2, 4]]
+    """
+    edges = np.diff(np.concatenate(([False], np.asarray(flags, bool), [False])).astype(np.int8))
+    return np.stack([np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)], axis=1)
+
+
+def frame_ends(seconds: Floats) -> Floats:
+    """When each frame gives way to the next, (T,) seconds; the last lasts as long as the one before it."""
+    steps = np.diff(seconds)
+    ends: Floats = (
+        seconds + np.append(steps, steps[-1] if len(steps) else USUAL_STEP)[: len(seconds)]
+    )
+    return ends
+
+
+def _place(scores: Scores, n: int, threshold: float) -> Box | None:
+    if scores.boxes is not None and len(boxes := scores.boxes[n]):
+        x1, y1, x2, y2 = (float(side) for side in boxes[boxes[:, 4].argmax(), :4])
+        return x1, y1, x2, y2
+    return None if scores.map is None else place_of_peak(scores.map[n], threshold)

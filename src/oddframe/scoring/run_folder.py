@@ -1,0 +1,217 @@
+"""A run folder: a fitted detector with its calibration, its threshold and the story of how it came to be."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from hashlib import blake2b
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from oddframe import __version__
+from oddframe.detector import Detector
+from oddframe.errors import BadInput, BadRun
+from oddframe.files import listing, room, together, write_json
+from oddframe.run import refuse_device
+from oddframe.scoring.calibration import Calibration, Threshold, load_calibration, save_calibration
+from oddframe.scoring.events import find_events
+from oddframe.scoring.pipeline import concatenate, score_video
+from oddframe.serialization import load, read_json, read_words, save
+from oddframe.types import Event, Scores, Video
+from oddframe.video.reader import as_video
+
+USUAL_RATE = 1.0  # false alarms per hour
+UNFINISHED = ("remembered", "checkpoints")  # what a fit that was interrupted goes on from
+PARTS = ("weights.pt", "detector.json", "calibration.npz")  # of a run, beside run.json
+
+
+@dataclass(frozen=True)
+class FittedDetector:
+    """A detector that knows how rare its scores are: `score`, `events`, or `detector` and `calibration` apart."""
+
+    folder: Path
+    detector: Detector
+    calibration: Calibration
+    threshold: Threshold
+    facts: Mapping[str, Any]  # run.json
+
+    def score(self, video: Video | str | Path, lost: list[str] | None = None) -> Scores:
+        """Rarities (−log10 p) of a whole video, smoothed, with maps where the method has them. Raises BadVideo."""
+        video = video if isinstance(video, Video) else as_video(video)
+        return self.rare(concatenate(score_video(self.detector, video, lost=lost), video.name))
+
+    def rare(self, scores: Scores) -> Scores:
+        """The same scores, map and boxes on the scale of rarity."""
+        boxes = scores.boxes
+        if boxes is not None:
+            rare = [self.calibration.rarity(box[:, 4]) for box in boxes]
+            boxes = tuple(
+                _with_last_column(box, values) for box, values in zip(boxes, rare, strict=True)
+            )
+        return replace(
+            scores,
+            value=self.calibration.rarity(scores.value),
+            map=None
+            if scores.map is None
+            else self.calibration.rarity(scores.map).astype("float32"),
+            boxes=boxes,
+        )
+
+    def events(self, scores: Scores, *, false_alarms_per_hour: float | None = None) -> list[Event]:
+        """What stands out in a video's rarities, at the run's threshold or at another rate of false alarms."""
+        return find_events(scores, self.threshold_for(false_alarms_per_hour).rarity)
+
+    def threshold_for(self, false_alarms_per_hour: float | None) -> Threshold:
+        """The run's own threshold, or the one for another rate."""
+        if false_alarms_per_hour is None:
+            return self.threshold
+        return self.calibration.threshold(false_alarms_per_hour)
+
+    @property
+    def lookahead(self) -> int:
+        """Frames, at the rate the method looks at, that a score reads ahead."""
+        return self.detector.spec.lookahead
+
+
+def save_run(
+    folder: Path,
+    detector: Detector,
+    calibration: Calibration,
+    threshold: Threshold,
+    facts: Mapping[str, Any],
+) -> FittedDetector:
+    """Write a complete run; one that was there before stays as it was until this one is whole."""
+    with together(folder, *PARTS, "run.json") as new:
+        save(detector, new)
+        save_calibration(calibration, new / "calibration.npz")
+        told = {**facts, "threshold": asdict(threshold)}
+        checks = {name: _check((new / name).read_bytes()) for name in PARTS} | {
+            "run.json": _check_of(told)
+        }
+        write_json(new / "run.json", {**told, "checks": checks})
+    return FittedDetector(folder, detector.eval(), calibration, threshold, facts)
+
+
+def load_run(folder: str | Path, device: str = "cpu") -> FittedDetector:
+    """Read a run folder back, its networks onto a device. Raises BadRun with one line that says what is the matter."""
+    refuse_device(device)
+    folder = Path(folder).expanduser()
+    facts = read_json(folder / "run.json")
+    read_words(folder)  # a newer run is refused as newer, not as damaged
+    _refuse_damage(folder, facts)
+    detector = load(folder).to(device)
+    calibration = load_calibration(folder / "calibration.npz")
+    try:
+        given = dict(facts["threshold"])
+        threshold = Threshold(**{**given, "interval": (given["interval"][0], given["interval"][1])})
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise BadRun(
+            f"{folder}/run.json is damaged: its threshold cannot be read ({error})"
+        ) from error
+    return FittedDetector(folder, detector, calibration, threshold, facts)
+
+
+def room_for_run(folder: Path) -> Path:
+    """The folder for a new run, made if need be. Raises BadInput when something else lives there."""
+    folder = room(folder)
+    if listing(folder) and not any((folder / name).exists() for name in ("run.json", *UNFINISHED)):
+        raise BadInput(
+            f"{folder} holds other things than a run; name a new or empty folder with --out"
+        )
+    return folder
+
+
+def circumstances(command: Sequence[str] | None = None) -> dict[str, Any]:
+    """Under what a result came about: command, versions, machine, time."""
+    return {
+        "command": " ".join(sys.argv if command is None else command),
+        "oddframe": __version__,
+        "commit": _commit(),
+        "versions": {
+            name: _version(name)
+            for name in ("torch", "numpy", "av", "opencv-python-headless", "scipy")
+        },
+        "python": platform.python_version(),
+        "machine": {
+            "system": platform.system(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+        },
+        "began": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _refuse_damage(folder: Path, facts: dict[str, Any]) -> None:
+    """Take the checksums out of the facts, and raise BadRun where a file is not as it was written.
+
+    Without them a flipped bit would go unseen into every score.
+    """
+    checks = facts.pop("checks", None)
+    found = {"run.json": _check_of(facts)}
+    for name in PARTS:
+        try:
+            found[name] = _check((folder / name).read_bytes())
+        except FileNotFoundError as error:
+            raise BadRun(
+                f"{folder} is incomplete: {name} is missing; fit again or copy it anew"
+            ) from error
+        except OSError as error:
+            raise BadRun(f"cannot read {folder / name}: {error.strerror or error}") from error
+    for name, check in found.items():
+        if not isinstance(checks, dict) or checks.get(name) != check:
+            raise BadRun(
+                f"{folder / name} is damaged or was changed after fitting; copy it anew or fit again"
+            )
+
+
+def _check(data: bytes) -> str:
+    return blake2b(data, digest_size=8).hexdigest()
+
+
+def _check_of(told: Mapping[str, Any]) -> str:
+    """The same whether the value comes from memory or from its JSON."""
+    return _check(json.dumps(json.loads(json.dumps(told)), sort_keys=True).encode())
+
+
+def _with_last_column(box: Any, values: Any) -> Any:
+    changed = box.copy()
+    changed[:, 4] = values
+    return changed
+
+
+def _commit() -> str | None:
+    here = Path(__file__).parent
+    try:
+        told = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return told.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

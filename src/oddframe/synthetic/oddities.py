@@ -1,0 +1,240 @@
+"""What has no place on the plaza: each kind as actors, with the time in which they are odd.
+
+A kind is a function of the camera, the second in which it is to begin, how long it is to last (for those that do not
+last as long as it takes to cross the picture) and a source of chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import inf, pi
+
+import numpy as np
+
+from oddframe.synthetic.crowd import BELOW, BEYOND, Actor, Spot, Walk, walker
+from oddframe.synthetic.drawing import Camera, Colour, Shape, shade
+from oddframe.synthetic.figures import (
+    PAINTS,
+    TOPS,
+    Appearance,
+    Moment,
+    car,
+    case,
+    cyclist,
+    fallen,
+    person,
+    somebody,
+)
+from oddframe.synthetic.place import AVENUE_UP, FAR_LEFT, FAR_RIGHT, NEAR_LEFT, NEAR_RIGHT, Lane
+
+NEAR, ALL = (NEAR_RIGHT, NEAR_LEFT), (NEAR_RIGHT, NEAR_LEFT, FAR_RIGHT, FAR_LEFT)
+Random = np.random.Generator
+
+
+def runner(camera: Camera, begins: float, lasts: float, random: Random) -> list[Actor]:
+    """Somebody runs where people walk, the right way."""
+    del lasts
+    lane, y = _somewhere(random, ALL)
+    walk = _crossing(camera, lane.way, y, begins, random.uniform(3.6, 4.6))
+    return [replace(walker(walk, somebody(random), random), kind="runner", clears=0.8)]
+
+
+def rider(camera: Camera, begins: float, lasts: float, random: Random) -> list[Actor]:
+    """Somebody rides a bicycle along a lane, the right way."""
+    del lasts
+    lane, y = _somewhere(random, ALL)
+    turn_of_pedals = 5.2  # metres
+    path = _crossing(
+        camera, lane.way, y, begins, random.uniform(3.2, 4.6), stride=turn_of_pedals
+    ).path()
+    look, paint = somebody(random), _one_of(PAINTS, random)
+    return [Actor(path, lambda m: cyclist(m, look, paint), "cyclist", clears=1.6)]
+
+
+def driver(camera: Camera, begins: float, lasts: float, random: Random) -> list[Actor]:
+    """A car drives over the plaza."""
+    del lasts
+    lane, y = _somewhere(random, ALL)
+    path = _crossing(camera, lane.way, y, begins, random.uniform(3.5, 5.5), half_length=2.0).path()
+    paint = _one_of(PAINTS, random)
+    return [Actor(path, lambda m: car(m, paint), "car", clears=3.0)]
+
+
+def against_the_flow(camera: Camera, begins: float, lasts: float, random: Random) -> list[Actor]:
+    """Somebody walks at an ordinary pace along a lane in which everybody else comes towards them."""
+    del lasts
+    lane, y = _somewhere(random, NEAR)
+    walk = _crossing(camera, -lane.way, y, begins, random.uniform(1.2, 1.6))
+    return [replace(walker(walk, somebody(random), random), kind="wrong-way", clears=0.7)]
+
+
+def faller(camera: Camera, begins: float, lasts: float, random: Random) -> list[Actor]:
+    """Somebody falls, lies there, gets up and walks on."""
+    lane, y = _somewhere(random, ALL)
+    look, side, ends = somebody(random), float(random.uniform(-0.9, 0.9)), begins + lasts
+    path = _stopping(
+        camera,
+        lane,
+        (_inside(camera, y, random), y),
+        begins,
+        lasts=lasts,
+        speed=random.uniform(1.1, 1.5),
+    ).path()
+
+    def body(m: Moment) -> Shape:
+        down = min(1.0, (m.seconds - begins) / 0.7, (ends - m.seconds) / 1.4)
+        return fallen(m, look, down**1.6, side) if down > 0 else person(m, look)
+
+    return [Actor(path, body, "fall", begins, ends, clears=1.0)]
+
+
+def left_behind(camera: Camera, begins: float, lasts: float, random: Random) -> list[Actor]:
+    """Somebody puts a case down and leaves; later somebody else takes it away. Only the case is odd."""
+    lane, y = _somewhere(random, NEAR)
+    paint = shade(_one_of(TOPS, random), 0.8)
+    x, ends, pause = _inside(camera, y, random), begins + lasts, 0.8
+    comes = _stopping(
+        camera, lane, (x, y), begins - pause, lasts=pause, speed=random.uniform(1.2, 1.5)
+    ).path()
+    takes = _stopping(
+        camera, lane, (x, y), ends, lasts=pause, speed=random.uniform(1.2, 1.5)
+    ).path()
+    put = Moment(begins, x, y, 0.0 if lane.way > 0 else pi, 0.0, 0.0)
+    place = put.at(*BESIDE)
+    stays = Walk(begins, place[0], place[1]).wait(lasts).path()
+    return [
+        Actor(comes, _with_case(somebody(random), paint, -inf, begins)),
+        Actor(
+            stays,
+            lambda m: case(replace(m, heading=put.heading), paint),
+            "abandoned-object",
+            clears=0.7,
+        ),
+        Actor(takes, _with_case(somebody(random), paint, ends, inf)),
+    ]
+
+
+def loiterer(camera: Camera, begins: float, lasts: float, random: Random) -> list[Actor]:
+    """Somebody hangs about between the two streams, where nobody stops."""
+    lane, _ = _somewhere(random, NEAR)
+    y, speed = float(random.uniform(18.7, 19.3)), float(random.uniform(1.1, 1.4))
+    x, edge = _inside(camera, y, random), camera.half_width(y) + BEYOND
+    walk = Walk(begins - abs(x + lane.way * edge) / speed, -lane.way * edge, y).to(x, y, speed)
+    while walk.now < begins + lasts - 1.0:
+        walk.wait(float(random.uniform(0.8, 2.5)))
+        walk.to(x + float(random.uniform(-1.2, 1.2)), y + float(random.uniform(-0.3, 0.3)), 0.55)
+    ends = walk.now
+    walk.to(lane.way * (edge + 3), y, speed)
+    return [
+        replace(
+            walker(walk, somebody(random), random),
+            kind="loiterer",
+            odd_from=begins,
+            odd_until=ends,
+            clears=0.7,
+        )
+    ]
+
+
+def scatter(camera: Camera, begins: float, lasts: float, random: Random) -> list[Actor]:
+    """A loose crowd that came along together runs apart in all directions."""
+    del lasts
+    lane, centre = NEAR_RIGHT, _inside(camera, NEAR_RIGHT.middle, random)
+    speed, actors = float(random.uniform(1.1, 1.35)), []
+    for k in range(int(random.integers(5, 8))):
+        x, y = (
+            centre + float(random.uniform(-1.8, 1.8)),
+            float(random.uniform(lane.low - 0.2, lane.high + 1.2)),
+        )
+        edge = camera.half_width(y) + BEYOND + 2
+        startled = begins + float(random.uniform(0, 0.5))
+        walk = Walk(startled - (x + edge) / speed, -edge, y).to(x, y, speed)
+        pace = float(random.uniform(3.2, 4.4))
+        away_y = float(random.uniform(15.0, 22.0))
+        side = camera.half_width(away_y) + BEYOND
+        if k % 4 == 0:
+            walk.to(-side, away_y, pace)
+        elif k % 4 == 1:
+            walk.to(side, away_y, pace)
+        elif k % 4 == 2:
+            walk.to(x + float(random.uniform(-2, 2)), BELOW, pace)
+        else:
+            walk.to(AVENUE_UP.middle, 22.0, pace).to(AVENUE_UP.middle, FAR_RIGHT.middle, pace)
+            walk.to(camera.half_width(FAR_RIGHT.middle) + BEYOND, FAR_RIGHT.middle, pace)
+        actors.append(
+            replace(
+                walker(walk, somebody(random), random),
+                kind="scatter",
+                odd_from=startled,
+                clears=0.5,
+            )
+        )
+    return actors
+
+
+KINDS: dict[str, Callable[[Camera, float, float, Random], list[Actor]]] = {
+    "runner": runner,
+    "cyclist": rider,
+    "car": driver,
+    "wrong-way": against_the_flow,
+    "fall": faller,
+    "abandoned-object": left_behind,
+    "loiterer": loiterer,
+    "scatter": scatter,
+}
+BESIDE = (0.0, 0.36, 0.0)  # where a case is held: metres forward, right, up
+
+
+def _with_case(
+    who: Appearance, paint: Colour, start: float, end: float
+) -> Callable[[Moment], Shape]:
+    """Somebody who has a case in hand between two times."""
+
+    def body(m: Moment) -> Shape:
+        shape = person(m, who)
+        if start <= m.seconds < end:
+            x, y, _ = m.at(*BESIDE)
+            shape.extend(case(replace(m, x=x, y=y), paint))
+        return shape
+
+    return body
+
+
+def _crossing(
+    camera: Camera,
+    way: int,
+    y: float,
+    begins: float,
+    speed: float,
+    *,
+    half_length: float = 0.3,
+    stride: float = 1.45,
+) -> Walk:
+    """From side to side, coming into the picture in the second `begins`."""
+    edge = camera.half_width(y) + half_length
+    return Walk(begins, -way * edge, y, stride=stride).to(way * (edge + 1.0), y, float(speed))
+
+
+def _stopping(
+    camera: Camera, lane: Lane, place: Spot, stops: float, *, lasts: float, speed: float
+) -> Walk:
+    """Along a lane, standing at x from the second `stops` on for as long as it lasts."""
+    x, y = place
+    edge, speed = camera.half_width(y) + BEYOND, float(speed)
+    walk = Walk(stops - abs(x + lane.way * edge) / speed, -lane.way * edge, y)
+    return walk.to(x, y, speed).wait(lasts).to(lane.way * (edge + 3), y, speed)
+
+
+def _somewhere(random: Random, lanes: tuple[Lane, ...]) -> tuple[Lane, float]:
+    lane = lanes[int(random.integers(len(lanes)))]
+    return lane, float(random.uniform(lane.low + 0.4, lane.high - 0.4))
+
+
+def _inside(camera: Camera, y: float, random: Random) -> float:
+    """An x well within the picture."""
+    return float(random.uniform(-0.6, 0.6)) * camera.half_width(y)
+
+
+def _one_of(colours: list[Colour], random: Random) -> Colour:
+    return colours[int(random.integers(len(colours)))]

@@ -1,0 +1,55 @@
+"""Have embeddings collapsed? A contrast that is too easy, or too hard, ends with all vectors alike.
+
+N embeddings of D numbers.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from oddframe.types import Floats
+
+ALIKE = 0.98  # mean cosine above which embeddings are called collapsed
+FLAT = 2.0  # effective rank below which they are
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far apart embeddings are, by their directions alone."""
+
+    mean_cosine: float  # of all pairs: 1 when all are alike
+    least_cosine: float  # of any pair
+    effective_rank: float  # of D dimensions, how many are used: 1 when all are alike
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether next to nothing tells them apart."""
+        return self.mean_cosine > ALIKE or self.effective_rank < FLAT
+
+    def told(self) -> dict[str, float | bool]:
+        """For run.json."""
+        return {
+            **{name: round(value, 5) for name, value in asdict(self).items()},
+            "collapsed": self.collapsed,
+        }
+
+    def __str__(self) -> str:
+        return f"mean cosine {self.mean_cosine:.3f}, effective rank {self.effective_rank:.1f}"
+
+
+def spread_of(vectors: Floats) -> Spread:
+    """Measure (N, D) embeddings.
+
+    The effective rank is exp of the entropy of the singular values' shares (Roy & Vetterli, EUSIPCO 2007), of the
+    vectors as they are, not less their mean: then a collapse to one vector has rank 1.
+    """
+    if len(vectors) < 2:
+        raise ValueError(f"a spread is of two vectors or more, got {len(vectors)}")
+    unit = np.asarray(vectors, np.float64)
+    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
+    cosine = unit @ unit.T
+    pairs = cosine[np.triu_indices(len(unit), 1)]
+    share = np.linalg.svd(unit, compute_uv=False)
+    share = share[share > 1e-12] / share.sum()
+    rank = float(np.exp(-(share * np.log(share)).sum()))
+    return Spread(float(pairs.mean()), float(pairs.min()), rank)

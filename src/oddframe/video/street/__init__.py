@@ -1,1 +1,0 @@
-"""The simulated plaza, from the ground up: drawing, figures, place, crowd, oddities. `video.simulate` films it."""

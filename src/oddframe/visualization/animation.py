@@ -1,0 +1,104 @@
+"""A film of the score growing beside the video: what papers and talks show."""
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from oddframe.progress import track
+from oddframe.types import Bytes, ClipSpec, Video
+from oddframe.video.reader import read
+from oddframe.video.writer import video_writer
+from oddframe.visualization.overlay import draw_on, enlarged, in_event, rate_of, write
+from oddframe.visualization.palette import FAINT, INK, ODD, PAPER, QUIET, RARITY, RGB, TRUTH
+from oddframe.visualization.timeline import Timeline, clock, odds
+
+USUAL_RATE = 25.0  # frames per second of pictures that come without one
+MARGIN = 34  # pixels around the curve
+
+
+def write_score_animation(path: Path, timeline: Timeline, *, width: int = 480) -> None:
+    """Write an mp4: the curve of rarity up to now on the left, the frame with its heat on the right."""
+    with_curve = _frames(timeline, width)
+    first = next(with_curve)
+    with video_writer(path, rate_of(timeline), (first[1].shape[0], first[1].shape[1])) as film:
+        film.write(first[1], 0.0)
+        for seconds, picture in track(with_curve, f"animating {timeline.video.name}"):
+            film.write(picture, seconds - first[0])
+
+
+def write_film(path: Path, video: Video) -> None:
+    """A folder of pictures as an mp4 of their own size, at the folder's rate."""
+    frames = read(video, ClipSpec(length=1, size=None, colour="rgb"))
+    first = next(frames)
+    with video_writer(
+        path, video.fps or USUAL_RATE, (first.pixels.shape[0], first.pixels.shape[1])
+    ) as film:
+        for frame in chain([first], frames):
+            film.write(frame.pixels, frame.seconds)
+
+
+def _frames(timeline: Timeline, width: int) -> Iterator[tuple[float, Bytes]]:
+    curve: ScoreCurve | None = None
+    for frame in read(timeline.video, ClipSpec(length=1, size=width, colour="rgb")):
+        picture = draw_on(frame, timeline, enlarged(frame.pixels, width))
+        curve = curve or ScoreCurve(timeline, (picture.shape[0], width))
+        yield frame.seconds, np.concatenate([curve(frame.seconds), picture], axis=1)
+
+
+class ScoreCurve:
+    """The plot on the left, (H, W, 3), drawn once; each frame adds a piece of line to it."""
+
+    def __init__(self, timeline: Timeline, size: tuple[int, int]) -> None:
+        self.timeline = timeline
+        H, W = size
+        self.area = (MARGIN, 24, W - 12, H - MARGIN)  # left, top, right, bottom
+        self.ceiling = timeline.highest * 1.1
+        self.done = 0
+        self.sheet = np.full((H, W, 3), PAPER, np.uint8)
+        left, top, right, bottom = self.area
+        for start, end in timeline.odd_seconds():
+            cv2.rectangle(
+                self.sheet, self._at(start, 0), (self._at(end, 0)[0], bottom + 6), TRUTH, -1
+            )
+        cv2.rectangle(self.sheet, (left, top), (right, bottom), FAINT, 1)
+        if np.isfinite(timeline.threshold):
+            row = self._at(0, timeline.threshold)[1]
+            for x in range(left, right, 8):
+                cv2.line(self.sheet, (x, row), (min(x + 4, right), row), INK, 1)
+            write(
+                self.sheet,
+                f"threshold, {odds(timeline.threshold)}",
+                (right, row - 16),
+                QUIET,
+                right=True,
+            )
+        write(self.sheet, clock(timeline.start), (left, bottom + 10), QUIET)
+        write(self.sheet, clock(timeline.end), (right, bottom + 10), QUIET, right=True)
+
+    def __call__(self, seconds: float) -> Bytes:
+        scores = self.timeline.scores
+        while self.done < len(scores) and scores.seconds[self.done] <= seconds + 1e-6:
+            if self.done:
+                a, b = (
+                    self._at(float(scores.seconds[k]), float(self.timeline.rarity[k]))
+                    for k in self._pair()
+                )
+                odd = self.timeline.rarity[self.done] >= self.timeline.threshold
+                cv2.line(self.sheet, a, b, ODD if odd else RARITY, 2, cv2.LINE_AA)
+            self.done += 1
+        picture = self.sheet.copy()
+        colour: RGB = ODD if in_event(self.timeline, seconds) else INK
+        write(picture, f"how rare, up to {clock(seconds)}", (self.area[0], 4), colour)
+        return picture
+
+    def _pair(self) -> tuple[int, int]:
+        return self.done - 1, self.done
+
+    def _at(self, seconds: float, rarity: float) -> tuple[int, int]:
+        left, top, right, bottom = self.area
+        along = (seconds - self.timeline.start) / max(self.timeline.end - self.timeline.start, 1e-9)
+        up = min(rarity / self.ceiling, 1.0)
+        return round(left + along * (right - left)), round(bottom - up * (bottom - top))

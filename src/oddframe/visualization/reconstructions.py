@@ -1,0 +1,99 @@
+"""What a reconstructing method was given, what it made of it, and where it erred, side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import cv2
+import numpy as np
+
+from oddframe.types import Bytes, Clips, ClipSpec, Floats
+from oddframe.visualization.explain import clip_at
+from oddframe.visualization.overlay import HEAT, write
+from oddframe.visualization.palette import NIGHT, ODD, PAPER
+from oddframe.visualization.thumbnails import save
+from oddframe.visualization.timeline import Timeline, clock, file_stem, odds
+
+MOST = 5  # moments of a video that are shown
+WIDE = 240  # pixels of each of three pictures
+WORST = 64.0  # grey levels of error that are as bright as it gets
+HEAD = 20
+
+
+@runtime_checkable
+class Copies(Protocol):
+    """A method that makes its clips again."""
+
+    @property
+    def spec(self) -> ClipSpec: ...
+
+    def reconstruct(self, clips: Clips) -> tuple[Floats, Floats]: ...
+
+
+def write_reconstructions(
+    detector: object, timelines: Sequence[Timeline], folder: Path
+) -> dict[str, Path]:
+    """One picture a video: its oddest moments and its most usual one, by title. Empty for other methods."""
+    if not isinstance(detector, Copies):
+        return {}
+    drawn = {}
+    for timeline in timelines:
+        rows = []
+        for at in moments(timeline):
+            clips = clip_at(detector.spec, timeline, float(timeline.scores.seconds[at]))
+            if clips is not None:
+                rows.append(_row(detector, clips, timeline, at))
+        if rows:
+            path = folder / f"{file_stem(timeline.video.name)}.copies.png"
+            save(path, np.concatenate([_head(rows[0].shape[1]), *rows]))
+            drawn[f"{timeline.video.name}: given, made, error"] = path
+    return drawn
+
+
+def moments(timeline: Timeline) -> list[int]:
+    """Positions among the scores: the peaks of the rarest events, the highest score if there is none, the lowest."""
+    if not len(timeline.scores):
+        return []
+    peaks = sorted(timeline.events, key=lambda event: -event.peak)[: MOST - 1]
+    found = [int(np.abs(timeline.scores.seconds - event.peak_seconds).argmin()) for event in peaks]
+    found = found or [int(timeline.rarity.argmax())]
+    return sorted({*found, int(timeline.rarity.argmin())})
+
+
+def _row(detector: Copies, clips: Clips, timeline: Timeline, at: int) -> Bytes:
+    wanted, made = (
+        part[-1, -1] for part in detector.reconstruct(clips)
+    )  # the last frame of the last clip, (H, W, C)
+    error = np.abs(made - wanted).mean(-1) * 255 / WORST
+    pictures = [
+        np.repeat((255 * part).astype(np.uint8), 3 // part.shape[-1], axis=-1)
+        for part in (wanted, made)
+    ]
+    pictures.append(
+        np.asarray(HEAT[(255 * np.clip(error, 0, 1)).astype(np.uint8)] * (error > 0.15)[..., None])
+    )
+    H, W = error.shape
+    size = (WIDE, round(WIDE * H / W))
+    big = [
+        cv2.resize(part.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        for part in pictures
+    ]
+    row = np.concatenate(big, axis=1).astype(np.uint8)
+    odd = float(timeline.rarity[at]) >= timeline.threshold
+    words = f"{clock(float(timeline.scores.seconds[at]))}  {odds(float(timeline.rarity[at]))}"
+    caption = _strip(row.shape[1])
+    write(caption, words, (6, 2), ODD if odd else PAPER)
+    return np.concatenate([caption, row])
+
+
+def _strip(wide: int) -> Bytes:
+    strip = np.empty((HEAD, wide, 3), np.uint8)
+    strip[:] = NIGHT
+    return strip
+
+
+def _head(wide: int) -> Bytes:
+    head = _strip(wide)
+    for n, words in enumerate(("given", "made", f"error, bright at {WORST:.0f} grey levels")):
+        write(head, words, (n * WIDE + 6, 2), PAPER)
+    return head

@@ -1,0 +1,190 @@
+"""One scored video with what was decided about it, and the words in which pictures say it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, floor, isfinite, log10
+from pathlib import Path
+
+import numpy as np
+
+from oddframe.scoring.events import USUAL_STEP, segments
+from oddframe.types import Event, Floats, Scores, Truth, Video
+
+TOP = 6.0  # rarity up to which axes reach, unless the threshold needs more
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """One scored video, decided. Values, map and threshold are rarities (−log10 p); scores may be fewer than frames."""
+
+    video: Video
+    scores: Scores  # smoothed as decided upon; `map` may be a file in memory (np.memmap)
+    events: Sequence[Event]
+    threshold: float
+    truth: Truth | None = None
+    overlay: Path | None = None  # relative to the report
+    seen: int | None = (
+        None  # normal frames that rarities were learned from: what is rarer than one of them is estimated
+    )
+
+    @property
+    def rarity(self) -> Floats:
+        """(N,) finite float64: NaN is 0, and what is beyond measure stands a little above the rest."""
+        return plain(self.scores.value)
+
+    @property
+    def highest(self) -> float:
+        """The highest rarity worth a place on an axis: one in a million is as good as never, and hides the rest."""
+        level = self.threshold if isfinite(self.threshold) else 0.0
+        return max(min(float(self.rarity.max(initial=0.0)), max(TOP, level + 2)), level, 1.0)
+
+    @property
+    def step(self) -> float:
+        """Seconds that one score stands for."""
+        gaps = np.diff(self.scores.seconds)
+        return (
+            float(np.median(gaps))
+            if len(gaps) and np.median(gaps) > 0
+            else 1 / (self.video.fps or 1 / USUAL_STEP)
+        )
+
+    @property
+    def start(self) -> float:
+        """Seconds, in the source, at which the overlay begins."""
+        return self.video.span[0] if self.video.span else 0.0
+
+    @property
+    def end(self) -> float:
+        """Seconds, in the source, after the last score."""
+        return float(self.scores.seconds[-1]) + self.step if len(self.scores) else self.start
+
+    @property
+    def length(self) -> float:
+        """Seconds scored."""
+        return max(self.end - self.start, 0.0)
+
+    def at(self, frame: int) -> int | None:
+        """Which score a frame of the source shows: the last one up to it, or else the first; None if there is none."""
+        if not len(self.scores):
+            return None
+        return max(int(np.searchsorted(self.scores.frame, frame, side="right")) - 1, 0)
+
+    def seconds_of(self, frame: Floats) -> Floats:
+        """Times of (fractional) frame indices, going by the scores' own; straight on beyond their ends."""
+        known, seconds = (
+            np.asarray(self.scores.frame, float),
+            np.asarray(self.scores.seconds, float),
+        )
+        if len(known) < 2:
+            origin = seconds[0] - known[0] * self.step if len(known) else 0.0
+            return np.asarray(origin + frame * self.step)
+        pace = (seconds[-1] - seconds[0]) / max(known[-1] - known[0], 1)
+        before, after = np.minimum(frame - known[0], 0), np.maximum(frame - known[-1], 0)
+        return np.asarray(np.interp(frame, known, seconds) + (before + after) * pace)
+
+    def odd_seconds(self) -> list[tuple[float, float]]:
+        """Where the truth says odd, as [start, end) in seconds; empty without truth."""
+        if self.truth is None:
+            return []
+        edges = segments(self.truth.frame).astype(float)
+        return [(float(a), float(b)) for a, b in self.seconds_of(edges.ravel()).reshape(-1, 2)]
+
+
+def plain(values: Floats) -> Floats:
+    """Rarities that can be drawn: NaN is 0, ∞ is one above the highest finite value."""
+    values = np.asarray(values, float)
+    finite = values[np.isfinite(values)]
+    return np.nan_to_num(values, nan=0.0, posinf=float(finite.max(initial=0.0)) + 1, neginf=0.0)
+
+
+def thin(seconds: Floats, value: Floats, most: int) -> tuple[Floats, Floats]:
+    """At most `most` points, each the highest of its bucket at the time where it stands: no peak is lost."""
+    if len(value) <= most:
+        return seconds, value
+    starts = np.linspace(0, len(value), most, endpoint=False).astype(int)
+    bucket = np.repeat(np.arange(most), np.diff(np.r_[starts, len(value)]))
+    order = np.lexsort((-value, bucket))  # by bucket, the highest first
+    kept = order[np.r_[True, np.diff(bucket[order]) > 0]]
+    return seconds[kept], value[kept]
+
+
+def file_stem(name: str) -> str:
+    """A video's name as the start of a file's, on any system.
+
+    >>> file_stem("east/gate <1>.mp4")
+    'east_gate_1_.mp4'
+    """
+    return re.sub(r"[^\w.-]+", "_", name).lstrip(".") or "video"
+
+
+def clock(seconds: float) -> str:
+    """A time as it stands on a player.
+
+    >>> clock(75.4), clock(3675)
+    ('01:15', '1:01:15')
+    """
+    whole = floor(max(seconds, 0) + 1e-6)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes:02d}:{whole % 60:02d}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in words.
+
+    >>> duration(3725), duration(95), duration(9.04)
+    ('1 h 02 min', '1 min 35 s', '9 s')
+    """
+    whole = round(seconds)
+    if whole >= 3600:
+        minutes = round(seconds / 60)
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    if whole >= 60:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole} s" if whole >= 3 else f"{seconds:.1f} s"
+
+
+def rareness(rarity: float, seen: int | None = None) -> str:
+    """A rarity in words that a stranger understands and that claim no more than so many normal frames could show.
+
+    >>> rareness(3.48), rareness(0.1), rareness(4.9, seen=1196)
+    ('1 in 3,000 normal frames', 'like most normal frames', 'rarer than all 1,196 normal frames')
+    """
+    if not rarity > log10(2):
+        return "like most normal frames"
+    if seen is not None and 10**rarity > seen:
+        return f"rarer than all {seen:,} normal frames"
+    return f"{odds(rarity)} normal frames"
+
+
+def odds(rarity: float) -> str:
+    """A rarity in words, to two digits at most.
+
+    >>> odds(3.48), odds(1.1), odds(0.1), odds(6.3), odds(12)
+    ('1 in 3,000', '1 in 13', 'most', '1 in 2 million', 'fewer than 1 in a billion')
+    """
+    if not rarity > log10(2):
+        return "most"
+    if rarity > 9 or not isfinite(rarity):
+        return "fewer than 1 in a billion"
+    number = 10**rarity
+    digits = 10 ** max(floor(log10(number)) - (1 if number < 100 else 0), 0)
+    number = round(number / digits) * digits
+    if number >= 1_000_000_000:
+        return "1 in a billion"
+    return f"1 in {number // 1_000_000:,} million" if number >= 1_000_000 else f"1 in {number:,}"
+
+
+def place(box: tuple[float, float, float, float]) -> str:
+    """Where in the picture a box has its middle.
+
+    >>> place((0.0, 0.0, 0.2, 0.2)), place((0.4, 0.4, 0.6, 0.6)), place((0.4, 0.8, 0.5, 1.0))
+    ('upper left', 'centre', 'lower centre')
+    """
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    column, row = (min(max(ceil(part * 3), 1), 3) for part in (x, y))
+    across = {1: "left", 2: "centre", 3: "right"}[column]
+    down = {1: "upper ", 2: "", 3: "lower "}[row]
+    return f"{down}{across}"

@@ -1,0 +1,203 @@
+"""Clips in classes, divided and written as films of one kind: what `oddframe prepare NAME ROOT OUT` does."""
+
+import csv
+import json
+import shutil
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from oddframe.datasets.classes import ANOMALOUS, COLUMNS, PARTS, ClassData, Clip, divide
+from oddframe.errors import BadInput, BadVideo
+from oddframe.files import aside, room, write_json
+from oddframe.progress import progress
+from oddframe.types import ClipSpec, Video
+from oddframe.video.augment_film import variation
+from oddframe.video.reader import probe, read, times_of
+from oddframe.video.writer import video_writer
+
+SHORTEST = 1.0  # seconds; shorter clips are left out, as published
+WHOLE = ClipSpec(length=1, size=None)
+
+
+@dataclass(frozen=True)
+class Dividing:
+    """How clips are divided and multiplied.
+
+    Args:
+        seed: of the division and of the variations.
+        anomalous: classes that count as anomalous; those of the data set unless given.
+        by: keep clips of one source together, or divide clip by clip as published.
+        target: clips that each class of train (and a twentieth of it, of val) is brought to by varied copies; 0: none.
+        vary: the parts in which copies are made.
+    """
+
+    seed: int = 0
+    anomalous: tuple[str, ...] | None = None
+    by: Literal["source", "clip"] = "source"
+    target: int = 0
+    vary: Literal["train", "all"] = "train"
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise BadInput(f"a seed is 0 or more, got {self.seed}")
+        if self.target < 0:
+            raise BadInput(f"target is 0 or more clips a class, got {self.target}")
+
+
+@dataclass(frozen=True)
+class Made:
+    """One film that was written."""
+
+    part: str
+    label: str
+    path: Path
+    frames: int
+    seconds: float
+    fps: float
+
+
+def divide_into(data: ClassData, root: Path, out: Path, how: Dividing) -> dict[str, Any]:
+    """Write OUT/PART/CLASS/NAME_K.mp4, K = 0 the clip itself, and the four tables; what is there already is kept.
+
+    Returns what is told: counts by part and class, and what was left out and why. Raises BadInput when OUT was divided
+    in another way, or holds something else.
+    """
+    folder = room(out)
+    _refuse_another(folder, data, how)
+    clips, refused = _usable(data.clips(root))
+    divided = divide(
+        clips, data.anomalous if how.anomalous is None else how.anomalous, seed=how.seed, by=how.by
+    )
+    jobs = [
+        (part, clip, name, copies)
+        for part in PARTS
+        for (clip, name), copies in zip(
+            _names(divided[part]), _copies(divided[part], part, how), strict=True
+        )
+    ]
+    made: list[Made] = []
+    with progress("writing", sum(copies + 1 for *_, copies in jobs), "films") as tick:
+        for part, clip, name, copies in jobs:
+            for k in range(copies + 1):
+                path = folder / part / clip.label / f"{name}_{k}.mp4"
+                if not path.is_file():
+                    _write(clip, path, k, how.seed)
+                times = times_of(Video(name, path))
+                fps = probe(Video(name, path)).fps
+                made.append(Made(part, clip.label, path, len(times), len(times) / fps, fps))
+                tick()
+    labels = _tables(folder, made)
+    told = {
+        "out": str(folder),
+        "labels": labels,
+        "clips": {
+            part: dict(Counter(one.label for one in made if one.part == part)) for part in PARTS
+        },
+        "left_out": refused
+        + [f"{c.label}/{c.path.name}: its source is in train or val" for c in divided["left out"]],
+        "empty": [part for part in PARTS if not divided[part]],
+    }
+    write_json(folder / "divided.json", told)
+    return told
+
+
+def _usable(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
+    """The clips that can be read and last long enough, and a line for each other."""
+    kept, refused = [], []
+    for clip in clips:
+        video = Video(clip.path.stem, clip.path)
+        try:
+            frames = len(times_of(video))
+            seconds = frames / probe(video).fps
+        except BadVideo as error:
+            refused.append(f"{clip.label}/{clip.path.name}: {error}")
+            continue
+        if seconds < SHORTEST:
+            refused.append(
+                f"{clip.label}/{clip.path.name}: lasts {seconds:.1f} s, under {SHORTEST:g}"
+            )
+        else:
+            kept.append(clip)
+    if not kept:
+        raise BadInput(
+            f"none of {len(clips)} clips can be used; the first: {refused[0] if refused else 'none is there'}"
+        )
+    return kept, refused
+
+
+def _copies(clips: Sequence[Clip], part: str, how: Dividing) -> list[int]:
+    """How many varied copies of each clip: round((target − n) / n), as published."""
+    target = how.target if part == "train" else how.target // 20
+    if not target or part in PARTS[2:] or (part == "val" and how.vary == "train"):
+        return [0] * len(clips)
+    count = Counter(clip.label for clip in clips)
+    return [max(0, round((target - count[clip.label]) / count[clip.label])) for clip in clips]
+
+
+def _names(clips: Sequence[Clip]) -> list[tuple[Clip, str]]:
+    """Each clip and a name that no other of its class has."""
+    taken: Counter[tuple[str, str]] = Counter()
+    named = []
+    for clip in clips:
+        taken[clip.label, clip.path.stem] += 1
+        again = taken[clip.label, clip.path.stem]
+        named.append((clip, clip.path.stem if again == 1 else f"{clip.path.stem}-{again}"))
+    return named
+
+
+def _write(clip: Clip, path: Path, k: int, seed: int) -> None:
+    if not k and clip.path.suffix.lower() == ".mp4":
+        with aside(path) as part:
+            shutil.copyfile(clip.path, part)
+        return
+    video = Video(clip.path.stem, clip.path)
+    facts = probe(video)
+    random = np.random.default_rng([seed, 32, k, zlib.crc32(clip.path.name.encode())])
+    vary = variation(random, (facts.height, facts.width)) if k else None
+    with video_writer(path, facts.fps, (facts.height, facts.width), crf=20) as film:
+        for frame in read(video, WHOLE):
+            film.write(vary(frame.pixels) if vary else frame.pixels)
+
+
+def _tables(folder: Path, made: Sequence[Made]) -> dict[str, int]:
+    """The four tables with the published columns; returns the number of each normal class."""
+    normal = dict.fromkeys(one.label for one in made if one.part != "anomaly")
+    labels = {label: k for k, label in enumerate(normal)}
+    for part in PARTS:
+        with aside(folder / f"{part}.csv") as path, path.open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(COLUMNS)
+            for one in made:
+                if one.part == part:
+                    label = ANOMALOUS if part == "anomaly" else labels[one.label]
+                    where = one.path.relative_to(folder).as_posix()
+                    rows.writerow(
+                        [one.label, label, where, one.frames, f"{one.seconds:.3f}", f"{one.fps:g}"]
+                    )
+    return labels
+
+
+def _refuse_another(folder: Path, data: ClassData, how: Dividing) -> None:
+    """Written before the first film, so that what was interrupted goes on and what is another division is refused."""
+    note, wanted = folder / "division.json", {"data": data.name, **_plain(how)}
+    if not note.is_file():
+        if any((folder / part).exists() for part in PARTS):
+            raise BadInput(f"{folder} holds other films; name a new or empty folder")
+        write_json(note, wanted)
+        return
+    try:
+        held = json.loads(note.read_text())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{note} is damaged ({error}); name a new or empty folder") from error
+    if held != wanted:
+        raise BadInput(f"{folder} was divided in another way ({held}); name a new or empty folder")
+
+
+def _plain(how: Dividing) -> dict[str, Any]:
+    return json.loads(json.dumps(asdict(how)))  # type: ignore[no-any-return]  # tuples are lists in a file

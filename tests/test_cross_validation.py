@@ -1,0 +1,212 @@
+"""Normal video held out: how it is cut into parts and folds, and that nothing is on both sides."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from films import film
+from oddframe.detector import Detector
+from oddframe.errors import BadInput
+from oddframe.run import Run
+from oddframe.scoring import cross_validation as holding
+from oddframe.scoring.cross_validation import (
+    FOLDS,
+    fit_and_cross_validate,
+    folds_of,
+    held_out_folds,
+    segments_of,
+)
+from oddframe.types import Clips, ClipSpec, Scores, Video
+from oddframe.video.reader import read
+
+FIRST = ClipSpec(length=1, size=(8, 8), colour="grey")
+FITTED: list[list[Video]] = []  # on what each detector was fitted, in order
+
+
+class Rememberer(Detector):
+    """Scores 1 for a frame that it was fitted on, by time, and 0 for another: held-out scores are all 0."""
+
+    quick_to_fit = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: set[tuple[str, int]] = set()
+
+    @property
+    def spec(self) -> ClipSpec:
+        return FIRST
+
+    def fit(self, videos: Sequence[Video], run: Run) -> None:
+        del run
+        FITTED.append(list(videos))
+        self.known = {(video.name, frame.index) for video in videos for frame in read(video, FIRST)}
+
+    def score(self, clips: Clips) -> Scores:
+        value = np.array([(clips.video, int(n)) in self.known for n in clips.frame], float)
+        return Scores(clips.video, clips.frame, clips.seconds, value, map=value[:, None, None])
+
+
+class Slow(Rememberer):
+    quick_to_fit = False
+
+
+@pytest.fixture
+def lasting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+    """Videos of so many seconds each, at one frame a second, which nobody films."""
+    lengths: dict[Path, np.ndarray] = {}
+
+    def make(*seconds: int) -> list[Video]:
+        videos = [Video(f"film {k}", tmp_path / f"{k}.mp4") for k in range(len(seconds))]
+        lengths.update(
+            {v.source: np.arange(float(s)) for v, s in zip(videos, seconds, strict=True)}
+        )
+        return videos
+
+    monkeypatch.setattr(holding, "times_of", lambda video: lengths[video.source])
+    return make
+
+
+MINUTE, HOUR = 60, 3600
+
+
+@pytest.mark.parametrize(
+    ("seconds", "parts", "folds"),
+    [
+        pytest.param([5], 1, 1, id="too short to cut: one part, which cannot be left out"),
+        pytest.param([20], 2, 2, id="not under ten seconds a part"),
+        pytest.param([MINUTE], 6, 6, id="a minute in parts of ten seconds"),
+        pytest.param([2 * HOUR], 12, 12, id="ten minutes at most"),
+        pytest.param([10 * HOUR], 60, FOLDS, id="more parts than folds"),
+        pytest.param([40, 40], 8, 8, id="two films in an eighth of all each"),
+        pytest.param(
+            [30] * 3, 9, 9, id="three films are too few to leave one out: their parts are"
+        ),
+        pytest.param([30] * 4, 8, 4, id="of four films each is left out whole, whatever its parts"),
+        pytest.param([30] * 8, 8, 8, id="eight films are not cut"),
+        pytest.param([30] * 20, 20, FOLDS, id="more films than folds"),
+        pytest.param([HOUR] * 8, 48, 8, id="long films are cut, and left out whole"),
+        pytest.param(
+            [HOUR, 5, 5], 10, 10, id="a film that is longer than the others is cut, they are not"
+        ),
+    ],
+)
+def test_parts_and_folds(lasting, seconds: list[int], parts: int, folds: int) -> None:  # type: ignore[no-untyped-def]
+    videos = lasting(*seconds)
+    cut = segments_of(videos)
+    of = folds_of(cut)
+    assert len(cut) == len(of) == parts
+    assert sorted(set(of)) == list(range(folds)), "folds are numbered without a gap"
+    if len(videos) >= 4:
+        for video in videos:
+            assert (
+                len(
+                    {
+                        fold
+                        for part, fold in zip(cut, of, strict=True)
+                        if part.source == video.source
+                    }
+                )
+                == 1
+            )
+    else:
+        assert of == sorted(of), "parts in order, so that neighbours are left out together"
+    for video, length in zip(videos, seconds, strict=True):
+        spans = [part.span for part in cut if part.source == video.source]
+        if spans != [None]:
+            edges = [edge for span in spans if span for edge in span]
+            assert edges[0] == 0
+            assert edges[-1] == pytest.approx(length)
+            assert edges[1:-1:2] == edges[2::2], "one begins where the other ends"
+            assert max(end - start for start, end in filter(None, spans)) <= 600 * 1.01
+
+
+def test_a_part_of_a_film_is_cut_within_its_own_span(lasting) -> None:  # type: ignore[no-untyped-def]
+    (video,) = lasting(HOUR)
+    parts = segments_of([replace(video, span=(100.0, 180.0))])
+    assert len(parts) == 8
+    assert parts[0].span is not None
+    assert parts[-1].span is not None
+    assert [parts[0].span[0], parts[-1].span[1]] == pytest.approx([100, 180])
+
+
+def test_no_frame_is_in_two_parts_and_none_in_none(tmp_path: Path) -> None:
+    video = Video("film", film(tmp_path / "film.mp4", 40 * 7, fps=7, size=(16, 16)))
+    parts = segments_of([video])
+    assert len(parts) == 4
+    frames = [[frame.index for frame in read(part, FIRST)] for part in parts]
+    assert list(chain.from_iterable(frames)) == list(range(280))
+    assert min(map(len, frames)) >= 69
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> list[Video]:
+    return [
+        Video(f"film {k}", film(tmp_path / f"{k}.mp4", 60, fps=5, size=(16, 16))) for k in range(5)
+    ]
+
+
+def test_the_detector_is_fitted_on_everything_and_others_hold_out(
+    films: list[Video], tmp_path: Path
+) -> None:
+    FITTED.clear()
+    detector = Rememberer()
+    held_out, how = fit_and_cross_validate(detector, films, Run(tmp_path))
+    assert len(detector.known) == 300
+    assert sum(len(scores) for scores in held_out) == 300, "each frame is held out once"
+    assert all((scores.value == 0).all() for scores in held_out), (
+        "by a detector that had not seen it"
+    )
+    assert all(scores.map is None for scores in held_out)
+    assert how == "leave one out, 5 folds of videos"
+    assert [len({video.source for video in videos}) for videos in FITTED] == [5, 4, 4, 4, 4, 4]
+
+
+def test_one_long_film_is_held_out_in_parts(tmp_path: Path) -> None:
+    video = Video("film", film(tmp_path / "film.mp4", 200, fps=5, size=(16, 16)))
+    held_out, how = fit_and_cross_validate(Rememberer(), [video], Run(tmp_path))
+    assert len(held_out) == 4
+    assert all((scores.value == 0).all() for scores in held_out)
+    assert np.concatenate([scores.frame for scores in held_out]).tolist() == list(range(200))
+    assert how == "leave one out, 4 folds of parts"
+
+
+def test_where_fitting_is_dear_a_share_is_held_out(films: list[Video], tmp_path: Path) -> None:
+    FITTED.clear()
+    detector = Slow()
+    held_out, how = fit_and_cross_validate(detector, films, Run(tmp_path))
+    assert len(FITTED) == 1, "one fit"
+    assert {scores.video for scores in held_out} == {"film 4"}
+    assert all((scores.value == 0).all() for scores in held_out)
+    assert len(detector.known) == 240
+    assert how == "held-out share, 2 of 10 parts"
+
+
+@pytest.mark.parametrize(("folds", "held"), [(2, {1}), (5, {4}), (8, {6, 7}), (16, {13, 14, 15})])
+def test_about_a_fifth_is_held_out(folds: int, held: set[int]) -> None:
+    assert held_out_folds(list(range(folds))) == held
+
+
+def test_too_little_video_is_said(tmp_path: Path) -> None:
+    video = Video("film", film(tmp_path / "film.mp4", 50, fps=10, size=(16, 16)))
+    with pytest.raises(BadInput, match=r"5\.0 s of normal video is too little"):
+        fit_and_cross_validate(Rememberer(), [video], Run(tmp_path))
+
+
+def test_smoothing_begins_anew_in_each_part(films: list[Video], tmp_path: Path) -> None:
+    class Smooth(Rememberer):
+        @property
+        def smoothing(self) -> float:
+            return 0.9
+
+        def score(self, clips: Clips) -> Scores:
+            return Scores(
+                clips.video, clips.frame, clips.seconds, (clips.frame % 30 == 0).astype(float)
+            )
+
+    held_out, _ = fit_and_cross_validate(Smooth(), films, Run(tmp_path))
+    for scores in held_out:
+        np.testing.assert_allclose(scores.value, 0.9 ** np.arange(len(scores)))

@@ -1,0 +1,54 @@
+"""Naming is registering: a file dropped into an open family is a member, and nothing keeps a list."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import oddframe.methods
+from oddframe.detector import Detector
+from oddframe.errors import BadInput
+from oddframe.registry import member, members
+
+NEW = """
+from oddframe.methods.baselines import Constant
+
+class Louder(Constant):
+    name = "louder"
+
+class NoMember(Constant):
+    name = None
+"""
+
+
+@pytest.fixture
+def dropped_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    (tmp_path / "louder.py").write_text(NEW)
+    monkeypatch.setattr(oddframe.methods, "__path__", [*oddframe.methods.__path__, str(tmp_path)])
+    members.cache_clear()
+    yield
+    members.cache_clear()
+
+
+def test_the_first_methods_are_members() -> None:
+    assert {"constant", "flowgrid", "frame-difference"} <= set(members("methods"))
+    assert list(members("methods")) == sorted(members("methods"))
+    for name, method in members("methods").items():
+        assert issubclass(method, Detector)
+        assert method.name == name
+
+
+@pytest.mark.usefixtures("dropped_in")
+def test_a_file_dropped_in_is_a_member() -> None:
+    assert member("methods", "louder", "method").__module__ == "oddframe.methods.louder"
+    assert members("methods")["constant"].__module__ == "oddframe.methods.baselines", (
+        "what it imports stays where it is"
+    )
+    assert None not in members("methods")
+
+
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+    with pytest.raises(BadInput, match="no method is called 'flowgird'; did you mean 'flowgrid'"):
+        member("methods", "flowgird", "method")
+    with pytest.raises(BadInput, match="no data set is called 'zzz'; there are avenue"):
+        member("datasets", "zzz", "data set")
