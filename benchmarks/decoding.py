@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from oddframe.types import ClipSpec
-from oddframe.video.reader import as_video, read
+from oddframe.video.reader import read, video_of
 
 RGB = ClipSpec(size=(224, 224))
 GREY = ClipSpec(size=320, colour="grey")
@@ -62,7 +62,7 @@ def opencv(path: Path, size: tuple[int, int]) -> None:
 
 
 def exhaust(path: Path, spec: ClipSpec, threads: int = 0) -> None:
-    for _ in read(as_video(path), spec, threads=threads):
+    for _ in read(video_of(path), spec, threads=threads):
         pass
 
 

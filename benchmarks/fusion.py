@@ -20,7 +20,7 @@ import numpy as np
 import oddframe
 from machine import write
 from oddframe.types import Bytes, ClipSpec
-from oddframe.video.reader import as_video, read
+from oddframe.video.reader import read, video_of
 from oddframe.video.writer import video_writer
 from oddframe.workflows.fuse import fuse
 
@@ -63,7 +63,7 @@ def one(method: str, seed: int, folder: Path) -> dict[str, Any]:
     )  # four normal minutes and four of testing: less teaches nothing
     for part in ("train", "test"):
         for path in sorted((film / part).glob("*.mp4")):
-            frames = [frame.pixels for frame in read(as_video(path), ClipSpec(length=1, size=None))]
+            frames = [frame.pixels for frame in read(video_of(path), ClipSpec(length=1, size=None))]
             for view in VIEWS:
                 to = both / part / view / path.name
                 to.parent.mkdir(parents=True, exist_ok=True)

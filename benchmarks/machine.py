@@ -13,7 +13,7 @@ from typing import Any
 from oddframe.methods.flowgrid import FlowGrid
 from oddframe.scoring.run_folder import FittedDetector, circumstances
 from oddframe.synthetic.simulate import FIRST_TEST, Shot, film
-from oddframe.video.reader import as_video
+from oddframe.video.reader import video_of
 from oddframe.video.writer import video_writer
 from oddframe.workflows.fit import fit_videos
 
@@ -44,7 +44,7 @@ def street(
 def learned(out: Path, **options: Any) -> FittedDetector:
     """A flowgrid run on a minute of the same street, filmed at other times, on which nothing odd happens."""
     return fit_videos(
-        FlowGrid(**options), [as_video(street(10, 30, number=k)) for k in (0, 1)], out=out
+        FlowGrid(**options), [video_of(street(10, 30, number=k)) for k in (0, 1)], out=out
     )
 
 

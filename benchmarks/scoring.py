@@ -27,7 +27,7 @@ from oddframe.methods.flowgrid import FlowGrid
 from oddframe.scoring.pipeline import score_video
 from oddframe.types import ClipSpec, Video
 from oddframe.video.motion import _estimator, motion_cells
-from oddframe.video.reader import as_video, read, times_of
+from oddframe.video.reader import read, times_of, video_of
 from oddframe.workflows.evaluate import evaluate
 from oddframe.workflows.fit import fit_videos
 
@@ -172,7 +172,7 @@ def main() -> None:
         default = runs["default"].detector
         assert isinstance(default, FlowGrid)
         for film, (fps, seconds) in FILMS.items():
-            video = as_video(street(fps, seconds))
+            video = video_of(street(fps, seconds))
             ways: dict[str, Callable[[], None]] = {
                 "decoding alone": partial(decode, video, default.spec)
             }

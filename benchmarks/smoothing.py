@@ -21,7 +21,7 @@ from oddframe.evaluation.metrics import auc
 from oddframe.scoring.pipeline import concatenate, score_video, smooth
 from oddframe.scoring.run_folder import load_run
 from oddframe.types import Bools, Floats, Scores, Video
-from oddframe.video.reader import probe
+from oddframe.video.reader import facts_of
 
 WEIGHTS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 
@@ -54,7 +54,7 @@ def main() -> None:
 def scored(detector: Detector, video: Video) -> tuple[Bools, Scores]:
     """Which of the frames of a video are odd, and its scores before smoothing."""
     assert video.truth is not None
-    odd = video.truth(probe(video).frames).frame
+    odd = video.truth(facts_of(video).frames).frame
     return odd, concatenate(score_video(detector, video, smoothing=0.0))
 
 

@@ -10,7 +10,7 @@ import pytest
 from films import film
 from oddframe.cli.main import main
 from oddframe.types import ClipSpec
-from oddframe.video.reader import as_video, read
+from oddframe.video.reader import read, video_of
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -87,7 +87,7 @@ def scores_of(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="session")
 def short(street: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video of the first three seconds of one of `street`'s to be tested."""
-    frames = read(as_video(street / "test" / "test01.mp4"), ClipSpec(size=None))
+    frames = read(video_of(street / "test" / "test01.mp4"), ClipSpec(size=None))
     pictures = [next(frames).pixels for _ in range(30)]
     return film(tmp_path_factory.mktemp("short") / "short.mp4", pictures, fps=10)
 

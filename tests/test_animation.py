@@ -16,7 +16,7 @@ from oddframe.methods.reconstruction import C3D, ConvLSTM
 from oddframe.serialization import load
 from oddframe.training.config import Training
 from oddframe.types import ClipSpec, Event, Scores, Truth, Video
-from oddframe.video.reader import as_video, probe, read
+from oddframe.video.reader import facts_of, read, video_of
 from oddframe.video.writer import video_writer
 from oddframe.visualization.animation import write_film, write_score_animation
 from oddframe.visualization.architecture import (
@@ -49,7 +49,7 @@ def timeline(tmp_path: Path, frames: int = 40) -> Timeline:
     odd = (frame >= 20) & (frame < 30)
     where = np.full((frames, 6, 8), 0.2, np.float32)
     scores = Scores("film", frame, frame / 10.0, np.where(odd, 4.0, 1.0), map=where)
-    return Timeline(as_video(path), scores, [Event("film", 2.0, 3.0, 4.0, 2.5)], 2.0, Truth(odd))
+    return Timeline(video_of(path), scores, [Event("film", 2.0, 3.0, 4.0, 2.5)], 2.0, Truth(odd))
 
 
 def shows(path: Path, colour: tuple[int, int, int]) -> bool:
@@ -117,7 +117,7 @@ def test_the_curve_grows_with_the_film(tmp_path: Path) -> None:
     line = timeline(tmp_path)
     write_score_animation(tmp_path / "growing.mp4", line, width=320)
     frames = [
-        frame.pixels for frame in read(as_video(tmp_path / "growing.mp4"), ClipSpec(1, size=None))
+        frame.pixels for frame in read(video_of(tmp_path / "growing.mp4"), ClipSpec(1, size=None))
     ]
     assert len(frames) == 40
     assert frames[0].shape == (240, 640, 3)
@@ -149,9 +149,9 @@ def test_a_folder_of_pictures_becomes_a_film(tmp_path: Path) -> None:
     folder.mkdir()
     for k in range(7):
         cv2.imwrite(str(folder / f"{k}.png"), np.full((32, 48, 3), 30 * k, np.uint8))
-    write_film(tmp_path / "film.mp4", as_video(folder, 5.0))
-    video = as_video(tmp_path / "film.mp4")
-    assert (probe(video).height, probe(video).width) == (32, 48)
+    write_film(tmp_path / "film.mp4", video_of(folder, 5.0))
+    video = video_of(tmp_path / "film.mp4")
+    assert (facts_of(video).height, facts_of(video).width) == (32, 48)
     frames = list(read(video, ClipSpec(1, size=None)))
     assert [round(float(frame.pixels.mean()) / 30) for frame in frames] == list(range(7))
     assert frames[-1].seconds == pytest.approx(6 / 5, abs=0.01)

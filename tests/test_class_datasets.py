@@ -17,7 +17,7 @@ from oddframe.datasets.ucf_sports import UcfSports
 from oddframe.errors import BadInput
 from oddframe.types import ClipSpec, Video
 from oddframe.video.augment_film import variation
-from oddframe.video.reader import probe, read
+from oddframe.video.reader import facts_of, read
 from oddframe.workflows.split_clips import Dividing, divide_into
 
 
@@ -132,7 +132,7 @@ def test_tables_are_as_published(prepared: Path) -> None:
             )
         for row in rows(prepared / f"{part}.csv"):
             assert row["PATH"].startswith(f"{part}/{row['CLASS']}/")
-            facts = probe(Video("a", prepared / row["PATH"]))
+            facts = facts_of(Video("a", prepared / row["PATH"]))
             assert (row["NUM_FRAMES"], row["NUM_SEC"], row["FPS"]) == ("12", "1.200", "10")
             assert facts.codec == "h264"
     assert {row["LABEL"] for row in rows(prepared / "anomaly.csv")} == {"42"}

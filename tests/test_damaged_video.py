@@ -15,7 +15,7 @@ import pytest
 from films import B_FRAMES, HEVC, film, number_of, numbered
 from oddframe.errors import BadVideo
 from oddframe.types import ClipSpec, Frame
-from oddframe.video.reader import as_video, frames_at, probe, read, times_of
+from oddframe.video.reader import facts_of, frames_at, read, times_of, video_of
 
 FRAMES = 24
 SPEC = ClipSpec(size=None)
@@ -47,7 +47,7 @@ def read_all(path: Path) -> tuple[list[Frame], list[str]] | None:
     """What can be read; None where the file is refused, in one line that names it."""
     lost: list[str] = []
     try:
-        frames = list(read(as_video(path), SPEC, lost))
+        frames = list(read(video_of(path), SPEC, lost))
     except BadVideo as error:
         one_line(error, path)
         return None
@@ -115,14 +115,14 @@ def test_a_damaged_film_gives_what_is_readable(
         result = read_all(path)
         if result is not None and number % 2:
             frames, _ = result
-            times = times_of(as_video(path))
+            times = times_of(video_of(path))
             wanted = [int(random.integers(len(times))), len(times) - 1]
             try:
-                assert frames_at(as_video(path), SPEC, sorted(wanted)).shape == (
+                assert frames_at(video_of(path), SPEC, sorted(wanted)).shape == (
                     2,
                     *frames[0].pixels.shape,
                 )
-                assert probe(as_video(path)).width > 0
+                assert facts_of(video_of(path)).width > 0
             except BadVideo as error:
                 one_line(error, path)
         assert time.monotonic() - begun < 5
@@ -162,7 +162,7 @@ def grainy(count: int) -> list[np.ndarray]:
 def test_a_film_without_its_index_says_so(tmp_path: Path, whole: dict[str, bytes]) -> None:
     (tmp_path / "a.mp4").write_bytes(whole["a.mp4"][:-600])
     with pytest.raises(BadVideo, match=r"a\.mp4 is not a video .*'moov' box, is missing"):
-        list(read(as_video(tmp_path / "a.mp4"), SPEC))
+        list(read(video_of(tmp_path / "a.mp4"), SPEC))
 
 
 def test_damage_in_the_middle_is_counted_in_one_line(tmp_path: Path) -> None:
@@ -204,9 +204,9 @@ def test_what_is_no_video_is_refused(tmp_path: Path, name: str, content: bytes) 
     begun = time.monotonic()
     assert read_all(tmp_path / name) is None
     with pytest.raises(BadVideo):
-        probe(as_video(tmp_path / name))
+        facts_of(video_of(tmp_path / name))
     with pytest.raises(BadVideo):
-        times_of(as_video(tmp_path / name))
+        times_of(video_of(tmp_path / name))
     assert time.monotonic() - begun < 5
 
 
@@ -229,17 +229,17 @@ def test_the_content_counts_and_not_the_ending(tmp_path: Path, whole: dict[str, 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(BadVideo, match="neither a file nor a folder"):
-        list(read(as_video(tmp_path / "pipe.mp4"), SPEC))
+        list(read(video_of(tmp_path / "pipe.mp4"), SPEC))
 
 
 @pytest.mark.parametrize("size", [(16, 16), (2160, 3840)])
 def test_small_large_and_single_frames(tmp_path: Path, size: tuple[int, int]) -> None:
     path = film(tmp_path / "a.mp4", 1, size=size, options={"preset": "ultrafast"})
     assert read_all(path) is not None
-    (frame,) = read(as_video(path), ClipSpec(size=(120, 160)))
+    (frame,) = read(video_of(path), ClipSpec(size=(120, 160)))
     assert number_of(frame.pixels) == 0
-    assert times_of(as_video(path)).tolist() == [0]
-    assert frames_at(as_video(path), ClipSpec(size=(8, 8)), [0]).shape == (1, 8, 8, 3)
+    assert times_of(video_of(path)).tolist() == [0]
+    assert frames_at(video_of(path), ClipSpec(size=(8, 8)), [0]).shape == (1, 8, 8, 3)
 
 
 def test_one_picture_is_a_film_of_one_frame(tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_damaged_pictures_keep_their_place(tmp_path: Path, ending: str) -> None:
             (flipped, cut, zeroed)[number % 9 // 3](data, random)
             path.write_bytes(data)
     lost: list[str] = []
-    frames = list(read(as_video(folder), SPEC, lost))
+    frames = list(read(video_of(folder), SPEC, lost))
     assert len(frames) == 30
     assert [number_of(frame.pixels) for frame in frames[::3]] == list(range(0, 30, 3))
     assert len(lost) <= 1

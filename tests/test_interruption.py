@@ -23,7 +23,7 @@ from oddframe.run import Run
 from oddframe.scoring.score_store import fingerprint
 from oddframe.types import Bytes
 from oddframe.video.motion import motion_cells
-from oddframe.video.reader import as_video
+from oddframe.video.reader import video_of
 
 Refused = Callable[..., str]
 Capture = pytest.CaptureFixture[str]
@@ -275,7 +275,7 @@ def test_a_fit_that_is_stopped_does_not_wait_for_a_long_video(
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         detector._describe_all(
-            [as_video(other), as_video(street / "train" / "train01.mp4")], Run(tmp_path)
+            [video_of(other), video_of(street / "train" / "train01.mp4")], Run(tmp_path)
         )
     assert time.monotonic() - begun < 8, "the other one takes twelve seconds"
     assert not list(tmp_path.rglob("*.npz")), "a part was taken for the whole"

@@ -27,7 +27,7 @@ from oddframe.scoring.pipeline import concatenate, score_video
 from oddframe.serialization import load, save
 from oddframe.training.config import Training
 from oddframe.types import Scores, Video
-from oddframe.video.reader import probe, times_of
+from oddframe.video.reader import facts_of, times_of
 from oddframe.workflows.evaluate import evaluate
 from oddframe.workflows.score import score
 
@@ -77,7 +77,7 @@ def test_boxes_of_a_file_are_what_is_looked_at(
 ) -> None:
     detector = fitted(videos, tmp_path / "a", boxes="file", boxes_file=str(boxes))
     scores = scored(detector, videos[0])
-    facts = probe(videos[0])
+    facts = facts_of(videos[0])
     assert scores.boxes is not None
     for frame, found in zip(scores.frame, scores.boxes, strict=True):
         x = 20 + frame % 50
@@ -218,7 +218,7 @@ def test_easy_puzzles_come_before_the_published_ones(
 
 def test_nothing_that_moves_is_nothing_odd(videos: list[Video], tmp_path: Path) -> None:
     detector = fitted(videos, tmp_path / "run")
-    facts = probe(videos[0])
+    facts = facts_of(videos[0])
     background = np.repeat(detector.background.numpy()[..., None], 3, -1)
     still = Video("still", film(tmp_path / "still.mp4", [background] * 20, fps=10))
     assert background.shape == (facts.height, facts.width, 3)

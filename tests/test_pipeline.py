@@ -224,7 +224,7 @@ def test_what_was_lost_is_told(tmp_path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 2 // 3])
     lost: list[str] = []
-    scores = concatenate(score_video(Brightness(), Video("film", path), lost=lost))
+    scores = concatenate(score_video(Brightness(), Video("film", path), damage=lost))
     assert 5 < len(scores) < 60
 
 

@@ -26,7 +26,15 @@ from oddframe.errors import BadVideo
 from oddframe.types import ClipSpec, Frame, Video
 from oddframe.video import reader
 from oddframe.video.decoder import Clock
-from oddframe.video.reader import as_video, content_hash, frames_at, probe, read, thinned, times_of
+from oddframe.video.reader import (
+    content_hash,
+    facts_of,
+    frames_at,
+    read,
+    thinned,
+    times_of,
+    video_of,
+)
 
 FRAMES = 40
 AS_IT_IS = ClipSpec(size=None)
@@ -92,7 +100,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sort], Video]:
 
     def make(sort: Sort) -> Video:
         path = folder / sort.name
-        return as_video(path if path.exists() else film(path, FRAMES, **sort.how))
+        return video_of(path if path.exists() else film(path, FRAMES, **sort.how))
 
     return make
 
@@ -143,10 +151,10 @@ def same(pixels: np.ndarray, frames: list[Frame]) -> None:
 @pytest.mark.parametrize("ending", ["mp4", "mov"])
 def test_a_film_that_says_how_to_turn_it_is_turned(tmp_path: Path, turn: int, ending: str) -> None:
     picture = numbered(0b10110010)
-    upright = next(read(as_video(film(tmp_path / f"0.{ending}", [picture])), AS_IT_IS)).pixels
-    turned = as_video(film(tmp_path / f"{turn}.{ending}", [picture], rotation=turn))
+    upright = next(read(video_of(film(tmp_path / f"0.{ending}", [picture])), AS_IT_IS)).pixels
+    turned = video_of(film(tmp_path / f"{turn}.{ending}", [picture], rotation=turn))
     assert np.array_equal(next(read(turned, AS_IT_IS)).pixels, np.rot90(upright, turn // 90))
-    facts = probe(turned)
+    facts = facts_of(turned)
     assert (facts.height, facts.width) == np.rot90(upright, turn // 90).shape[:2]
     assert next(read(turned, ClipSpec(size=20))).pixels.shape[1] == 20
     assert np.array_equal(frames_at(turned, AS_IT_IS, [0])[0], np.rot90(upright, turn // 90))
@@ -158,8 +166,8 @@ def test_a_film_that_says_how_to_mirror_it_is_mirrored(
     tmp_path: Path, turn: int, flips: tuple[bool, bool]
 ) -> None:
     picture = numbered(0b10110010)
-    upright = next(read(as_video(film(tmp_path / "0.mp4", [picture])), AS_IT_IS)).pixels
-    video = as_video(film(tmp_path / "1.mp4", [picture], rotation=turn, flips=flips))
+    upright = next(read(video_of(film(tmp_path / "0.mp4", [picture])), AS_IT_IS)).pixels
+    video = video_of(film(tmp_path / "1.mp4", [picture], rotation=turn, flips=flips))
     wanted = np.rot90(upright, turn // 90)[:: -1 if flips[1] else 1, :: -1 if flips[0] else 1]
     assert np.array_equal(next(read(video, AS_IT_IS)).pixels, wanted)
 
@@ -172,7 +180,7 @@ def test_photographs_are_shown_as_they_were_held(tmp_path: Path, orientation: in
     exif[0x112] = orientation
     Image.fromarray(numbered(0b10110010)).save(tmp_path / "0.jpg", exif=exif, quality=95)
     wanted = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "0.jpg")))
-    ours = next(read(as_video(tmp_path), AS_IT_IS)).pixels
+    ours = next(read(video_of(tmp_path), AS_IT_IS)).pixels
     assert ours.shape == wanted.shape
     assert np.abs(ours.astype(int) - wanted).mean() < 2
 
@@ -182,7 +190,7 @@ def test_limited_and_full_range_show_the_same_greys(
     tmp_path: Path, turn: int, colour_range: int
 ) -> None:
     ramp = np.repeat(np.repeat(np.arange(0, 256, 4, dtype=np.uint8)[None, :, None], 48, 0), 3, 2)
-    video = as_video(
+    video = video_of(
         film(
             tmp_path / "a.mp4",
             [ramp],
@@ -216,7 +224,7 @@ def test_colours_agree_with_pyav(tmp_path: Path, matrix: int) -> None:
             )
         )
         out.mux(stream.encode(None))
-    ours = next(read(as_video(path), AS_IT_IS)).pixels.astype(int)
+    ours = next(read(video_of(path), AS_IT_IS)).pixels.astype(int)
     with av.open(str(path)) as container:
         theirs = next(container.decode(video=0)).to_ndarray(format="rgb24").astype(int)
     assert np.abs(ours - theirs).mean() <= 2
@@ -226,7 +234,7 @@ def test_colours_agree_with_pyav(tmp_path: Path, matrix: int) -> None:
 
 def test_real_film_in_grey_at_its_own_size_is_untouched(shared: Path) -> None:
     path = shared / "ucsd" / "UCSDped2" / "Test" / "Test001.mp4"
-    ours = read(as_video(path), ClipSpec(size=None, colour="grey"))
+    ours = read(video_of(path), ClipSpec(size=None, colour="grey"))
     with av.open(str(path)) as container:
         count = 0
         for frame, theirs in zip(ours, container.decode(video=0), strict=True):
@@ -236,7 +244,7 @@ def test_real_film_in_grey_at_its_own_size_is_untouched(shared: Path) -> None:
 
 
 def test_negative_stamps_before_an_edit_are_cut_off(tmp_path: Path) -> None:
-    video = as_video(film(tmp_path / "a.mp4", 40, options=B_FRAMES, stamps=lambda k: k - 10))
+    video = video_of(film(tmp_path / "a.mp4", 40, options=B_FRAMES, stamps=lambda k: k - 10))
     frames = list(read(video, AS_IT_IS, lost := []))
     assert [number_of(frame.pixels) for frame in frames] == list(range(10, 40))
     assert [frame.index for frame in frames] == list(range(30))
@@ -266,7 +274,7 @@ def test_clocks_of_all_sorts(stamps: list[float | None], seconds: list[float]) -
 
 @pytest.mark.parametrize("name", ["cover.mp4", "sound.mp4", "sound.mkv", "video.mp4", "video.mkv"])
 def test_the_first_stream_that_moves_is_read(tmp_path: Path, name: str) -> None:
-    video = as_video(with_another_stream(tmp_path / name, name.split(".", maxsplit=1)[0]))
+    video = video_of(with_another_stream(tmp_path / name, name.split(".", maxsplit=1)[0]))
     frames = list(read(video, AS_IT_IS, lost := []))
     assert [number_of(frame.pixels) for frame in frames] == list(range(20))
     assert frames[0].pixels.shape == (48, 64, 3)
@@ -276,7 +284,7 @@ def test_the_first_stream_that_moves_is_read(tmp_path: Path, name: str) -> None:
 
 def test_sound_alone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadVideo, match="holds no video stream, only audio"):
-        list(read(as_video(sound_only(tmp_path / "a.mp4")), AS_IT_IS))
+        list(read(video_of(sound_only(tmp_path / "a.mp4")), AS_IT_IS))
 
 
 @pytest.mark.parametrize("ending", ["h264", "ts"])
@@ -290,28 +298,28 @@ def test_frames_keep_the_first_size_when_the_stream_changes_its_own(
     )
     joined = tmp_path / f"joined.{ending}"
     joined.write_bytes(one.read_bytes() + two.read_bytes())
-    frames = list(read(as_video(joined), AS_IT_IS))
+    frames = list(read(video_of(joined), AS_IT_IS))
     assert {frame.pixels.shape for frame in frames} == {(48, 64, 3)}
     assert [number_of(frame.pixels) for frame in frames] == list(range(40))
     assert (np.diff([frame.seconds for frame in frames]) > 0).all()
-    same(frames_at(as_video(joined), AS_IT_IS, [3, 30]), [frames[3], frames[30]])
+    same(frames_at(video_of(joined), AS_IT_IS, [3, 30]), [frames[3], frames[30]])
 
 
 def test_a_recording_whose_clock_was_set_back_goes_on(tmp_path: Path) -> None:
     one, two = film(tmp_path / "1.ts", 40), film(tmp_path / "2.ts", 40, start=40)
     joined = tmp_path / "joined.ts"
     joined.write_bytes(one.read_bytes() + two.read_bytes())
-    frames = list(read(as_video(joined), AS_IT_IS))
+    frames = list(read(video_of(joined), AS_IT_IS))
     assert [number_of(frame.pixels) for frame in frames] == list(range(80))
     assert [frame.seconds for frame in frames] == pytest.approx([k / 25 for k in range(80)])
-    assert times_of(as_video(joined)) == pytest.approx([frame.seconds for frame in frames])
-    same(frames_at(as_video(joined), AS_IT_IS, [3, 70]), [frames[3], frames[70]])
+    assert times_of(video_of(joined)) == pytest.approx([frame.seconds for frame in frames])
+    same(frames_at(video_of(joined), AS_IT_IS, [3, 70]), [frames[3], frames[70]])
 
 
 def test_a_stream_cut_out_of_another_begins_at_its_first_key_frame(tmp_path: Path) -> None:
     data = film(tmp_path / "whole.ts", 40, options=OPEN_GOP).read_bytes()
     (tmp_path / "cut.ts").write_bytes(data[len(data) // 188 // 3 * 188 :])
-    video = as_video(tmp_path / "cut.ts")
+    video = video_of(tmp_path / "cut.ts")
     frames = list(read(video, AS_IT_IS))
     numbers = [number_of(frame.pixels) for frame in frames]
     assert len(numbers) > 15
@@ -331,7 +339,7 @@ def test_a_rate_given_by_hand_counts_frames(tmp_path: Path) -> None:
     )
     assert times_of(video) == pytest.approx([k / 10 for k in range(30)])
     assert number_of(frames_at(video, AS_IT_IS, [21])[0]) == 21
-    assert probe(video).fps == 10
+    assert facts_of(video).fps == 10
 
 
 @pytest.mark.parametrize(
@@ -352,14 +360,14 @@ def test_thinning_takes_every_nth_frame(
     tmp_path: Path, ending: str, filmed: int, asked: float, every: int
 ) -> None:
     path = film(tmp_path / f"a.{ending}", 60, fps=filmed, codec="mpeg4")
-    kept = [frame.index for frame in read(as_video(path), ClipSpec(size=None, fps=asked))]
+    kept = [frame.index for frame in read(video_of(path), ClipSpec(size=None, fps=asked))]
     assert kept == list(range(0, 60, every))
-    assert kept == thinned(times_of(as_video(path)), asked).tolist()
+    assert kept == thinned(times_of(video_of(path)), asked).tolist()
 
 
 def test_thinning_does_not_depend_on_where_reading_begins(tmp_path: Path) -> None:
     video, spec = (
-        as_video(film(tmp_path / "a.mp4", 100, codec="mpeg4", fps=25)),
+        video_of(film(tmp_path / "a.mp4", 100, codec="mpeg4", fps=25)),
         ClipSpec(size=None, fps=7),
     )
     kept = [frame.index for frame in read(video, spec)]
@@ -370,14 +378,14 @@ def test_thinning_does_not_depend_on_where_reading_begins(tmp_path: Path) -> Non
 
 
 def test_sizes_follow_the_spec(tmp_path: Path) -> None:
-    video = as_video(film(tmp_path / "a.mp4", 2, size=(72, 128)))
+    video = video_of(film(tmp_path / "a.mp4", 2, size=(72, 128)))
     for size, shape in ((None, (72, 128)), (64, (36, 64)), (500, (72, 128)), ((20, 30), (20, 30))):
         assert next(read(video, ClipSpec(size=size))).pixels.shape == (*shape, 3)
         assert next(read(video, ClipSpec(size=size, colour="grey"))).pixels.shape == (*shape, 1)
 
 
 def test_facts_come_from_the_header(tmp_path: Path) -> None:
-    facts = probe(as_video(film(tmp_path / "a.mp4", 30, fps=30, size=(72, 128))))
+    facts = facts_of(video_of(film(tmp_path / "a.mp4", 30, fps=30, size=(72, 128))))
     assert (facts.width, facts.height, facts.fps, facts.frames, facts.codec) == (
         128,
         72,
@@ -386,11 +394,11 @@ def test_facts_come_from_the_header(tmp_path: Path) -> None:
         "h264",
     )
     assert facts.seconds == pytest.approx(1)
-    assert probe(as_video(film(tmp_path / "a.h264", 30, container="h264"))).frames is None
+    assert facts_of(video_of(film(tmp_path / "a.h264", 30, container="h264"))).frames is None
 
 
 def test_no_index_beyond_the_end(tmp_path: Path) -> None:
-    video = as_video(film(tmp_path / "a.mp4", 10))
+    video = video_of(film(tmp_path / "a.mp4", 10))
     for beyond in (10, -1):
         with pytest.raises(BadVideo, match=f"no frame {beyond}; it has 10"):
             frames_at(video, AS_IT_IS, [beyond])
@@ -402,7 +410,7 @@ def test_a_name_with_signs_that_mean_something_to_ffmpeg(
     monkeypatch.chdir(tmp_path)
     for name in ("10:30.mp4", "a%03d.mp4", "100% #1? *.mp4", "-i.mp4", "größe 日.mp4"):
         os.rename(film(tmp_path / "a.mp4", 3), tmp_path / name)
-        assert len(list(read(as_video(name), AS_IT_IS))) == 3, name
+        assert len(list(read(video_of(name), AS_IT_IS))) == 3, name
 
 
 def test_what_a_file_holds_has_one_name(tmp_path: Path) -> None:
@@ -430,11 +438,11 @@ def test_a_folder_of_pictures_is_a_film(tmp_path: Path, ending: str) -> None:
     path = folder(tmp_path / "v", shown)
     for junk in (".DS_Store", "._img_1.png", "Thumbs.db", "notes.txt"):
         (path / junk).write_bytes(b"junk")
-    frames = list(read(as_video(path), AS_IT_IS, lost := []))
+    frames = list(read(video_of(path), AS_IT_IS, lost := []))
     assert [number_of(frame.pixels) for frame in frames] == [1, 2, 9, 10, 11, 100]
     assert [frame.seconds for frame in frames] == pytest.approx([k / 25 for k in range(6)])
-    same(frames_at(as_video(path), AS_IT_IS, [4, 1]), [frames[4], frames[1]])
-    assert probe(as_video(path)).frames == 6
+    same(frames_at(video_of(path), AS_IT_IS, [4, 1]), [frames[4], frames[1]])
+    assert facts_of(video_of(path)).frames == 6
     assert lost == []
     if ending in {"png", "tif", "bmp"}:
         assert np.array_equal(frames[0].pixels, numbered(1))
@@ -454,21 +462,21 @@ def test_pictures_of_every_depth(tmp_path: Path) -> None:
     Image.fromarray(ramp).convert("RGBA").save(path / "3.png")
     Image.fromarray(np.stack([ramp] * 3, -1)).quantize(256).save(path / "4.png")
     Image.fromarray(ramp).convert("P").save(path / "5.bmp")
-    for frame in read(as_video(path), ClipSpec(size=None, colour="grey"), lost := []):
+    for frame in read(video_of(path), ClipSpec(size=None, colour="grey"), lost := []):
         assert np.abs(frame.pixels[:, :, 0].astype(int) - ramp).max() <= 1, frame.index
     assert lost == []
     black = tmp_path / "w"
     black.mkdir()
     Image.fromarray(ramp > 127).save(black / "0.tif")
     Image.fromarray(ramp > 127).save(black / "1.png")
-    for frame in read(as_video(black), ClipSpec(size=None, colour="grey")):
+    for frame in read(video_of(black), ClipSpec(size=None, colour="grey")):
         assert np.array_equal(frame.pixels[:, :, 0], np.where(ramp > 127, 255, 0))
 
 
 def test_pictures_of_several_sizes_take_the_first_ones(tmp_path: Path) -> None:
     path = folder(tmp_path / "v", {"0.png": numbered(0, 48, 64), "1.png": numbered(1, 96, 80)})
-    assert [frame.pixels.shape for frame in read(as_video(path), AS_IT_IS)] == [(48, 64, 3)] * 2
-    assert frames_at(as_video(path), AS_IT_IS, [1])[0].shape == (48, 64, 3)
+    assert [frame.pixels.shape for frame in read(video_of(path), AS_IT_IS)] == [(48, 64, 3)] * 2
+    assert frames_at(video_of(path), AS_IT_IS, [1])[0].shape == (48, 64, 3)
 
 
 def test_a_neighbour_stands_in_for_a_picture_that_cannot_be_read(tmp_path: Path) -> None:
@@ -476,22 +484,22 @@ def test_a_neighbour_stands_in_for_a_picture_that_cannot_be_read(tmp_path: Path)
     for bad in (0, 1, 4):
         (path / f"{bad}.png").write_bytes(b"not a picture")
     (path / "5.png").write_bytes(b"")
-    frames = list(read(as_video(path), AS_IT_IS, lost := []))
+    frames = list(read(video_of(path), AS_IT_IS, lost := []))
     assert [number_of(frame.pixels) for frame in frames] == [2, 2, 2, 3, 3, 3, 6, 7]
     assert lost == [
         "v: 4 pictures unreadable (the first is 0.png: no picture in it); a neighbour stands in for each"
     ]
     for k in range(8):
-        same(frames_at(as_video(path), AS_IT_IS, [k]), [frames[k]])
+        same(frames_at(video_of(path), AS_IT_IS, [k]), [frames[k]])
 
 
 def test_a_folder_with_nothing_to_see_is_refused(tmp_path: Path) -> None:
     (tmp_path / "v").mkdir()
     (tmp_path / "v" / "notes.txt").write_text("nothing")
     with pytest.raises(BadVideo, match="folder without pictures"):
-        as_video(tmp_path / "v")
+        video_of(tmp_path / "v")
     (tmp_path / "v" / "0.png").write_bytes(b"\x89PNG nothing")
     with pytest.raises(BadVideo, match="no frame can be read"):
-        list(read(as_video(tmp_path / "v"), AS_IT_IS))
+        list(read(video_of(tmp_path / "v"), AS_IT_IS))
     with pytest.raises(BadVideo, match="no such file or folder"):
-        as_video(tmp_path / "w")
+        video_of(tmp_path / "w")

@@ -26,7 +26,7 @@ from oddframe.serialization import load, save
 from oddframe.training.config import Training
 from oddframe.types import Clips, Video
 from oddframe.video.clips import clips_of
-from oddframe.video.reader import as_video, read
+from oddframe.video.reader import read, video_of
 from oddframe.video.sampling import RandomClips
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -219,7 +219,7 @@ def test_videos_shorter_than_a_clip_are_refused_in_one_line(tmp_path: Path) -> N
         BadInput,
         match=r"none of 1 videos gives a clip of 16 frames \(short: has 10 frames, a clip needs 16\)",
     ):
-        C3D(size=(32, 48), training=BRIEF).fit([as_video(path)], Run(tmp_path))
+        C3D(size=(32, 48), training=BRIEF).fit([video_of(path)], Run(tmp_path))
     with pytest.raises(BadInput, match="none of 0 videos gives a clip"):
         C3D(size=(32, 48), training=BRIEF).fit([], Run(tmp_path))
 
@@ -233,7 +233,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_short_film_is_scored_from_its_first_whole_clip(tmp_path: Path) -> None:
-    video: Video = as_video(film(tmp_path / "film.mp4", 20))
+    video: Video = video_of(film(tmp_path / "film.mp4", 20))
     detector = C3D(size=(32, 48), training=BRIEF).eval()
     found = [
         detector.score(part) for part in clips_of(read(video, detector.spec), detector.spec, "film")
@@ -292,7 +292,7 @@ def test_recipes_are_understood(recipe: Path, capsys: pytest.CaptureFixture[str]
 
 def test_statistics_of_batches_are_those_of_the_weights_as_they_are(tmp_path: Path) -> None:
     """After a short training the running ones are of weights of long ago."""
-    video = as_video(film(tmp_path / "film.mp4", 40))
+    video = video_of(film(tmp_path / "film.mp4", 40))
     torch.manual_seed(0)
     detector = ConvLSTM(size=(32, 48), length=2, training=BRIEF)
     for module in detector.modules():

@@ -74,7 +74,7 @@ def test_what_is_stored_is_what_was_scored(
     weight = fitted.detector.smoothing
     assert weight == 0
     np.testing.assert_allclose(one.raw, one.score)
-    assert one.lost == ()
+    assert one.damage == ()
 
 
 def test_scores_are_found_again_without_decoding(
@@ -160,7 +160,7 @@ def test_nothing_is_left_lying_about(fitted: FittedDetector, video: Video, tmp_p
         score_to(out / "film.npz", fitted, video)
     assert [path.name for path in out.iterdir()] == ["film.npz"]
     with np.load(out / "film.npz") as held:
-        assert {"frame", "seconds", "score", "raw", "rarity", "map", "key", "lost"} <= set(
+        assert {"frame", "seconds", "score", "raw", "rarity", "map", "key", "damage"} <= set(
             held.files
         )
         assert json.loads(str(held["key"]))["maps"] is True

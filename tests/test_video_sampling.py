@@ -13,7 +13,7 @@ from films import B_FRAMES, film, number_of
 from oddframe.errors import BadInput
 from oddframe.types import ClipSpec, Truth, Video
 from oddframe.video.clips import clips_of
-from oddframe.video.reader import as_video, read
+from oddframe.video.reader import read, video_of
 from oddframe.video.sampling import RandomClips, Sample, clip_at, clip_windows
 
 SPEC = ClipSpec(length=4, stride=2, hop=3, size=None)
@@ -38,7 +38,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Video]:
         film(folder / "c.avi", 20, options=B_FRAMES),
     ]
     return [
-        replace(as_video(path), truth=lambda count: Truth(np.zeros(count, bool))) for path in paths
+        replace(video_of(path), truth=lambda count: Truth(np.zeros(count, bool))) for path in paths
     ]
 
 
@@ -129,8 +129,8 @@ def test_every_clip_is_equally_likely(videos: list[Video]) -> None:
 
 def test_videos_too_short_are_named(videos: list[Video], tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"nothing that moves")
-    short = as_video(film(tmp_path / "short.mp4", 6))
-    clips = RandomClips([short, *videos, as_video(tmp_path / "bad.mp4")], SPEC, count=4)
+    short = video_of(film(tmp_path / "short.mp4", 6))
+    clips = RandomClips([short, *videos, video_of(tmp_path / "bad.mp4")], SPEC, count=4)
     assert {clips[item].video for item in range(4)} <= {1, 2, 3}
     assert [entry.video for entry in clips.skipped] == ["short", "bad"]
     assert clips.skipped[0].reason == "has 6 frames, a clip needs 7"
@@ -149,9 +149,9 @@ def test_a_damaged_spot_is_drawn_again(tmp_path: Path) -> None:
     data[middle : middle + 300] = bytes(300)
     path.write_bytes(data)
     lost: list[str] = []
-    assert len(list(read(as_video(path), SPEC, lost))) < 100
+    assert len(list(read(video_of(path), SPEC, lost))) < 100
     assert lost
-    clips = RandomClips([as_video(path)], SPEC, count=40, seed=0)
+    clips = RandomClips([video_of(path)], SPEC, count=40, seed=0)
     for item in range(40):
         numbers = [
             number_of(picture.permute(1, 2, 0).numpy()) for picture in clips[item].pixels.unbind(1)

@@ -12,7 +12,7 @@ import pytest
 from oddframe.errors import BadInput, BadVideo
 from oddframe.scoring.calibration import Threshold, calibrate
 from oddframe.types import Bools, Bytes, ClipSpec, Event, Scores, Truth, Video
-from oddframe.video.reader import probe, read
+from oddframe.video.reader import facts_of, read
 from oddframe.video.writer import video_writer
 from oddframe.visualization.overlay import RIBBON, film, heat, overlay, places
 from oddframe.visualization.palette import ODD
@@ -281,7 +281,7 @@ def test_a_cut_has_what_came_before_and_after(tmp_path: Path, film_of: FilmOf) -
     )
     pictures, _ = pictures_in(tmp_path / "cut.mp4")
     assert len(pictures) == 35
-    assert probe(Video("", tmp_path / "cut.mp4")).seconds == pytest.approx(3.5, abs=0.11)
+    assert facts_of(Video("", tmp_path / "cut.mp4")).seconds == pytest.approx(3.5, abs=0.11)
     assert abs(int(pictures[0].mean()) - 40) <= 4, "begins with frame 10"
     write_event_clip(
         tmp_path / "edge.mp4", video, Event("film", 0.5, 5.8, 4.0, 2.5), before=2.0, after=2.0

@@ -106,11 +106,11 @@ class Embedder(Detector):
         return {name: value for name, value in self.options.items() if name != "head"}
 
     def _decoded(self, video: Video) -> Iterator[Clips]:
-        lost: list[str] = []
+        damage: list[str] = []
         yield from clips_of(
-            read(video, self.spec, lost, threads=1), self.spec, video.name, self.batch
+            read(video, self.spec, damage, threads=1), self.spec, video.name, self.batch
         )
-        for line in lost:
+        for line in damage:
             say(f"damaged: {line}")
 
     def _rows(self, stream: Iterable[Clips]) -> Iterator[Rows]:

@@ -29,7 +29,7 @@ from oddframe.run import Arrays, Run
 from oddframe.types import Bytes, Clips, ClipSpec, Example, Floats, Ints, Scores, Video
 from oddframe.video.clips import clips_of
 from oddframe.video.motion import PRESETS, Flow, MotionGrid, choose_grid, motion_cells
-from oddframe.video.reader import content_hash, probe, read
+from oddframe.video.reader import content_hash, facts_of, read
 
 CANDIDATES = 20_000  # windows of normal video, drawn at random, from which the bank is chosen
 SAMPLED = 400  # frames, over all training videos, from which the background is learned
@@ -276,10 +276,10 @@ class FlowGrid(Detector):
                 raise
 
     def _describe(self, video: Video, stop: Event | None = None) -> Arrays:
-        spec, lost = replace(self.spec, length=2), list[str]()
-        stream = clips_of(read(video, spec, lost, threads=1), spec, video.name)
+        spec, damage = replace(self.spec, length=2), list[str]()
+        stream = clips_of(read(video, spec, damage, threads=1), spec, video.name)
         described = self._described(stream if stop is None else _unless(stop, stream))
-        for line in lost:
+        for line in damage:
             say(f"damaged: {line}")
         return described
 
@@ -519,7 +519,7 @@ def _unless(stop: Event, stream: Iterable[Clips]) -> Iterator[Clips]:
 
 def _refuse_tiny(videos: Sequence[Video]) -> None:
     for video in videos:
-        facts = probe(video)
+        facts = facts_of(video)
         if max(facts.height, facts.width) < SMALLEST:
             raise BadVideo(
                 f"{video.source} has pictures of {facts.width}×{facts.height} pixels, too small to see motion in; "

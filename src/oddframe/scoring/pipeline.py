@@ -18,7 +18,7 @@ def score_video(
     video: Video,
     *,
     batch: int = 32,
-    lost: list[str] | None = None,
+    damage: list[str] | None = None,
     smoothing: float | None = None,
     seen: Callable[[int], None] = lambda _frames: None,
 ) -> Iterator[Scores]:
@@ -26,10 +26,10 @@ def score_video(
 
     Decoding runs ahead in a thread of its own.
 
-    `lost` receives what could not be read; `seen` is called with the source index of the latest frame scored.
+    `damage` receives what could not be read; `seen` is called with the source index of the latest frame scored.
     Raises BadVideo when nothing can be read.
     """
-    frames = prefetch(read(video, detector.spec, lost), depth=2 * batch)
+    frames = prefetch(read(video, detector.spec, damage), depth=2 * batch)
     weight = detector.smoothing if smoothing is None else smoothing
     for scores in smooth(score_frames(detector, frames, video.name, batch), weight):
         seen(int(scores.frame[-1]))

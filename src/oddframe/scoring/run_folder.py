@@ -23,7 +23,7 @@ from oddframe.scoring.events import find_events
 from oddframe.scoring.pipeline import concatenate, score_video
 from oddframe.serialization import load, read_json, read_words, save
 from oddframe.types import Event, Scores, Video
-from oddframe.video.reader import as_video
+from oddframe.video.reader import video_of
 
 USUAL_RATE = 1.0  # false alarms per hour
 UNFINISHED = ("remembered", "checkpoints")  # what a fit that was interrupted goes on from
@@ -40,10 +40,10 @@ class FittedDetector:
     threshold: Threshold
     facts: Mapping[str, Any]  # run.json
 
-    def score(self, video: Video | str | Path, lost: list[str] | None = None) -> Scores:
+    def score(self, video: Video | str | Path, damage: list[str] | None = None) -> Scores:
         """Rarities (−log10 p) of a whole video, smoothed, with maps where the method has them. Raises BadVideo."""
-        video = video if isinstance(video, Video) else as_video(video)
-        return self.rare(concatenate(score_video(self.detector, video, lost=lost), video.name))
+        video = video if isinstance(video, Video) else video_of(video)
+        return self.rare(concatenate(score_video(self.detector, video, damage=damage), video.name))
 
     def rare(self, scores: Scores) -> Scores:
         """The same scores, map and boxes on the scale of rarity."""

@@ -36,7 +36,7 @@ class ScoredVideo:
     raw_parts: Mapping[
         str, Floats
     ]  # (N,) each: the parts of the score before smoothing; smoothed, `scores` has them
-    lost: tuple[str, ...]  # what could not be read
+    damage: tuple[str, ...]  # what could not be read
     path: Path  # the .npz
 
 
@@ -51,7 +51,7 @@ def score_to(path: Path, fitted: FittedDetector, video: Video, *, maps: bool = T
     if (found := _found(path, key, video)) is not None:
         return found
     rough = path.with_name(f".{path.stem}.map")
-    lost: list[str] = []
+    damage: list[str] = []
     parts: dict[str, list[Any]] = {
         name: [] for name in ("frame", "seconds", "score", "raw", "rarity")
     }
@@ -64,7 +64,7 @@ def score_to(path: Path, fitted: FittedDetector, video: Video, *, maps: bool = T
                 progress(f"scoring {video.name}", len(times_of(video))) as tick,
             ):
                 done = 0
-                for raw, smoothed in _both(fitted, video, lost):
+                for raw, smoothed in _both(fitted, video, damage):
                     rare = fitted.rare(smoothed)
                     parts["frame"].append(raw.frame)
                     parts["seconds"].append(raw.seconds)
@@ -88,7 +88,7 @@ def score_to(path: Path, fitted: FittedDetector, video: Video, *, maps: bool = T
             if boxes is not None:
                 arrays["boxes"] = np.concatenate(boxes) if boxes else np.zeros((0, 5))
                 arrays["boxes_in_frame"] = np.array([len(box) for box in boxes])
-            arrays |= {"key": np.array(key), "lost": np.array(lost, dtype=np.str_)}
+            arrays |= {"key": np.array(key), "damage": np.array(damage, dtype=np.str_)}
             np.savez_compressed(part, **arrays)  # type: ignore[arg-type]
             if shape:
                 _add_map(part, rough, (len(arrays["frame"]), *shape))
@@ -120,12 +120,14 @@ def remove_unpacked_after(*paths: Path) -> Iterator[None]:
             shutil.rmtree(_unpacked(path), ignore_errors=True)
 
 
-def _both(fitted: FittedDetector, video: Video, lost: list[str]) -> Iterator[tuple[Scores, Scores]]:
+def _both(
+    fitted: FittedDetector, video: Video, damage: list[str]
+) -> Iterator[tuple[Scores, Scores]]:
     """Raw and smoothed scores, batch by batch."""
     raw: list[Scores] = []
 
     def passing() -> Iterator[Scores]:
-        for scores in score_video(fitted.detector, video, lost=lost, smoothing=0.0):
+        for scores in score_video(fitted.detector, video, damage=damage, smoothing=0.0):
             raw.append(scores)
             yield scores
 
@@ -152,9 +154,9 @@ def _found(path: Path, key: str, video: Video) -> ScoredVideo | None:
             )
             if "map" in held.files:
                 scores = replace(scores, map=_map_of(path))
-            lost = tuple(str(line) for line in held["lost"])
+            damage = tuple(str(line) for line in held["damage"])
             return ScoredVideo(
-                video, scores, held["score"], held["raw"], _named(held, "raw."), lost, path
+                video, scores, held["score"], held["raw"], _named(held, "raw."), damage, path
             )
     except OSError as error:
         if error.errno == ENOSPC:

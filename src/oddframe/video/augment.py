@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from oddframe.types import ClipSpec, Video
-from oddframe.video.reader import probe
+from oddframe.video.reader import facts_of
 
 LEAST_CROP = 0.6  # of the shorter side: no crop is smaller
 CENTRE = 0.8  # of the shorter side: the crop that clips are judged by
@@ -45,7 +45,7 @@ def crop_spec(
     video: Video, side: int, share: float = LEAST_CROP, spec: ClipSpec = PLAIN
 ) -> ClipSpec:
     """How to decode a video so that a crop of this share has `side` pixels: no more is decoded than is used."""
-    facts = probe(video)
+    facts = facts_of(video)
     scale = min(1.0, side / share / min(facts.height, facts.width))
     return replace(
         spec, size=(max(1, round(facts.height * scale)), max(1, round(facts.width * scale)))

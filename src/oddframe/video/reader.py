@@ -36,15 +36,15 @@ __all__ = [
     "USUAL_FPS",
     "VIDEO_ENDINGS",
     "Facts",
-    "as_video",
     "content_hash",
+    "facts_of",
     "frames_at",
     "pictures_of",
-    "probe",
     "read",
     "size_of",
     "thinned",
     "times_of",
+    "video_of",
     "whole",
 ]
 
@@ -100,7 +100,7 @@ class Facts:
     codec: str
 
 
-def as_video(source: str | Path, fps: float | None = None) -> Video:
+def video_of(source: str | Path, fps: float | None = None) -> Video:
     """A Video of a path. Raises BadVideo where there is none."""
     path = Path(source)
     if not path.exists():
@@ -110,7 +110,7 @@ def as_video(source: str | Path, fps: float | None = None) -> Video:
     return Video(path.name if path.is_dir() else path.stem, path, fps=fps)
 
 
-def probe(video: Video) -> Facts:
+def facts_of(video: Video) -> Facts:
     """Size (as shown, after rotation), rate and length as the header gives them. Raises BadVideo."""
     if video.source.is_dir():
         height, width = shown_size(_first(read_pictures(video.source), video.source))
@@ -129,11 +129,11 @@ def probe(video: Video) -> Facts:
 
 
 def read(
-    video: Video, spec: ClipSpec, lost: list[str] | None = None, threads: int = 0
+    video: Video, spec: ClipSpec, damage: list[str] | None = None, threads: int = 0
 ) -> Iterator[Frame]:
     """The frames of a video in order, at the spec's size, colour and rate.
 
-    `lost` receives, at the end, a line for each sort of damage; `threads` is FFmpeg's (0: as many as it likes).
+    `damage` receives, at the end, a line for each sort of damage; `threads` is FFmpeg's (0: as many as it likes).
     Raises BadVideo when not one frame can be read.
     """
     loss = DamageReport(video.source.name)
@@ -148,8 +148,8 @@ def read(
                 before = period
                 yield Frame(index, seconds, scaler(picture))
     finally:
-        if lost is not None:
-            lost.extend(loss.lines())
+        if damage is not None:
+            damage.extend(loss.lines())
 
 
 def thinned(seconds: Floats, fps: float | None) -> Ints:
@@ -175,11 +175,11 @@ def times_of(video: Video) -> Floats:
 
 
 def frames_at(
-    video: Video, spec: ClipSpec, indices: Sequence[int], lost: list[str] | None = None
+    video: Video, spec: ClipSpec, indices: Sequence[int], damage: list[str] | None = None
 ) -> Bytes:
     """(T, H, W, C): the frames with these indices, by seeking. The same pixels as reading in order gives.
 
-    `lost` receives a line for each sort of damage met on the way. Raises BadVideo when one of them cannot be read.
+    `damage` receives a line for each sort of damage met on the way. Raises BadVideo when one of them cannot be read.
     """
     stamps, loss, wanted = (
         _stamps_of(video.source),
@@ -190,8 +190,8 @@ def frames_at(
     for index, picture in _pictures_at(video.source, stamps, sorted(wanted), loss):
         if index in wanted:
             found[index] = scaler(picture)
-    if lost is not None:
-        lost.extend(loss.lines())
+    if damage is not None:
+        damage.extend(loss.lines())
     if missing := wanted - set(found):
         raise BadVideo(
             f"{video.source} gave no frame {min(missing)}; it has {len(stamps.seconds)}, counted from 0"

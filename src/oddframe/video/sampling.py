@@ -58,10 +58,10 @@ def clip_windows(video: Video, spec: ClipSpec) -> Ints:
 
 
 def clip_at(
-    video: Video, spec: ClipSpec, window: Sequence[int], lost: list[str] | None = None
+    video: Video, spec: ClipSpec, window: Sequence[int], damage: list[str] | None = None
 ) -> Tensor:
     """(C, T, H, W) uint8: the clip of these frames, contiguous in memory. Raises BadVideo."""
-    return torch.from_numpy(frames_at(video, spec, window, lost)).permute(3, 0, 1, 2).contiguous()
+    return torch.from_numpy(frames_at(video, spec, window, damage)).permute(3, 0, 1, 2).contiguous()
 
 
 class RandomClips(Dataset[Sample]):

@@ -10,7 +10,7 @@ import numpy as np
 from oddframe.errors import BadVideo
 from oddframe.types import Clips, ClipSpec, Event, Example
 from oddframe.video.clips import clips_of
-from oddframe.video.reader import as_video, frames_at, read
+from oddframe.video.reader import frames_at, read, video_of
 from oddframe.visualization.overlay import outline
 from oddframe.visualization.palette import RARITY
 from oddframe.visualization.report import Reason
@@ -70,7 +70,7 @@ def _drawn(path: Path, example: Example) -> bool:
         return False
     try:
         spec = ClipSpec(length=1, size=640, colour="rgb")
-        picture = np.array(frames_at(as_video(example.source), spec, [example.frame])[0])
+        picture = np.array(frames_at(video_of(example.source), spec, [example.frame])[0])
     except BadVideo:
         return False
     outline(picture, example.example_box, RARITY)

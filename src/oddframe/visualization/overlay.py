@@ -17,7 +17,7 @@ from oddframe.progress import track
 from oddframe.scoring.components import connected_components
 from oddframe.scoring.events import RELEASE, Box
 from oddframe.types import Bytes, ClipSpec, Floats, Frame, Scores
-from oddframe.video.reader import probe, read
+from oddframe.video.reader import facts_of, read
 from oddframe.video.writer import video_writer
 from oddframe.visualization.palette import NIGHT, ODD, OTHERS, PAPER, QUIET, RARITY, RGB, TRUTH
 from oddframe.visualization.timeline import Timeline, clock, plain, rareness
@@ -37,14 +37,14 @@ HEAT = cv2.applyColorMap(
 
 
 def overlay(
-    path: Path, timeline: Timeline, *, width: int = 640, lost: list[str] | None = None
+    path: Path, timeline: Timeline, *, width: int = 640, damage: list[str] | None = None
 ) -> int:
     """Write the overlay video, frame for frame as long as its source; returns the number of frames.
 
     H.264 that browsers play; small pictures are enlarged to `width`, large ones are made smaller. Memory does not grow
-    with the video's length. `lost` receives a line for whatever could not be read. Raises BadVideo when nothing can.
+    with the video's length. `damage` receives a line for whatever could not be read. Raises BadVideo when nothing can.
     """
-    pictures = film(timeline, width=width, lost=lost)
+    pictures = film(timeline, width=width, damage=damage)
     first = next(pictures, None)
     if first is None:
         raise BadVideo(
@@ -71,12 +71,12 @@ def overlay_frames(folder: Path, timeline: Timeline, *, width: int = 640) -> int
 
 
 def film(
-    timeline: Timeline, *, width: int = 640, lost: list[str] | None = None
+    timeline: Timeline, *, width: int = 640, damage: list[str] | None = None
 ) -> Iterator[tuple[float, Bytes]]:
     """The overlay's pictures with their seconds in the source: (H, W, 3) RGB with even sides, the ribbon below."""
     spec = ClipSpec(length=1, size=width, colour="rgb")
     ribbon: Ribbon | None = None
-    for frame in read(timeline.video, spec, lost):
+    for frame in read(timeline.video, spec, damage):
         picture = draw_on(frame, timeline, enlarged(frame.pixels, width))
         if ribbon is None:
             ribbon = Ribbon(timeline, max(picture.shape[1], NARROWEST) // 2 * 2)
@@ -286,7 +286,7 @@ def _reach(lit: np.ndarray, cells: int, pixels: int) -> tuple[int, int]:
 def rate_of(timeline: Timeline) -> float:
     """Frames per second of a timeline's video."""
     try:
-        fps = timeline.video.fps or probe(timeline.video).fps
+        fps = timeline.video.fps or facts_of(timeline.video).fps
     except OddframeError:
         fps = 1 / timeline.step
     return min(max(fps, 0.1), 240.0)

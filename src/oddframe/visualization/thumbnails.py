@@ -12,7 +12,7 @@ import numpy as np
 from oddframe.errors import BadInput, BadVideo
 from oddframe.files import aside
 from oddframe.types import Bytes, ClipSpec, Event, Video
-from oddframe.video.reader import frames_at, probe, read
+from oddframe.video.reader import facts_of, frames_at, read
 from oddframe.video.writer import video_writer
 from oddframe.visualization.overlay import outline
 from oddframe.visualization.timeline import Timeline, file_stem
@@ -89,7 +89,7 @@ def write_event_clip(
         raise BadInput(
             f"{video.source} has no frame between {span[0]:.2f} and {span[1]:.2f} seconds to cut out"
         )
-    fps = min(max(probe(video).fps, 0.1), 240.0)
+    fps = min(max(facts_of(video).fps, 0.1), 240.0)
     with video_writer(path, fps, (first.pixels.shape[0], first.pixels.shape[1])) as writer:
         writer.write(first.pixels, 0.0)
         for frame in frames:

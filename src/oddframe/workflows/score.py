@@ -20,7 +20,7 @@ from oddframe.scoring.events import find_events
 from oddframe.scoring.run_folder import FittedDetector, load_run
 from oddframe.scoring.score_store import ScoredVideo, remove_unpacked_after, score_to
 from oddframe.types import Event, Truth, Video
-from oddframe.video.reader import VIDEO_ENDINGS, as_video, pictures_of
+from oddframe.video.reader import VIDEO_ENDINGS, pictures_of, video_of
 from oddframe.visualization.animation import write_film, write_score_animation
 from oddframe.visualization.architecture import drawn_of
 from oddframe.visualization.explain import reasons_for
@@ -108,9 +108,9 @@ def find_videos(paths: Sequence[Path], fps: float | None = None) -> list[Video]:
                 raise BadVideo(
                     f"{path} holds no video and no pictures; name a video, or a folder of either"
                 )
-            found += [as_video(entry, fps) for entry in inside]
+            found += [video_of(entry, fps) for entry in inside]
         else:
-            found.append(as_video(path, fps))
+            found.append(video_of(path, fps))
     if not found:
         raise BadInput("no video was named; add one or more after the run")
     return _distinct([replace(video, name=printable(video.name)) for video in found])
@@ -130,7 +130,7 @@ def _score_all(
     for video in given:
         try:
             one = score_to(_npz(out, video), fitted, video, maps=maps)
-            for line in one.lost:
+            for line in one.damage:
                 say(f"damaged: {line}")
             if not len(one.scores):
                 one.path.unlink()
@@ -290,7 +290,7 @@ def _told(one: ScoredVideo, line: Timeline, out: Path) -> dict[str, Any]:
         "frames_scored": len(one.scores),
         "seconds": line.length,
         "highest_rarity": float(one.scores.value.max()) if len(one.scores) else None,
-        "lost": list(one.lost),
+        "damage": list(one.damage),
         "overlay": str(line.overlay) if line.overlay else None,
         "events": [_event(event, out) for event in line.events],
     }

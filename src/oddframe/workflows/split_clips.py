@@ -18,7 +18,7 @@ from oddframe.files import aside, room, write_json
 from oddframe.progress import progress
 from oddframe.types import ClipSpec, Video
 from oddframe.video.augment_film import variation
-from oddframe.video.reader import probe, read, times_of
+from oddframe.video.reader import facts_of, read, times_of
 from oddframe.video.writer import video_writer
 
 SHORTEST = 1.0  # seconds; shorter clips are left out, as published
@@ -89,7 +89,7 @@ def divide_into(data: ClassData, root: Path, out: Path, how: Dividing) -> dict[s
                 if not path.is_file():
                     _write(clip, path, k, how.seed)
                 times = times_of(Video(name, path))
-                fps = probe(Video(name, path)).fps
+                fps = facts_of(Video(name, path)).fps
                 made.append(Made(part, clip.label, path, len(times), len(times) / fps, fps))
                 tick()
     labels = _tables(folder, made)
@@ -114,7 +114,7 @@ def _usable(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
         video = Video(clip.path.stem, clip.path)
         try:
             frames = len(times_of(video))
-            seconds = frames / probe(video).fps
+            seconds = frames / facts_of(video).fps
         except BadVideo as error:
             refused.append(f"{clip.label}/{clip.path.name}: {error}")
             continue
@@ -157,7 +157,7 @@ def _write(clip: Clip, path: Path, k: int, seed: int) -> None:
             shutil.copyfile(clip.path, part)
         return
     video = Video(clip.path.stem, clip.path)
-    facts = probe(video)
+    facts = facts_of(video)
     random = np.random.default_rng([seed, 32, k, zlib.crc32(clip.path.name.encode())])
     vary = variation(random, (facts.height, facts.width)) if k else None
     with video_writer(path, facts.fps, (facts.height, facts.width), crf=20) as film:

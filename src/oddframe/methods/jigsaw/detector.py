@@ -50,7 +50,7 @@ from oddframe.training.trainer import by_loss, train
 from oddframe.types import Bools, Bytes, Clips, ClipSpec, Floats, Ints, Scores, Video
 from oddframe.video.clips import clips_of
 from oddframe.video.object_boxes import OnnxBoxes, box_file, read_model, sized
-from oddframe.video.reader import content_hash, probe, read
+from oddframe.video.reader import content_hash, facts_of, read
 
 OBJECT_HEADS = ("temporal", "spatial")  # as published
 OUR_HEADS = (*OBJECT_HEADS, "pace")
@@ -255,7 +255,7 @@ class Jigsaw(Detector):
     # The two verbs.
 
     def fit(self, videos: Sequence[Video], run: Run) -> None:
-        facts = probe(videos[0])
+        facts = facts_of(videos[0])
         self.shown = torch.tensor([facts.height, facts.width])
         if self.level == "object":
             self._learn_places(videos)
@@ -402,14 +402,16 @@ class Jigsaw(Detector):
             return list(pool.map(one, videos))
 
     def _mark(self, video: Video) -> Arrays:
-        spec, lost, index = self.spec, list[str](), list[int]()
+        spec, damage, index = self.spec, list[str](), list[int]()
         whole = np.zeros((1, 0), np.float32)  # a picture has no sides to be told
         places, boxes = (
             [],
             [whole[:0] if self.level == "full-frame" else np.zeros((0, 4), np.float32)],
         )
         place = spec.length // 2
-        for clips in clips_of(_noted(read(video, spec, lost, threads=1), index), spec, video.name):
+        for clips in clips_of(
+            _noted(read(video, spec, damage, threads=1), index), spec, video.name
+        ):
             for clip, frame in zip(
                 clips.pixels.permute(0, 2, 3, 4, 1).numpy(), clips.frame, strict=True
             ):
@@ -421,7 +423,7 @@ class Jigsaw(Detector):
                     )
                     places += [place] * len(boxes[-1])
                 place += 1
-        for line in lost:
+        for line in damage:
             say(f"damaged: {line}")
         if self.source == "file" and self.level == "object":
             box_file(self.boxes_file, self.confidence).refuse_other(video.name, len(index))
