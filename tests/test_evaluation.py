@@ -278,7 +278,10 @@ def test_each_kind_is_held_against_all_normal_frames() -> None:
     a = replace(a, truth=replace(a.truth, kind=kind))
     b = film("b", "..", [0, 1])
     # falls 0 and 1 against normal 0, 1, 0, 1: half
-    assert by_kind([a, b]) == {"car": {"auc": 1, "frames": 2}, "fall": {"auc": 0.5, "frames": 2}}
+    assert by_kind([a, b]) == {
+        "car": {"auc": 1, "frames": 2, "stretches": 1, "found": 0},
+        "fall": {"auc": 0.5, "frames": 2, "stretches": 1, "found": 0},
+    }
     assert by_kind([b]) == {}
 
 

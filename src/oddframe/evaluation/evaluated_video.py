@@ -1,12 +1,16 @@
 """One test video, scored and decided: what evaluation is given. T frames, M maps (fewer than T at a lower rate)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from oddframe.errors import BadInput, BadTruth, BadVideo
+from oddframe.scoring.calibration import Threshold
+from oddframe.scoring.events import find_events
+from oddframe.scoring.score_store import ScoredVideo
 from oddframe.types import Event, Floats, Ints, Scores, Truth
+from oddframe.video.reader import times_of
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,43 @@ class EvaluatedVideo:
             )
 
 
+def align_with_truth(scored: ScoredVideo, threshold: Threshold) -> EvaluatedVideo:
+    """A scored test video with its truth, one score a frame, and its events at the threshold.
+
+    Raises BadTruth when the truth is missing or of another length.
+    """
+    video = scored.video
+    if video.truth is None:
+        raise BadTruth(f"{video.name} has no ground truth")
+    seconds = times_of(video)
+    truth = video.truth(len(seconds))
+    if len(truth.frame) != len(seconds):
+        raise BadTruth(
+            f"{video.name}: {len(seconds)} frames, but its truth is of {len(truth.frame)}"
+        )
+
+    def fill(values: Floats) -> Floats:
+        return every_frame(replace(scored.scores, value=values), len(seconds))
+
+    return EvaluatedVideo(
+        video.name,
+        value=fill(scored.scores.value),
+        raw=fill(scored.raw),
+        truth=truth,
+        seconds=seconds,
+        events=find_events(scored.scores, threshold.rarity),
+        map=scored.scores.map,
+        map_frame=scored.scores.frame,
+        boxes=scored.scores.boxes,
+        parts={name: fill(part) for name, part in scored.scores.parts.items()},
+        raw_parts={name: fill(part) for name, part in scored.raw_parts.items()},
+    )
+
+
 def last_scored(frame: Ints, frames: int) -> Ints:
     """Which of the (rising) scored frames speaks for each of so many: the last so far; before the first, the first.
 
-    >>> held(np.array([1, 3]), 5).tolist()
+    >>> last_scored(np.array([1, 3]), 5).tolist()
     [0, 0, 0, 1, 1]
     """
     return np.asarray((np.searchsorted(frame, np.arange(frames), side="right") - 1).clip(0))

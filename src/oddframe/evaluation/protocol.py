@@ -1,6 +1,7 @@
 """From what was scored to the table. Knows no method and decodes nothing; docs/evaluation.md says what numbers mean."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from oddframe.errors import BadInput, Leak
 from oddframe.evaluation import metrics
 from oddframe.evaluation.evaluated_video import EvaluatedVideo, every_frame
+from oddframe.evaluation.event_metrics import detection_by_kind
 from oddframe.evaluation.localization import Localization, find_places
 from oddframe.evaluation.region_metrics import area
 from oddframe.scoring.events import frame_ends, segments
@@ -133,7 +135,8 @@ def by_part(judged: Sequence[EvaluatedVideo]) -> dict[str, dict[str, dict[str, f
 
 
 def by_kind(judged: Sequence[EvaluatedVideo]) -> dict[str, dict[str, float | int | None]]:
-    """For each kind of anomaly, the AUC of its frames against all normal ones, and how many frames it has."""
+    """For each kind of anomaly, the AUC of its frames against all normal ones, how many frames it has, how many
+    segments, and how many of these an event overlaps."""
     told = [video for video in judged if video.truth.kind is not None]
     if not told:
         return {}
@@ -142,11 +145,16 @@ def by_kind(judged: Sequence[EvaluatedVideo]) -> dict[str, dict[str, float | int
         [np.where(video.truth.frame, np.asarray(video.truth.kind, str), "") for video in told]
     )
     value = np.concatenate([video.value for video in told])
+    detected = detection_by_kind(told)
     found: dict[str, dict[str, float | int | None]] = {}
     for name in sorted(set(kind.tolist()) - {""}):
         odd = value[kind == name]
         flags = np.repeat([True, False], [len(odd), len(normal)])
-        found[name] = {"auc": metrics.auc(flags, np.concatenate([odd, normal])), "frames": len(odd)}
+        found[name] = {
+            "auc": metrics.auc(flags, np.concatenate([odd, normal])),
+            "frames": len(odd),
+            **asdict(detected[name]),
+        }
     return found
 
 

@@ -2,27 +2,23 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from json import dumps
 from pathlib import Path
 from typing import Any
 
 from oddframe.datasets.base import open_data
-from oddframe.errors import BadInput, BadTruth
-from oddframe.evaluation.evaluated_video import EvaluatedVideo
-from oddframe.evaluation.metrics import auc
-from oddframe.evaluation.protocol import curves, every_frame, find_places, refuse_leak, table
+from oddframe.errors import BadInput
+from oddframe.evaluation.baselines import measure_baselines
+from oddframe.evaluation.evaluated_video import EvaluatedVideo, align_with_truth
+from oddframe.evaluation.event_metrics import flagged_normal_frames
+from oddframe.evaluation.protocol import curves, find_places, refuse_leak, table
 from oddframe.files import room, write_json
 from oddframe.progress import say
-from oddframe.registry import member
-from oddframe.run import Run
 from oddframe.scoring.calibration import Threshold
-from oddframe.scoring.events import find_events, frame_ends
-from oddframe.scoring.pipeline import concatenate, score_video
 from oddframe.scoring.run_folder import FittedDetector, load_run
 from oddframe.scoring.score_store import ScoredVideo, remove_unpacked_after, score_to
-from oddframe.types import Floats, Truth, Video
-from oddframe.video.reader import content_hash, times_of
+from oddframe.video.reader import content_hash
 from oddframe.visualization.plots import (
     detection_curves,
     detection_png,
@@ -34,8 +30,6 @@ from oddframe.visualization.plots import (
 from oddframe.visualization.report import frames_seen
 from oddframe.visualization.timeline import file_stem
 from oddframe.workflows.score import decide, more_pictures, printable, write_results
-
-BASELINES = ("constant", "frame-difference")
 
 
 def evaluate(
@@ -96,9 +90,11 @@ def evaluate(
             "fit": fitted.facts["seconds"]["fit"],
             "score": round(time.perf_counter() - began, 3),
         }
-        judged = [judge(one, threshold) for one in stored]
+        judged = [align_with_truth(one, threshold) for one in stored]
+        for one in judged:
+            if one.truth.note:
+                say(f"note: {one.video}: {one.truth.note}")
         places = find_places(judged)
-        kinds = found_by_kind(judged)
         found = table(
             judged,
             lookahead=fitted.lookahead,
@@ -109,11 +105,10 @@ def evaluate(
             "dataset": name,
             "detector": fitted.detector.name,
             **found,
-            "kinds": {kind: {**numbers, **kinds[kind]} for kind, numbers in found["kinds"].items()},
-            "baselines": {baseline: _baseline(baseline, tests, judged) for baseline in BASELINES},
+            "baselines": measure_baselines(tests, judged),
             "seconds": seconds,
             "threshold": {"rarity": threshold.rarity, "note": threshold.note},
-            "flagged_normal_frames": _share_flagged(judged, threshold),
+            "flagged_normal_frames": asdict(flagged_normal_frames(judged, threshold)),
         }
         write_json(folder / "evaluation.json", result)
         if report:
@@ -135,57 +130,6 @@ def evaluate(
         if report:
             print(f"report: {folder / 'report.html'}")
     return result
-
-
-def judge(one: ScoredVideo, threshold: Threshold) -> EvaluatedVideo:
-    """A scored test video beside its truth, frame for frame. Raises BadTruth when their lengths differ."""
-    assert one.video.truth is not None
-    seconds = times_of(one.video)
-
-    def spread(values: Floats) -> Floats:
-        return every_frame(replace(one.scores, value=values), len(seconds))
-
-    truth: Truth = one.video.truth(len(seconds))
-    if len(truth.frame) != len(seconds):
-        raise BadTruth(
-            f"{one.video.name}: {len(seconds)} frames, but its truth is of {len(truth.frame)}"
-        )
-    if truth.note:
-        say(f"note: {one.video.name}: {truth.note}")
-    return EvaluatedVideo(
-        one.video.name,
-        value=spread(one.scores.value),
-        raw=spread(one.raw),
-        truth=truth,
-        seconds=seconds,
-        events=find_events(one.scores, threshold.rarity),
-        map=one.scores.map,
-        map_frame=one.scores.frame,
-        boxes=one.scores.boxes,
-        parts={name: spread(part) for name, part in one.scores.parts.items()},
-        raw_parts={name: spread(part) for name, part in one.raw_parts.items()},
-    )
-
-
-def found_by_kind(judged: Sequence[EvaluatedVideo]) -> dict[str, dict[str, int]]:
-    """For each kind of anomaly, how many stretches of it there are and how many of these met an event."""
-    import numpy as np
-
-    counts: dict[str, dict[str, int]] = {}
-    for video in judged:
-        if video.truth.kind is None:
-            continue
-        kind, ends = np.where(video.truth.frame, video.truth.kind, ""), frame_ends(video.seconds)
-        starts = np.flatnonzero(np.append(True, kind[1:] != kind[:-1]))
-        for first, last in zip(starts, np.append(starts[1:], len(kind)) - 1, strict=True):
-            if name := str(kind[first]):
-                count = counts.setdefault(name, {"stretches": 0, "found": 0})
-                count["stretches"] += 1
-                count["found"] += any(
-                    event.start < ends[last] and event.end > video.seconds[first]
-                    for event in video.events
-                )
-    return counts
 
 
 def lines(result: dict[str, Any]) -> list[str]:
@@ -231,37 +175,6 @@ def _lines_of_parts(result: dict[str, Any]) -> list[str]:
         shown = ["–" if value is None else f"{value:.4f}" for value in cells]
         rows.append(f"{name:24}{shown[0]:>9}{shown[1]:>9}{shown[2]:>14}{shown[3]:>9}")
     return rows
-
-
-def _baseline(
-    name: str, tests: Sequence[Video], judged: Sequence[EvaluatedVideo]
-) -> dict[str, float | None]:
-    """Micro AUC of a method that learns nothing, on the same frames."""
-    import numpy as np
-
-    detector = member("methods", name, "method")()
-    detector.fit([], Run(Path()))
-    values = [
-        every_frame(concatenate(score_video(detector, video), video.name), len(one.value))
-        for video, one in zip(tests, judged, strict=True)
-    ]
-    odd = np.concatenate([one.truth.frame for one in judged])
-    return {"micro_auc": auc(odd, np.concatenate(values))}
-
-
-def _share_flagged(
-    judged: Sequence[EvaluatedVideo], threshold: Threshold
-) -> dict[str, float | None]:
-    """Share of the test's normal frames at or above the threshold, and above the rarity of one frame in a hundred."""
-    import numpy as np
-
-    normal = np.concatenate([one.value[~one.truth.frame] for one in judged])
-    if not len(normal):
-        return {"at_threshold": None, "asked_for_1_percent": None}
-    return {
-        "at_threshold": float((normal >= threshold.rarity).mean()),
-        "asked_for_1_percent": float((normal >= 2.0).mean()),
-    }
 
 
 def _write_report(

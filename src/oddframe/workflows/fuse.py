@@ -8,7 +8,7 @@ from typing import Any
 
 from oddframe.datasets.base import open_data
 from oddframe.errors import BadInput
-from oddframe.evaluation.evaluated_video import EvaluatedVideo
+from oddframe.evaluation.evaluated_video import EvaluatedVideo, align_with_truth
 from oddframe.evaluation.fusion import fused
 from oddframe.evaluation.protocol import refuse_leak, table
 from oddframe.files import room, write_json
@@ -17,7 +17,6 @@ from oddframe.scoring.run_folder import load_run
 from oddframe.scoring.score_store import remove_unpacked_after, score_to
 from oddframe.types import Video
 from oddframe.video.reader import content_hash
-from oddframe.workflows.evaluate import judge
 from oddframe.workflows.score import printable
 
 
@@ -69,7 +68,7 @@ def fuse(
                 stored = score_to(
                     path, fitted, replace(video, name=printable(video.name)), maps=False
                 )
-                judged = judge(stored, fitted.threshold)
+                judged = align_with_truth(stored, fitted.threshold)
             streams[stream][recording_of(video)] = replace(
                 judged, map=None, boxes=None, map_frame=None, events=(), parts={}, raw_parts={}
             )
