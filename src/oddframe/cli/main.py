@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from oddframe import __version__
 from oddframe.errors import BadInput, OddframeError, unknown
@@ -283,6 +283,8 @@ def _plainly(text: str, parser: ArgumentParser) -> str:
 
 def _kind_of(hint: Any) -> str:
     """A type in words."""
+    if get_origin(hint) is Annotated:
+        return _kind_of(hint.__origin__)
     kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
     parts = [part for part in get_args(hint) if part is not type(None)]
     if get_origin(hint) is Literal:
@@ -316,6 +318,7 @@ def _help_of(parser: ArgumentParser) -> str:
     )
     text = text.replace("--training.", "--").replace("--no-training.", "--no-")
     text = re.sub(r"<class\s+'Path'>|Path\s+\|\s+null", "path", text)
+    text = re.sub(r"Annotated\[([^,\[\]]+),\s+([^\]]*)\]", r"\1 \2", text)
     return re.sub(r"--[a-z]+(_[a-z]+)+", lambda found: found[0].replace("_", "-"), text)
 
 

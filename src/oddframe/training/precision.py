@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-Precision = Literal["bf16", "float32"]
+Dtype = Literal["bf16", "float32"]
+Precision = Dtype
 
 
 def autocast(device: torch.device | str, precision: Precision) -> AbstractContextManager[Any]:
