@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from oddframe import __version__
+from oddframe.cli.console import bar_where_somebody_looks, log_lines
 from oddframe.errors import BadInput, OddframeError, unknown
+from oddframe.progress import report_progress_to
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -61,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without … shows ?
     try:
-        code = _run(words)
+        with log_lines(), bar_where_somebody_looks() as bar, report_progress_to(bar):
+            code = _run(words)
         sys.stdout.flush()
         return code
     except OddframeError as error:

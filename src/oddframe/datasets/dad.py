@@ -20,7 +20,7 @@ from oddframe.datasets.base import DataSet, Split
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadTruth
 from oddframe.files import listing
-from oddframe.progress import say
+from oddframe.progress import logger
 from oddframe.types import Bools, Ints, Truth, Video
 from oddframe.video.reader import VIDEO_ENDINGS, pictures_of, times_of
 
@@ -342,7 +342,7 @@ def _note(number: Ints, last: int) -> str:
 def _note_absent(label: Path, there: set[str]) -> None:
     known = {name for name in there if name.startswith("val")}
     if known and (absent := [name for name in rows_in(label) if name not in known]):
-        say(
+        logger.warning(
             f"note: {label} tells of {len(absent)} recordings that are not there: {', '.join(absent[:4])}"
         )
 

@@ -7,7 +7,7 @@ from oddframe.datasets.base import DataSet, Split
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadInput
 from oddframe.files import listing
-from oddframe.progress import say
+from oddframe.progress import logger
 from oddframe.types import Video
 
 VIDEOS, LISTS = (
@@ -75,7 +75,7 @@ testTrainMulti_7030_splits/         beside or in it
         if not sides.train and not sides.test:
             raise self.nothing(root, f"{lists} names no clip that is in {videos}")
         if absent:
-            say(f"note: {absent} clips in the lists of {self.name} are absent")
+            logger.warning(f"note: {absent} clips in the lists of {self.name} are absent")
         return sides
 
 

@@ -12,7 +12,7 @@ from oddframe.datasets.base import DataSet, Split
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadInput
 from oddframe.files import listing
-from oddframe.progress import say
+from oddframe.progress import logger
 from oddframe.types import Video
 from oddframe.video.reader import VIDEO_ENDINGS
 
@@ -66,7 +66,7 @@ ucfTrainTestlist/                   beside or in it
             found = {line: there[line.lower()] for line in named if line.lower() in there}
             if len(found) < len(named):
                 absent = next(line for line in named if line not in found)
-                say(
+                logger.warning(
                     f"note: {len(named) - len(found)} of {len(named)} {side} clips of {self.name} are absent ({absent})"
                 )
             if strange := {line.split("/")[0] for line in found} - classes:

@@ -17,7 +17,7 @@ from torch import Tensor
 from oddframe.detector import Detector
 from oddframe.embeddings.heads.base import Head, HeadName, HeadOptions, make_head
 from oddframe.embeddings.store import Rows, VideoEmbeddings, open_embeddings, write_embeddings
-from oddframe.progress import progress, say
+from oddframe.progress import logger, progress
 from oddframe.run import Run
 from oddframe.types import Clips, Scores, Video
 from oddframe.video.clips import clips_of
@@ -84,7 +84,7 @@ class Embedder(Detector):
             for k, clips in zip(missing, streams, strict=True):
                 found[k] = one = write_embeddings(paths[k], videos[k], self._rows(clips))
                 if not len(one):
-                    say(
+                    logger.warning(
                         f"left out: {videos[k].name} is shorter than a clip of {self.spec.span} frames"
                     )
                 tick()
@@ -111,7 +111,7 @@ class Embedder(Detector):
             read(video, self.spec, damage, threads=1), self.spec, video.name, self.batch
         )
         for line in damage:
-            say(f"damaged: {line}")
+            logger.warning(f"damaged: {line}")
 
     def _rows(self, stream: Iterable[Clips]) -> Iterator[Rows]:
         for clips in stream:

@@ -10,7 +10,7 @@ import numpy as np
 
 from oddframe.errors import BadInput
 from oddframe.evaluation.evaluated_video import EvaluatedVideo
-from oddframe.progress import say
+from oddframe.progress import logger
 from oddframe.types import Floats
 
 
@@ -29,7 +29,9 @@ def fused(streams: Mapping[str, Mapping[str, EvaluatedVideo]]) -> list[Evaluated
     for name in names:
         lacking = [stream for stream, recordings in streams.items() if name not in recordings]
         if lacking:
-            say(f"note: {name} lacks {', '.join(lacking)}; it is judged by the other streams")
+            logger.warning(
+                f"note: {name} lacks {', '.join(lacking)}; it is judged by the other streams"
+            )
         both.append(
             _fused(
                 name, [recordings[name] for recordings in streams.values() if name in recordings]

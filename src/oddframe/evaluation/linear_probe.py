@@ -19,7 +19,7 @@ from oddframe.datasets.base import Split
 from oddframe.embeddings.embedder import Embedder
 from oddframe.errors import BadInput, BadVideo, Leak
 from oddframe.files import aside
-from oddframe.progress import progress, say
+from oddframe.progress import logger, progress
 from oddframe.types import Clips, ClipSpec, Floats, Ints, Video
 from oddframe.video.augment import CENTRE, centred, crop_spec, mirrored
 from oddframe.video.reader import content_hash, frames_at
@@ -110,7 +110,7 @@ def embeddings(
                 pixels.append(held["pixels"])
                 kept.append(video)
             except BadVideo as error:
-                say(f"left out: {error}")
+                logger.warning(f"left out: {error}")
                 left_out.append(str(error))
             tick()
     if not kept:

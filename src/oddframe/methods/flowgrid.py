@@ -24,7 +24,7 @@ from scipy.spatial import cKDTree
 
 from oddframe.detector import Detector
 from oddframe.errors import BadInput, BadVideo
-from oddframe.progress import progress, say
+from oddframe.progress import logger, progress
 from oddframe.run import Arrays, Run
 from oddframe.types import Bytes, Clips, ClipSpec, Example, Floats, Ints, Scores, Video
 from oddframe.video.clips import clips_of
@@ -280,7 +280,7 @@ class FlowGrid(Detector):
         stream = clips_of(read(video, spec, damage, threads=1), spec, video.name)
         described = self._described(stream if stop is None else _unless(stop, stream))
         for line in damage:
-            say(f"damaged: {line}")
+            logger.warning(f"damaged: {line}")
         return described
 
     def _described(self, stream: Iterable[Clips]) -> Arrays:

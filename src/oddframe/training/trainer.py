@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 
 from oddframe.errors import BadInput
 from oddframe.files import aside
-from oddframe.progress import Tick, progress, say
+from oddframe.progress import Tick, logger, progress
 from oddframe.run import Run, launched_by_torchrun
 from oddframe.serialization import read_weights
 from oddframe.training.batches import batches_from
@@ -286,12 +286,22 @@ def _end_of_epoch(fabric: Any, job: _Job, state: _State, module: Any, log: Log) 
     )
     state.sums, state.seconds = {}, 0.0
     log.epoch(state.rows)
+    if fabric.is_global_zero:
+        logger.info(_epoch_line(job, state.rows[-1]))
     if criterion < state.best or not job.best.is_file():
         state.best = criterion
         if job.training.keep == "best" and fabric.is_global_zero:
             _refuse_broken(job, state)
             with aside(job.best) as part:
                 torch.save({"module": job.module.state_dict()}, part)
+
+
+def _epoch_line(job: _Job, row: Mapping[str, float]) -> str:
+    """What an epoch came to, for somebody who reads a log."""
+    line = f"{job.name}: epoch {row['epoch']:.0f} of {job.training.epochs}, loss {row['loss']:.4g}"
+    if "held_out" in row:
+        line += f", held out {row['held_out']:.4g}"
+    return f"{line}, {row['seconds']:.1f} s"
 
 
 def _batches(fabric: Any, job: _Job, step: int) -> Any:
@@ -340,7 +350,9 @@ def _resume(fabric: Any, job: _Job, state: _State, optimizer: Any) -> None:
     optimizer.load_state_dict(held["optimizer"])
     vars(state).update(held["state"])
     if 0 < state.step < job.steps and fabric.is_global_zero:
-        say(f"{job.name}: going on after step {state.step} of {job.steps}; --no-resume begins anew")
+        logger.info(
+            f"{job.name}: going on after step {state.step} of {job.steps}; --no-resume begins anew"
+        )
 
 
 def _refuse_broken(job: _Job, state: _State) -> None:

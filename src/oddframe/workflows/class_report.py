@@ -24,7 +24,7 @@ from oddframe.evaluation.class_report import (
     propose,
 )
 from oddframe.files import aside, room, write_json
-from oddframe.progress import say
+from oddframe.progress import logger
 from oddframe.registry import members
 from oddframe.run import Run
 from oddframe.scoring.run_folder import load_run
@@ -117,7 +117,7 @@ def classes(
     parts, _ = _parts(data, root)
     _refuse_leak(fitted.facts["trained_on"], parts)
     if not parts[ODD]:
-        say("there is no clip in anomaly: only normal ones are judged")
+        logger.warning("there is no clip in anomaly: only normal ones are judged")
     folder = room(out or Path(run) / "classes")
     table = class_table(fitted.detector, parts, Run(folder, cache=own_cache()))
     _write_tables(folder, table)
@@ -217,7 +217,7 @@ def _seconds(video: Video) -> float:
     try:
         times = times_of(video)
     except BadVideo as error:
-        say(f"left out: {error}")
+        logger.warning(f"left out: {error}")
         return 0.0
     return float(times[-1] - times[0]) * len(times) / max(1, len(times) - 1) if len(times) else 0.0
 
@@ -298,7 +298,7 @@ def _draw(folder: Path, table: ClassTable, seed: int, learned: dict[str, Any]) -
             continue
         flat = tsne(points[train], seed)
         if flat is None:
-            say(
+            logger.warning(
                 f"too few clips for t-SNE of {what}s: train has {len(train)}, at least 5 are needed"
             )
             continue

@@ -12,7 +12,7 @@ from oddframe.datasets.dad import PARTS, Dad, Stream, as_shipped, numbers_of, od
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadInput, BadVideo
 from oddframe.files import aside, room
-from oddframe.progress import progress, say
+from oddframe.progress import logger, progress
 from oddframe.types import Bytes, ClipSpec, Video
 from oddframe.video.reader import read
 
@@ -85,7 +85,7 @@ def _write(film: Path, folder: Path) -> int:
             _write_picture(path, frame.pixels)
             new += 1
     for line in lost:
-        say(f"damaged: {line}")
+        logger.warning(f"damaged: {line}")
     for path in begun.glob(".*"):  # of somebody who was killed
         path.unlink()
     os.replace(begun, folder)

@@ -14,7 +14,7 @@ from oddframe.evaluation.evaluated_video import EvaluatedVideo, align_with_truth
 from oddframe.evaluation.event_metrics import flagged_normal_frames
 from oddframe.evaluation.protocol import curves, find_places, refuse_leak, table
 from oddframe.files import room, write_json
-from oddframe.progress import say
+from oddframe.progress import logger
 from oddframe.scoring.calibration import Threshold
 from oddframe.scoring.run_folder import FittedDetector, load_run
 from oddframe.scoring.score_store import ScoredVideo, remove_unpacked_after, score_to
@@ -76,7 +76,7 @@ def evaluate(
         )
     for video in split.test:
         if video.truth is None:
-            say(f"left out: {video.name} has no ground truth")
+            logger.warning(f"left out: {video.name} has no ground truth")
     trained = {video["hash"]: video["name"] for video in fitted.facts["trained_on"]}
     refuse_leak(trained, {content_hash(video.source): video.name for video in tests})
 
@@ -93,7 +93,7 @@ def evaluate(
         judged = [align_with_truth(one, threshold) for one in stored]
         for one in judged:
             if one.truth.note:
-                say(f"note: {one.video}: {one.truth.note}")
+                logger.warning(f"note: {one.video}: {one.truth.note}")
         places = find_places(judged)
         found = table(
             judged,

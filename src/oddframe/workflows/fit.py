@@ -13,7 +13,7 @@ from typing import Any
 from oddframe.datasets.base import open_data
 from oddframe.detector import Detector
 from oddframe.errors import BadInput, BadVideo
-from oddframe.progress import say
+from oddframe.progress import logger
 from oddframe.run import Run, rank, refuse_device
 from oddframe.scoring.calibration import calibrate
 from oddframe.scoring.cross_validation import fit_and_cross_validate
@@ -168,7 +168,7 @@ def readable(videos: Sequence[Video]) -> tuple[list[Video], list[str]]:
             if len(videos) == 1:
                 raise
             left_out.append(str(error))
-            say(f"left out: {error}")
+            logger.warning(f"left out: {error}")
     if left_out and not kept:
         raise BadVideo(f"none of {len(videos)} videos can be read; the first: {left_out[0]}")
     return kept, left_out

@@ -12,7 +12,7 @@ from oddframe.evaluation.evaluated_video import EvaluatedVideo, align_with_truth
 from oddframe.evaluation.fusion import fused
 from oddframe.evaluation.protocol import refuse_leak, table
 from oddframe.files import room, write_json
-from oddframe.progress import say
+from oddframe.progress import logger
 from oddframe.scoring.run_folder import load_run
 from oddframe.scoring.score_store import remove_unpacked_after, score_to
 from oddframe.types import Video
@@ -87,7 +87,7 @@ def fuse(
         for stream, numbers in told.items():
             shown = [f"{value:.4f}" if value is not None else "–" for value in numbers.values()]
             print(f"micro_auc of {stream:16}{shown[0]:>10}{shown[1]:>14}")
-        say(f"written: {folder / 'fusion.json'}")
+        logger.warning(f"written: {folder / 'fusion.json'}")
     return result
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from oddframe.errors import BadInput, BadVideo
 from oddframe.files import aside, listing, room, write_json
-from oddframe.progress import say
+from oddframe.progress import logger
 from oddframe.scoring.calibration import Threshold
 from oddframe.scoring.events import find_events
 from oddframe.scoring.run_folder import FittedDetector, load_run
@@ -131,7 +131,7 @@ def _score_all(
         try:
             one = score_to(_npz(out, video), fitted, video, maps=maps)
             for line in one.damage:
-                say(f"damaged: {line}")
+                logger.warning(f"damaged: {line}")
             if not len(one.scores):
                 one.path.unlink()
                 raise BadVideo(
@@ -142,7 +142,7 @@ def _score_all(
             if len(given) == 1:
                 raise
             failed.append(str(error))
-            say(f"left out: {error}")
+            logger.warning(f"left out: {error}")
     if not stored:
         raise BadVideo(f"none of {len(given)} videos could be scored; the first: {failed[0]}")
     return stored, failed

@@ -26,7 +26,7 @@ from oddframe.errors import BadInput
 from oddframe.methods.embedding.encoders import Encoder, EncoderName, encoder, normalised
 from oddframe.methods.embedding.finetuning import finetune
 from oddframe.methods.embedding.pretrained import put_weights
-from oddframe.progress import say
+from oddframe.progress import logger
 from oddframe.registry import members
 from oddframe.run import Run
 from oddframe.training.config import Training, rate_at
@@ -156,7 +156,7 @@ class Embedding(Embedder):
             net = self._made()
         if self.weights == "random":
             self.came_from = f"random, seed {run.seed}"
-            say(
+            logger.warning(
                 f"{self.recipe.name} has random weights; --weights hub or a file gives it trained ones"
             )
         else:

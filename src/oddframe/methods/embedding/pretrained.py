@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from oddframe.errors import BadInput
 from oddframe.methods.embedding.encoders import Encoder, library
-from oddframe.progress import say
+from oddframe.progress import logger
 from oddframe.training.checkpoints import put_published, read_published
 
 PREFIXES = ("module.", "model.", "timesformer.", "videomae.", "vjepa2.", "net.", "picture.")
@@ -37,7 +37,7 @@ def put_weights(net: nn.Module, one: Encoder, weights: str) -> str:
     Raises BadInput, one line, for weights of another network, and for what is not there and cannot be fetched.
     """
     if weights == "hub":
-        say(f"{one.name}: weights of {one.url} ({one.terms})")
+        logger.info(f"{one.name}: weights of {one.url} ({one.terms})")
         if one.foreign:
             load_state(
                 net, _fetched_foreign(one), one.name, Path(urlsplit(one.url).path.strip("/"))

@@ -41,7 +41,7 @@ from oddframe.methods.jigsaw.proposals import (
     union,
 )
 from oddframe.methods.jigsaw.puzzles import Check, Task, Unshuffled, weights_of
-from oddframe.progress import progress, say
+from oddframe.progress import logger, progress
 from oddframe.run import Arrays, Run
 from oddframe.training.config import Training
 from oddframe.training.precision import autocast
@@ -424,7 +424,7 @@ class Jigsaw(Detector):
                     places += [place] * len(boxes[-1])
                 place += 1
         for line in damage:
-            say(f"damaged: {line}")
+            logger.warning(f"damaged: {line}")
         if self.source == "file" and self.level == "object":
             box_file(self.boxes_file, self.confidence).refuse_other(video.name, len(index))
         return {

@@ -27,7 +27,7 @@ from oddframe.embeddings.embedder import Embedder
 from oddframe.embeddings.heads.base import HeadName, HeadOptions
 from oddframe.methods.tclr.networks import SHRINKS, Contrasted, Network, load_tclr
 from oddframe.methods.tclr.sampling import Timing, TwoViews
-from oddframe.progress import say
+from oddframe.progress import logger
 from oddframe.run import Run
 from oddframe.training.config import Training
 from oddframe.training.gradient_cache import Losses, Memory, backward_through
@@ -288,7 +288,7 @@ class TCLR(Embedder):
             return
         data = TwoViews(videos, self.timing, self.size, longest=self.longest, seed=run.seed)
         for one in data.skipped:
-            say(f"not trained on: {one.video} {one.reason}")
+            logger.warning(f"not trained on: {one.video} {one.reason}")
         channels_last(self.model)
         step = partial(
             step_through, weights=self.losses, memory=self.memory, channels=self.channels

@@ -25,7 +25,7 @@ from oddframe.embeddings.embedder import Embedder
 from oddframe.embeddings.heads.base import HeadName, HeadOptions
 from oddframe.files import aside
 from oddframe.methods.temporal_queue.sampling import Queues, Segment
-from oddframe.progress import say
+from oddframe.progress import logger
 from oddframe.run import Arrays, Run
 from oddframe.training.checkpoints import put_published, read_published, without
 from oddframe.training.collapse import spread_of
@@ -265,7 +265,7 @@ class TemporalQueue(Embedder):
             apart=self.update == "queue",
         )
         for one in data.skipped:
-            say(f"not trained on: {one.video} {one.reason}")
+            logger.warning(f"not trained on: {one.video} {one.reason}")
         channels_last(self.model)
         # kept, for a fit that goes on after an interruption cannot see it any more
         before = run.remember(
@@ -281,7 +281,7 @@ class TemporalQueue(Embedder):
                 np.savez(part, **arrays)  # type: ignore[arg-type]
         spread = {"before": spread_of(before["vector"]), "after": spread_of(after["vector"])}
         if spread["after"].collapsed:
-            say(
+            logger.warning(
                 f"the embeddings have collapsed ({spread['after']}); --loss infonce or a lower --rate would help"
             )
         run.notes["loss"] = history.column("loss")[-1]
