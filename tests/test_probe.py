@@ -3,7 +3,11 @@
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,12 +17,14 @@ import torch
 from films import film, number_of
 from oddframe.cli.main import main
 from oddframe.datasets.base import open_data
+from oddframe.evaluation import finetune_probe
 from oddframe.evaluation.finetune_probe import tuned
 from oddframe.evaluation.linear_probe import chance_at_1, clips_of, linear, retrieval
 from oddframe.methods.temporal_queue.detector import TemporalQueue
 from oddframe.run import Run
 from oddframe.scoring.run_folder import load_run
 from oddframe.training.config import Training
+from oddframe.training.trainer import History, train
 from oddframe.types import ClipSpec, Video
 
 
@@ -167,6 +173,75 @@ def test_a_network_can_be_tuned_and_the_run_does_not_change(
     assert verdict.accuracy >= 4 / 6
     after = embedder.state_dict()
     assert all(torch.equal(part, after[name]) for name, part in before.items())
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_interrupted_classifier_goes_on_and_another_is_trained_anew(
+    run: Path, classes: Path, tmp_path: Path, whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Checkpoints of an interrupted probe lie in the folder: other weights, labels, seeds must not go on from them."""
+    embedder = load_run(run).detector
+    split = open_data("labelled", classes)[1]
+    training = Training(epochs=1, batch=5, optimizer="adam", rate=1e-2, precision="float32")
+    histories: list[list[dict[str, float]]] = []
+    stop = True
+
+    def recorded(*given: Any, **more: Any) -> History:
+        histories.append(train(*given, **more).rows)
+        if stop:
+            raise KeyboardInterrupt
+        return History(histories[-1])
+
+    monkeypatch.setattr(finetune_probe, "train", recorded)
+
+    def probed(embedder: Any, train_side: Any, seed: int = 0) -> list[dict[str, float]]:
+        sides = (train_side, split.test)
+        how: Any = {"whole": whole, "batch_norm": "updating", "positions": 2}
+        with suppress(KeyboardInterrupt):
+            tuned(embedder, sides, Run(tmp_path, seed=seed), training, **how)
+        return histories[-1]
+
+    first = probed(embedder, split.train)
+    stop = False
+    assert probed(embedder, split.train) == first, "the seconds too: nothing was trained again"
+    stop = True
+    other_weights = deepcopy(embedder)
+    with torch.no_grad():
+        next(other_weights.parameters()).mul_(1.5)
+    names = {"bright": "dark", "dark": "bright"}
+    swapped = [replace(video, label=names[str(video.label)]) for video in split.train]
+    for embedder_given, videos, seed in (
+        (other_weights, split.train, 0),
+        (embedder, swapped, 0),
+        (embedder, split.train, 3),
+    ):
+        assert probed(embedder_given, videos, seed)[0]["loss"] != first[0]["loss"]
+    shutil.copytree(classes / "train", tmp_path / "moved" / "train")
+    shutil.copytree(classes / "test", tmp_path / "moved" / "test")
+    moved = open_data("labelled", tmp_path / "moved")[1]
+    probed(embedder, split.train)
+    assert probed(embedder, moved.train) == histories[-2], "the content counts, not the place"
+
+
+def test_a_probe_after_another_fit_is_of_the_new_run(
+    run: Path, classes: Path, tmp_path: Path
+) -> None:
+    again = Path(shutil.copytree(run, tmp_path / "run"))
+    words = ["probe", str(again), "labelled", "--root", str(classes), "--finetune", "--json"]
+    words += ["--epochs", "2", "--batch", "5"]
+    assert main(words) == 0
+    first = np.load(again / "probe-labelled" / "classifier-finetune.npz")
+    assert list(first["classes"]) == ["bright", "dark"]
+    fit = "--encoder basic --size 32 --segment 24 --queue 8 --update segment --epochs 1 --seed 5"
+    fit_words = ["fit", "temporal-queue", "labelled", "--root", str(classes), "--out", str(again)]
+    assert main([*fit_words, *fit.split(), "--precision", "float32", "--no-resume"]) == 0
+    assert main(words) == 0
+    second = np.load(again / "probe-labelled" / "classifier-finetune.npz")
+    assert main([*words, "--out", str(tmp_path / "fresh")]) == 0
+    fresh = np.load(tmp_path / "fresh" / "classifier-finetune.npz")
+    assert not np.array_equal(first["fc.weight"], second["fc.weight"])
+    for name in fresh.files:
+        np.testing.assert_array_equal(second[name], fresh[name])
 
 
 def test_tuning_from_the_command_line(

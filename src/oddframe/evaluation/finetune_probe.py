@@ -4,9 +4,10 @@ As TCLR's authors do it: a random clip of each video, looks changed a little, cr
 embedding, C channels, T frames, h × w pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -15,16 +16,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
+from oddframe.cache import key
 from oddframe.embeddings.embedder import Embedder
 from oddframe.errors import BadInput, BadVideo
 from oddframe.evaluation.linear_probe import Verdict, as_clips, clips_of, shape_of
+from oddframe.files import aside
 from oddframe.progress import progress
 from oddframe.run import Run
 from oddframe.training.config import Training
 from oddframe.training.trainer import by_loss, train
 from oddframe.types import ClipSpec, Video
 from oddframe.video.augment import WEAK, crop_spec, mirrored, varied
-from oddframe.video.reader import frames_at
+from oddframe.video.reader import content_hash, frames_at
 from oddframe.video.sampling import DRAWS, frames_of
 
 BatchNorm = Literal["frozen", "updating"]
@@ -76,6 +79,11 @@ class LabelledClips(Dataset[tuple[Tensor, int]]):
         """Turn to other clips; call it between epochs."""
         self.epoch = epoch
 
+    def fingerprint(self) -> str:
+        """A short text that differs when the pixels, the labels or the clips drawn from them do."""
+        content = [(content_hash(video.source), video.span, video.fps) for video in self.videos]
+        return key(content, self.number, self.spec, self.seed)
+
     def __getitem__(self, item: int) -> tuple[Tensor, int]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.videos))
         random = np.random.default_rng([self.seed, self.epoch, item])
@@ -123,21 +131,37 @@ def tuned(
     classes = sorted({str(video.label) for video in sides[0]})
     data = LabelledClips(sides[0], classes, embedder.spec, run.seed)
     own = deepcopy(embedder).to(run.device)
-    model = Classifier(
-        own, len(classes), _width(own, data, whole), whole=whole, batch_norm=batch_norm
-    ).to(run.device)
-    name = "finetune" if whole else f"linear-{batch_norm}"
-    train(model, data, by_loss(_loss), run, training, name=name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(run.random(18).integers(2**31)))
+        model = Classifier(
+            own, len(classes), _width(own, data, whole), whole=whole, batch_norm=batch_norm
+        ).to(run.device)
+    mode = "finetune" if whole else f"linear-{batch_norm}"
+    # a checkpoint of another run, other labels or other options must not be found: its name holds them all
+    work = key(embedder.depends_on(), data.fingerprint(), classes, training, run.seed)
+    name = f"{mode}-{work[:12]}"
+    train(model, data, by_loss(_loss), run, training, name=name, begins_from=embedder.depends_on())
     model.eval()
-    said = []
+    predicted = []
     with torch.inference_mode(), progress("asking", len(sides[1]), "videos") as tick:
         for video in sides[1]:
             clips = clips_of(video, embedder.spec, positions).to(run.device)
-            said.append(int(model(clips).softmax(1).mean(0).argmax()))
+            predicted.append(int(model(clips).softmax(1).mean(0).argmax()))
             tick()
-    return Verdict(
-        classes, np.array([classes.index(str(video.label)) for video in sides[1]]), np.array(said)
-    )
+    save_classifier(run.folder / f"classifier-{mode}.npz", classes, model.state_dict())
+    (run.folder / "checkpoints" / f"{name}.pt").unlink(missing_ok=True)
+    truth = [classes.index(str(video.label)) for video in sides[1]]
+    return Verdict(classes, np.array(truth), np.array(predicted))
+
+
+def save_classifier(path: Path, classes: Sequence[str], weights: Mapping[str, Any]) -> None:
+    """Write a trained classifier: its `classes` in order, and its weights by their names, as plain arrays."""
+    arrays: dict[str, Any] = {"classes": np.array(classes)}
+    for name, value in weights.items():
+        if isinstance(value, Tensor):
+            arrays[name] = value.detach().cpu().numpy()
+    with aside(path) as part:
+        np.savez(part, **arrays)
 
 
 def _loss(module: nn.Module, batch: tuple[Tensor, Tensor]) -> Any:

@@ -84,18 +84,21 @@ def train(
     name: str = "train",
     collate: Callable[[list[Any]], Any] | None = None,
     judge: Callable[[nn.Module], float] | None = None,
+    begins_from: str = "",
 ) -> History:
     """Train a network in place; it is left in eval mode on the run's device.
 
     Batches are items of `data` in order, whole batches only; `data.set_epoch` is called where there is one, and item i
     must depend on the seed, the epoch and i alone (`video.sampling.RandomClips` does). `judge` is asked after each
-    epoch; lower is better. On more devices than one, all of it must be picklable.
+    epoch; lower is better. On more devices than one, all of it must be picklable. `begins_from` is the key of the
+    first weights, where these are not drawn with the run's seed: only a checkpoint that began from the same is gone
+    on from.
 
     Checkpoints lie in `run.folder/checkpoints`, logs (CSV and TensorBoard) in `run.folder/logs`. A checkpoint of the
     same training that lies there already is gone on from. Raises BadInput for a loss that is no number, for too
     little memory and too little data, and when a checkpoint belongs to another training.
     """
-    job = _Job(module, data, step, run, training, name, collate, judge)
+    job = _Job(module, data, step, run, training, name, collate, judge, begins_from)
     if job.epoch_steps < 1:
         raise BadInput(
             f"an epoch has {job.items} clips, fewer than the {training.batch * training.accumulate} of a step; "
@@ -130,6 +133,7 @@ class _Job:
     name: str
     collate: Callable[[list[Any]], Any] | None
     judge: Callable[[nn.Module], float] | None
+    begins_from: str = ""
 
     @property
     def items(self) -> int:
@@ -162,6 +166,7 @@ class _Job:
             )  # the only schedule that depends on where it ends
         told = options | {"seed": self.run.seed, "clips in an epoch": self.items}
         told["data"] = getattr(self.data, "fingerprint", lambda: "")()
+        told["first weights"] = self.begins_from
         shapes = {
             key: tuple(value.shape)
             for key, value in self.module.state_dict().items()

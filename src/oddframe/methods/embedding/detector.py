@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from oddframe import serialization as saving
+from oddframe.cache import key
 from oddframe.embeddings.embedder import Embedder, held_out_heads
 from oddframe.embeddings.heads.autoencoder import Autoencoder
 from oddframe.embeddings.heads.base import AS_PUBLISHED, HeadName, HeadOptions
@@ -197,6 +198,7 @@ class Embedding(Embedder):
                 rest,
                 clips=total(embedded),
                 first=self.unfreeze_from,
+                begins_from=key(self.depends_on(), head.state_dict()),
             )
         except ValueError as error:
             raise BadInput(f"{self.name}: {error}") from error

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from oddframe.cache import key
 from oddframe.embeddings.embedder import Embedder
 from oddframe.embeddings.heads.base import HeadName, HeadOptions
 from oddframe.files import aside
@@ -267,13 +268,22 @@ class TemporalQueue(Embedder):
         for one in data.skipped:
             logger.warning(f"not trained on: {one.video} {one.reason}")
         channels_last(self.model)
+        begins_from = key(self.model.state_dict()) if self.weights else ""
         # kept, for a fit that goes on after an interruption cannot see it any more
         before = run.remember(
-            f"{self.name}-before-{data.fingerprint()}", lambda: self._sampled(data)
+            f"{self.name}-before-{key(data.fingerprint(), begins_from, run.seed)}",
+            lambda: self._sampled(data),
         )
         step = partial(step_through, queue=self.queue, loss=self.loss, prepared=self._prepared)
         history = train(
-            self.model, data, step, run, self.training_options, name=self.name, collate=_only
+            self.model,
+            data,
+            step,
+            run,
+            self.training_options,
+            name=self.name,
+            collate=_only,
+            begins_from=begins_from,
         )
         after = self._sampled(data)
         for when, arrays in (("before", before), ("after", after)):
