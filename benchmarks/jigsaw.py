@@ -35,7 +35,7 @@ from oddframe.methods.jigsaw.cubes import BoxedVideo, Cubes
 from oddframe.methods.jigsaw.detector import Jigsaw, channels_first
 from oddframe.methods.jigsaw.proposals import expand_boxes
 from oddframe.run import Run
-from oddframe.scoring.cross_validation import folds_of, held_out_folds
+from oddframe.scoring.cross_validation import SALT, hold_out
 from oddframe.scoring.run_folder import load_run
 from oddframe.serialization import read_weights
 from oddframe.training.precision import Precision, autocast
@@ -112,12 +112,8 @@ def tasks(detector: Jigsaw, split: Split, checkpoints: Path | None, every: int) 
 
 def taught(videos: list[Video]) -> list[Video]:
     """The training videos without those that fit kept for calibration."""
-    folds = folds_of(videos)
-    return [
-        video
-        for video, fold in zip(videos, folds, strict=True)
-        if fold not in held_out_folds(folds)
-    ]
+    learned, _ = hold_out(videos, Run(Path(), seed=0).random(SALT))
+    return learned
 
 
 def marked_again(detector: Jigsaw, videos: list[Video]) -> list[BoxedVideo]:

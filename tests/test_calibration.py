@@ -377,3 +377,20 @@ def test_damage_is_said_in_one_line(
     np.savez(path, **(good | {"alarms": good["alarms"][:, :5]}))
     with pytest.raises(BadRun, match="do not fit"):
         load_calibration(path)
+
+
+def test_a_pause_of_an_hour_is_not_normal_video() -> None:
+    """Rates are events per filmed hour: a clock that jumps makes none of them rarer."""
+    value = np.random.default_rng(0).normal(size=3000)
+    n = np.arange(3000)
+    plain = calibrate([Scores("v", n, n / 10, value)], "test")
+    paused = calibrate([Scores("v", n, n / 10 + 3600.0 * (n >= 1234), value)], "test")
+    assert plain.hours == pytest.approx(300 / 3600)
+    assert paused.hours == pytest.approx(plain.hours)
+    assert len(paused.seconds) == len(plain.seconds) == 5
+
+
+def test_no_table_is_sized_by_a_clock() -> None:
+    n = np.arange(40)
+    leaping = calibrate([Scores("v", n, n * 86_000.0, n % 7 / 7)], "test")
+    assert len(leaping.seconds) <= 40

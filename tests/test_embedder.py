@@ -15,7 +15,7 @@ from oddframe.embeddings.heads.base import HeadName, HeadOptions, coreset, make_
 from oddframe.embeddings.store import VideoEmbeddings, gather, open_embeddings, write_embeddings
 from oddframe.errors import BadInput
 from oddframe.run import Run
-from oddframe.scoring.cross_validation import _refitted
+from oddframe.scoring.cross_validation import refit_each_fold
 from oddframe.scoring.pipeline import concatenate, score_video
 from oddframe.types import Clips, ClipSpec, Video
 from oddframe.video.prefetch import prefetch_many
@@ -167,7 +167,7 @@ def test_holding_out_heads_is_holding_out(videos: list[Video], tmp_path: Path) -
         embedder.fresh = lambda head=head: grey(head)  # type: ignore[method-assign,misc]
         quick = list(held_out_heads(embedder, videos, folds, Run(tmp_path)))
         for one, other in zip(
-            quick, _refitted(embedder, videos, folds, Run(tmp_path)), strict=True
+            quick, refit_each_fold(embedder, videos, folds, Run(tmp_path)), strict=True
         ):
             np.testing.assert_array_equal(one.frame, other.frame)
             np.testing.assert_allclose(one.value, other.value, rtol=1e-4)

@@ -10,7 +10,7 @@ import pytest
 from oddframe.errors import BadInput
 from oddframe.methods.flowgrid import GLANCE, LEAST_STAND, FlowGrid
 from oddframe.run import Run
-from oddframe.scoring.cross_validation import _refitted
+from oddframe.scoring.cross_validation import refit_each_fold
 from oddframe.scoring.pipeline import concatenate, score_frames
 from oddframe.serialization import load, save
 from oddframe.types import Bytes, Clips, Scores, Video
@@ -176,7 +176,7 @@ def test_what_stands_is_held_out_as_it_is_scored(tmp_path: Path) -> None:
     ]
     detector, run = FlowGrid(windows=(16, 24), gap=1), Run(tmp_path)
     quick = list(detector.held_out(films, [0, 1], run))[1]
-    general = list(_refitted(detector, films, [0, 1], run))[1]
+    general = list(refit_each_fold(detector, films, [0, 1], run))[1]
     waiting = (quick.frame > 15) & (quick.frame < 10 + 10 * LEAST_STAND)
     assert quick.value[-10:].min() > 1.5 * np.median(quick.value[waiting]), "it stands out"
     np.testing.assert_allclose(quick.value, general.value, rtol=1e-2)

@@ -21,7 +21,7 @@ from oddframe.detector import Detector
 from oddframe.errors import OddframeError
 from oddframe.registry import members
 from oddframe.run import Run
-from oddframe.scoring.cross_validation import _refitted, folds_of, segments_of
+from oddframe.scoring.cross_validation import folds_of, refit_each_fold, segments_of
 from oddframe.scoring.pipeline import concatenate, score_frames, score_video, smooth
 from oddframe.serialization import load, save
 from oddframe.training.config import Training
@@ -306,11 +306,11 @@ def test_holding_out_quickly_is_holding_out(name: str, videos: list[Video], tmp_
         return
     detector = METHODS[name](**SETTLED.get(name, {}))
     parts = segments_of(videos[:2])
-    folds = folds_of(parts)
+    folds = folds_of(parts, np.random.default_rng(0))
     assert len(set(folds)) > 1
     run = Run(tmp_path)
     quick = list(detector.held_out(parts, folds, run) or ())
-    general = list(_refitted(detector, parts, folds, run))
+    general = list(refit_each_fold(detector, parts, folds, run))
     assert len(quick) == len(general) == len(parts)
     for one, other in zip(quick, general, strict=True):
         assert one.video == other.video

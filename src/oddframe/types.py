@@ -51,6 +51,7 @@ class Video:
     source: Path  # a video file, or a folder of frames
     fps: float | None = None  # frames per second, where the source does not say or says it wrongly
     label: str | None = None  # its class, in a data set that has classes
+    group: str | None = None  # the recording it was cut from; whole groups are held out of fitting
     truth: Callable[[int], Truth] | None = field(default=None, compare=False)
     span: tuple[float, float] | None = None  # only these seconds of it [start, end)
 

@@ -15,6 +15,7 @@ from oddframe.errors import BadInput, BadRun
 from oddframe.files import aside
 from oddframe.scoring.events import RELEASE, find_events
 from oddframe.types import Floats, Ints, Scores
+from oddframe.video.filmed_time import JUMP, filmed_seconds, usual_step
 
 TAIL_SHARE = 0.02  # of normal frames lie above the level from which the tail is modelled
 GRID = np.round(np.arange(0.5, 8.01, 0.05), 2)  # rarities at which false alarms are counted
@@ -194,14 +195,16 @@ def calibrate(held_out: Sequence[Scores], how: str) -> Calibration:
                 f"{scores.video}: some scores of this normal video are not finite; fit again"
             )
     cuts = [_cuts(scores) for scores in held_out]
-    pieces = [
-        _part(scores, int(a), int(b))
-        for scores, cut in zip(held_out, cuts, strict=True)
-        for a, b in pairwise([*cut, len(scores)])
-    ]
+    pieces: list[Scores] = []
+    seconds: list[float] = []
+    for scores, cut in zip(held_out, cuts, strict=True):
+        for a, b in pairwise([*cut, len(scores)]):
+            piece = _part(scores, int(a), int(b))
+            pieces.append(piece)
+            seconds.append(_piece_seconds(piece, scores))
     bare = Calibration(
         scores=tuple(np.sort(piece.value).astype(np.float32) for piece in pieces),
-        seconds=tuple(_lasted(piece) for piece in pieces),
+        seconds=tuple(seconds),
         alarms=np.zeros((len(pieces), len(GRID))),
         how=how,
     )
@@ -252,8 +255,9 @@ def load_calibration(path: Path) -> Calibration:
 
 
 def _cuts(scores: Scores) -> Ints:
-    """Where pieces of at most PIECE seconds, equally long, begin in a video's scores."""
-    count = max(1, math.ceil(_lasted(scores) / PIECE - 0.01))
+    """Where pieces of at most PIECE filmed seconds, of equally many frames, begin in a video's scores."""
+    count = math.ceil(filmed_seconds(scores.seconds) / PIECE - 0.01)
+    count = max(1, min(count, len(scores)))  # a leap of the clock makes no more pieces than frames
     return np.unique(np.arange(count) * len(scores) // count)
 
 
@@ -339,11 +343,12 @@ def _tail_rarity(tail: Tail, score: Floats) -> Floats:
     return np.asarray(-math.log10(tail.share) + fall / math.log(10))
 
 
-def _lasted(scores: Scores) -> float:
-    """Seconds that these frames cover: the last one lasts as long as the others do."""
-    if len(scores) < 2:
-        return 0.04
-    return float(scores.seconds[-1] - scores.seconds[0]) * len(scores) / (len(scores) - 1)
+def _piece_seconds(piece: Scores, video: Scores) -> float:
+    """Filmed seconds of a piece, by the step of its video where it is a frame on either side of a leap."""
+    step = usual_step(video.seconds)
+    if len(piece) < 2 or usual_step(piece.seconds) > JUMP * step:
+        return step * len(piece)
+    return filmed_seconds(piece.seconds)
 
 
 def _few(number: float) -> str:

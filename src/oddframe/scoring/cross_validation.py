@@ -1,7 +1,14 @@
-"""Normal video that a detector did not fit: cut into parts, left out in turn, scored. What calibration learns from."""
+"""Normal video that a detector was not fitted on, and its scores: what calibration learns from.
 
+Videos are cut into segments. Videos cut from one recording (`Video.group`) are never on both sides, and where videos
+have classes (`Video.label`) every class is on both sides if it has recordings enough.
+"""
+
+import math
+import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,116 +17,241 @@ from oddframe.errors import BadInput
 from oddframe.run import Run
 from oddframe.scoring.pipeline import concatenate, score_video, smooth
 from oddframe.types import Scores, Video
+from oddframe.video.filmed_time import filmed_seconds, usual_step
 from oddframe.video.reader import times_of
 
-LONGEST = 600.0  # seconds of a part: what is kept of one while fitting stays small
-FEWEST = 8  # parts into which little video is cut, so that leaving one out leaves most of it
+LONGEST = 600.0  # seconds of a segment: what is kept of one while fitting stays small
+FEWEST = 8  # segments into which little video is cut, so that leaving one out leaves most of it
 SHORTEST = 10.0  # seconds under which nothing is cut further
+FEWEST_FRAMES = 10  # frames of a segment, whatever the clock says
+FEWEST_GROUPS = 4  # recordings from which on whole recordings are left out, not segments of them
 FOLDS = 16  # most detectors fitted to calibrate one
 SHARE = 0.2  # of the normal video is held out where fitting again is dear
+SALT = 20  # of the random numbers by which it is drawn
+CLIP_OF_GROUP = re.compile(
+    r"^(.*_g\d+)_c\d+(_\d+)?$"
+)  # how UCF101 and others name clips of one film
 
 
-def segments_of(videos: Sequence[Video]) -> list[Video]:
-    """The same video in parts of at most ten minutes; few videos are cut finer, unless they last under ten seconds.
+@dataclass(frozen=True)
+class HeldOutScores:
+    """Smoothed scores, without maps, of normal video by detectors that were not fitted on it."""
 
-    Parts of one film follow each other without overlap.
+    scores: list[Scores]
+    how: str  # in words, for the run folder and the report
+    learned_from: tuple[str, ...]  # names of the videos that the detector itself was fitted on
+    held_out: tuple[str, ...]  # names of those kept from it; empty where all were left out in turn
+
+
+def fit_and_cross_validate(detector: Detector, videos: Sequence[Video], run: Run) -> HeldOutScores:
+    """Fit the detector, and score normal video that it, or one fitted in the same way, has not seen.
+
+    Where fitting is quick the detector is fitted on everything, and others, each without one fold, do the scoring.
+    Otherwise about a fifth of the video is held out of fitting (`hold_out`). Raises BadInput with too little video
+    for either.
     """
-    lengths = [_seconds(video) for video in videos]
-    wanted = (
-        LONGEST if len(videos) >= FEWEST else min(LONGEST, max(SHORTEST, sum(lengths) / FEWEST))
-    )
-    return [
-        part
-        for video, length in zip(videos, lengths, strict=True)
-        for part in _cut(video, length, wanted)
-    ]
-
-
-def folds_of(parts: Sequence[Video]) -> list[int]:
-    """Which fold each part belongs to: all parts of a film the same one, or, where films are few, parts in order."""
-    films = list(dict.fromkeys(part.source for part in parts))
-    if len(films) >= 4:
-        return [films.index(part.source) * min(FOLDS, len(films)) // len(films) for part in parts]
-    return [k * min(FOLDS, len(parts)) // len(parts) for k in range(len(parts))]
-
-
-def fit_and_cross_validate(
-    detector: Detector, videos: Sequence[Video], run: Run
-) -> tuple[list[Scores], str]:
-    """Fit, and score (smoothed, without maps) normal video that the detector, or its like, had not seen.
-
-    Where fitting is quick the detector is fitted on everything and others, each without one fold, do the scoring;
-    else a share at the end of the video is held out of fitting. Raises BadInput with too little video for either.
-    """
-    parts = segments_of(videos)
-    folds = folds_of(parts)
+    segments = segments_of(videos)
+    folds = folds_of(segments, run.random(SALT))
     if len(set(folds)) < 2:
+        seconds = sum(seconds_of(video) for video in videos)
         raise BadInput(
-            f"{sum(_seconds(video) for video in videos):.1f} s of normal video is too little to learn from and to "
+            f"{seconds:.1f} s of normal video is too little to learn from and to "
             f"calibrate on; give at least {2 * SHORTEST:.0f} s, better an hour"
         )
     if detector.quick_to_fit:
-        detector.fit(parts, run)
-        raw = detector.held_out(parts, folds, run) or _refitted(detector, parts, folds, run)
-        how = f"leave one out, {len(set(folds))} folds of {'videos' if len(set(_sources(parts))) >= 4 else 'parts'}"
-    else:
-        held = held_out_folds(folds)
-        detector.fit(
-            [part for part, fold in zip(parts, folds, strict=True) if fold not in held], run
-        )
-        rest = [part for part, fold in zip(parts, folds, strict=True) if fold in held]
-        how = f"held-out share, {len(rest)} of {len(parts)} parts"
-        return [
-            concatenate(map(_bare, score_video(detector, part)), part.name) for part in rest
-        ], how
-    return [_bare(concatenate(smooth([scores], detector.smoothing))) for scores in raw], how
+        return _cross_validate(detector, segments, folds, run)
+    return _fit_and_hold_out(detector, segments, run)
 
 
-def held_out_folds(folds: Sequence[int]) -> set[int]:
-    """The last folds, about a fifth of them and at least one."""
-    kinds = sorted(set(folds))
-    return set(kinds[-max(1, round(SHARE * len(kinds))) :])
+def segments_of(videos: Sequence[Video]) -> list[Video]:
+    """The same video in segments of at most ten minutes; few videos are cut finer, but none under ten seconds.
+
+    Lengths are filmed time, and a segment has at least FEWEST_FRAMES frames: a leap of the clock makes neither longer.
+    Segments of one video follow each other without overlap.
+    """
+    wanted = LONGEST
+    if len(videos) < FEWEST:
+        total = sum(seconds_of(video) for video in videos)
+        wanted = min(LONGEST, max(SHORTEST, total / FEWEST))
+    segments: list[Video] = []
+    for video in videos:
+        segments += cut_into_segments(video, wanted)
+    return segments
 
 
-def score_video_unsmoothed(detector: Detector, video: Video) -> Iterator[Scores]:
-    """Raw scores of a video or part, batch by batch, without maps."""
-    for scores in score_video(detector, video, smoothing=0.0):
-        yield _bare(scores)
-
-
-def _bare(scores: Scores) -> Scores:
-    return replace(scores, map=None, boxes=None, parts={})
-
-
-def _refitted(
-    detector: Detector, parts: Sequence[Video], folds: Sequence[int], run: Run
-) -> Iterator[Scores]:
-    students: dict[int, Detector] = {}
-    for part, fold in zip(parts, folds, strict=True):
-        if fold not in students:
-            student = detector.fresh()
-            student.fit([other for other, of in zip(parts, folds, strict=True) if of != fold], run)
-            students = {fold: student.eval()}
-        yield concatenate(score_video_unsmoothed(students[fold], part), part.name)
-
-
-def _cut(video: Video, length: float, wanted: float) -> list[Video]:
-    count = max(1, int(np.ceil(length / wanted - 0.01)))
+def cut_into_segments(video: Video, wanted: float) -> list[Video]:
+    """Spans of one video, each of about `wanted` filmed seconds or a little less."""
+    times = _times_within(video)
+    count = math.ceil(filmed_seconds(times) / wanted - 0.01)
+    count = max(1, min(count, len(times) // FEWEST_FRAMES))
     if count == 1:
         return [video]
-    start = video.span[0] if video.span else 0.0
-    edges = [start + length * k / count for k in range(count + 1)]
+    first = np.ceil(np.arange(1, count) * len(times) / count).astype(int)
+    start, end = video.span or (0.0, float(times[-1]) + usual_step(times))
+    edges = [start, *times[first].tolist(), end]
     return [replace(video, span=(edges[k], edges[k + 1])) for k in range(count)]
 
 
-def _seconds(video: Video) -> float:
+def group_of(video: Video) -> str:
+    """The recording that a video was cut from; the video itself where nothing else is known."""
+    if video.group is not None:
+        return video.group
+    clip = CLIP_OF_GROUP.match(video.source.stem)
+    if clip is not None:
+        return f"{video.label}/{clip[1]}"
+    return str(video.source)
+
+
+def folds_of(segments: Sequence[Video], random: np.random.Generator) -> list[int]:
+    """The fold of each segment: at most FOLDS, numbered from 0 without a gap.
+
+    A recording is in one fold. Recordings with classes are dealt to the folds class by class, in random order; without
+    classes those that follow each other share a fold, as they may be alike. Fewer than FEWEST_GROUPS recordings are
+    left out by segments, in order.
+    """
+    groups = list(dict.fromkeys(group_of(segment) for segment in segments))
+    if len(groups) < FEWEST_GROUPS:
+        count = min(FOLDS, len(segments))
+        return [k * count // len(segments) for k in range(len(segments))]
+    count = min(FOLDS, len(groups))
+    fold_of_group = {name: k * count // len(groups) for k, name in enumerate(groups)}
+    by_class = groups_by_class(segments)
+    if len(by_class) > 1:
+        dealt = [name for names in by_class.values() for name in _shuffle(names, random)]
+        fold_of_group = {name: k % count for k, name in enumerate(dealt)}
+    return [fold_of_group[group_of(segment)] for segment in segments]
+
+
+def hold_out(
+    segments: Sequence[Video], random: np.random.Generator
+) -> tuple[list[Video], list[Video]]:
+    """Segments to learn from, and about a fifth of them to calibrate on, drawn at random.
+
+    Whole recordings are drawn, from each class its share; the last recording of a class is never taken. Fewer than
+    FEWEST_GROUPS recordings are held out as segments that follow each other, so that few of them lie next to what is
+    learned from.
+    """
+    by_class = groups_by_class(segments)
+    groups = [name for names in by_class.values() for name in names]
+    if len(groups) < FEWEST_GROUPS:
+        count = max(1, round(SHARE * len(segments)))
+        start = int(random.integers(len(segments) - count + 1))
+        return (
+            [*segments[:start], *segments[start + count :]],
+            list(segments[start : start + count]),
+        )
+    chosen: set[str] = set()
+    for label, count in _shares(by_class, random).items():
+        chosen.update(_shuffle(by_class[label], random)[:count])
+    learned = [segment for segment in segments if group_of(segment) not in chosen]
+    return learned, [segment for segment in segments if group_of(segment) in chosen]
+
+
+def groups_by_class(videos: Sequence[Video]) -> dict[str, list[str]]:
+    """The recordings of each class, in order; a recording that holds several counts for the first of them."""
+    found: dict[str, list[str]] = defaultdict(list)
+    known: set[str] = set()
+    for video in videos:
+        group = group_of(video)
+        if group not in known:
+            known.add(group)
+            found[video.label or ""].append(group)
+    return dict(found)
+
+
+def refit_each_fold(
+    detector: Detector, segments: Sequence[Video], folds: Sequence[int], run: Run
+) -> Iterator[Scores]:
+    """Unsmoothed scores of each segment by a fresh detector fitted on the segments of all other folds."""
+    fitted: dict[int, Detector] = {}
+    for segment, fold in zip(segments, folds, strict=True):
+        if fold not in fitted:
+            other = detector.fresh()
+            other.fit([seg for seg, of in zip(segments, folds, strict=True) if of != fold], run)
+            fitted = {fold: other.eval()}
+        yield concatenate(score_video_unsmoothed(fitted[fold], segment), segment.name)
+
+
+def score_video_unsmoothed(detector: Detector, video: Video) -> Iterator[Scores]:
+    """Raw scores of a video or segment, batch by batch, without maps."""
+    for scores in score_video(detector, video, smoothing=0.0):
+        yield _without_maps(scores)
+
+
+def seconds_of(video: Video) -> float:
+    """Seconds that were filmed within a video's span."""
+    return filmed_seconds(_times_within(video))
+
+
+def _cross_validate(
+    detector: Detector, segments: Sequence[Video], folds: Sequence[int], run: Run
+) -> HeldOutScores:
+    """Fit on everything; score each fold by a detector fitted without it."""
+    detector.fit(segments, run)
+    raw = detector.held_out(segments, folds, run)
+    if raw is None:
+        raw = refit_each_fold(detector, segments, folds, run)
+    smoothed = [_without_maps(concatenate(smooth([one], detector.smoothing))) for one in raw]
+    whole_videos = len({group_of(segment) for segment in segments}) >= FEWEST_GROUPS
+    unit = "videos" if whole_videos else "parts"
+    how = f"leave one out, {len(set(folds))} folds of {unit}"
+    return HeldOutScores(smoothed, how, _names(segments), ())
+
+
+def _fit_and_hold_out(detector: Detector, segments: Sequence[Video], run: Run) -> HeldOutScores:
+    """Fit on about four fifths and score the rest."""
+    learned, rest = hold_out(segments, run.random(SALT))
+    detector.fit(learned, run)
+    scores = []
+    for segment in rest:
+        batches = score_video(detector, segment)
+        scores.append(concatenate(map(_without_maps, batches), segment.name))
+    names = _names(rest)
+    how = f"held-out share, {len(rest)} of {len(segments)} parts"
+    if len({group_of(segment) for segment in segments}) >= FEWEST_GROUPS:
+        classes = len(groups_by_class(segments))
+        drawn = "by class and source" if classes > 1 else "by source"
+        how += f": {len(names)} of {len(_names(segments))} videos, drawn {drawn}"
+        run.notes["held_out"] = list(names)
+    return HeldOutScores(scores, how, _names(learned), names)
+
+
+def _shares(by_class: dict[str, list[str]], random: np.random.Generator) -> dict[str, int]:
+    """How many recordings of each class to hold out: about SHARE of all, at least one, never all of a class.
+
+    What rounding down leaves over goes to the classes that it wronged most, those alike in random order.
+    """
+    total = max(1, round(SHARE * sum(len(groups) for groups in by_class.values())))
+    most = {label: max(0, len(groups) - 1) for label, groups in by_class.items()}
+    if not any(most.values()):  # one recording a class: some classes cannot be learned from
+        most = {label: len(groups) for label, groups in by_class.items()}
+    shares = {
+        label: min(int(SHARE * len(groups)), most[label]) for label, groups in by_class.items()
+    }
+    lacking = {label: SHARE * len(by_class[label]) - shares[label] for label in by_class}
+    order = sorted(_shuffle(list(by_class), random), key=lambda label: -lacking[label])
+    while sum(shares.values()) < min(total, sum(most.values())):
+        for label in order:
+            if shares[label] < most[label] and sum(shares.values()) < total:
+                shares[label] += 1
+    return shares
+
+
+def _shuffle(names: Sequence[str], random: np.random.Generator) -> list[str]:
+    return [names[k] for k in random.permutation(len(names))]
+
+
+def _names(segments: Sequence[Video]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(segment.name for segment in segments))
+
+
+def _without_maps(scores: Scores) -> Scores:
+    return replace(scores, map=None, boxes=None, parts={})
+
+
+def _times_within(video: Video) -> np.ndarray:
     times = times_of(video)
-    if video.span:
-        times = times[(times >= video.span[0]) & (times < video.span[1])]
-    if len(times) < 2:
-        return 0.0
-    return float((times[-1] - times[0]) * len(times) / (len(times) - 1))
-
-
-def _sources(parts: Sequence[Video]) -> set[object]:
-    return {part.source for part in parts}
+    if video.span is None:
+        return times
+    start, end = video.span
+    return times[(times >= start) & (times < end)]

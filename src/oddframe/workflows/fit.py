@@ -113,8 +113,8 @@ def fit_videos(
     videos, left_out = readable(videos)
     torch.manual_seed(seed)
     run = Run(folder, seed=seed, device=device, threads=threads, cache=cache)
-    held_out, how = fit_and_cross_validate(detector.to(device), videos, run)
-    calibration = calibrate(held_out, how)
+    held_out = fit_and_cross_validate(detector.to(device), videos, run)
+    calibration = calibrate(held_out.scores, held_out.how)
     threshold = calibration.threshold(false_alarms_per_hour, seed)
     facts |= {
         "method": detector.name,
@@ -128,7 +128,9 @@ def fit_videos(
         ],
         "left_out": left_out,
         "calibration": {
-            "how": how,
+            "how": held_out.how,
+            "learned_from": len(held_out.learned_from),
+            "held_out": list(held_out.held_out),
             "hours": calibration.hours,
             "frames": sum(len(s) for s in calibration.scores),
         },
@@ -210,6 +212,9 @@ def tell(fitted: FittedDetector, json: bool) -> None:
     videos = (
         f"{count} of {count + len(lost)} videos" if lost else f"{count} video{'s' * (count != 1)}"
     )
+    kept = len(fitted.facts["calibration"]["held_out"])
+    if kept:
+        videos = f"{count - kept} of {count} videos, calibrated on the other {kept},"
     print(f"learned {fitted.detector.name} from {videos} in {seconds:.1f} s: {fitted.folder}")
     print(f"threshold: rarity {t.rarity:.2f} for {t.asked:g} false alarms per hour; {t.note}")
 
