@@ -37,7 +37,7 @@ from oddframe.methods.jigsaw.proposals import expand_boxes
 from oddframe.run import Run
 from oddframe.scoring.cross_validation import SALT, hold_out
 from oddframe.scoring.run_folder import load_run
-from oddframe.serialization import read_weights
+from oddframe.training.checkpoints import read_checkpoint
 from oddframe.training.precision import Precision, autocast
 from oddframe.training.trainer import by_loss
 from oddframe.types import Bools, Floats, Video
@@ -90,7 +90,7 @@ def tasks(detector: Jigsaw, split: Split, checkpoints: Path | None, every: int) 
     print("last", result["last"], flush=True)
     kept: dict[int, dict[str, Any]] = {}
     for path in checkpoints.glob("*.pt") if checkpoints else []:
-        told = read_weights(path)
+        told = read_checkpoint(path)
         rows = told["state"]["rows"]
         if rows and rows[-1]["step"] == told["state"]["step"]:
             kept.setdefault(len(rows), {})[path.stem.rpartition("@")[0]] = told
@@ -137,7 +137,7 @@ class Seen:
         for clips in clips_of(read(video, detector.spec), detector.spec, video.name):
             frames = int(clips.frame[-1]) + 1 + detector.spec.lookahead
             for pixels, frame in zip(
-                clips.pixels.permute(0, 2, 3, 4, 1).numpy(), clips.frame, strict=True
+                clips.pixels.transpose(0, 2, 3, 4, 1), clips.frame, strict=True
             ):
                 if frame % every == 0:
                     found = pixels[None]
@@ -216,7 +216,7 @@ def cost(detector: Jigsaw, video: Video) -> dict[str, Any]:
     frames = list(read(video, detector.spec))
     spent = {"decode": time.perf_counter() - began}
     batches = list(clips_of(frames, detector.spec, video.name))
-    clips = [pixels for batch in batches for pixels in batch.pixels.permute(0, 2, 3, 4, 1).numpy()]
+    clips = [pixels for batch in batches for pixels in batch.pixels.transpose(0, 2, 3, 4, 1)]
     began = time.perf_counter()
     boxes = [detector._boxes(clip, video.name, 0) for clip in clips]
     spent["regions"], began = time.perf_counter() - began, time.perf_counter()

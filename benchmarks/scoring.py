@@ -145,8 +145,8 @@ def same_twice(root: Path, folder: Path) -> dict[str, Any]:
     videos = [[run.score(video) for video in open_data("ped2", root)[1].test] for run in runs]
     return {
         "fit_seconds": lasted,
-        "same_weights": (folder / "twice-0/weights.pt").read_bytes()
-        == (folder / "twice-1/weights.pt").read_bytes(),
+        "same_weights": (folder / "twice-0/state.safetensors").read_bytes()
+        == (folder / "twice-1/state.safetensors").read_bytes(),
         "same_scores": all(
             np.array_equal(one.value, other.value) and np.array_equal(_map(one), _map(other))
             for one, other in zip(*videos, strict=True)

@@ -24,7 +24,7 @@ from oddframe.registry import members
 
 Refused = Callable[..., str]
 Capture = pytest.CaptureFixture[str]
-PARTS = ("run.json", "detector.json", "weights.pt", "calibration.npz")
+PARTS = ("run.json", "detector.json", "state.safetensors", "calibration.npz")
 QUICK = ("--no-overlay", "--no-clips")  # leave out what is slow to draw
 
 
@@ -556,11 +556,11 @@ def test_code_in_a_run_is_not_run(refused: Refused, run: Path, tmp_path: Path) -
     pickle.loads(pickle.dumps(Trap(sprung)))
     assert sprung.exists(), "the trap works"
     sprung.unlink()
-    torch.save({"bank": Trap(sprung)}, run / "weights.pt")
-    with pytest.raises(BadRun, match="holds code, which is not loaded"):
+    torch.save({"bank": Trap(sprung)}, run / "state.safetensors")
+    with pytest.raises(BadRun, match="is damaged or cut short"):
         saving.load(run)
-    assert "weights.pt is damaged or was changed" in refused(5, "info", run)
-    (run / "weights.pt").write_bytes(pickle.dumps(Trap(sprung)))
+    assert "state.safetensors is damaged or was changed" in refused(5, "info", run)
+    (run / "state.safetensors").write_bytes(pickle.dumps(Trap(sprung)))
     with pytest.raises(BadRun):
         saving.load(run)
     assert not sprung.exists()

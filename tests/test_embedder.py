@@ -17,7 +17,7 @@ from oddframe.errors import BadInput
 from oddframe.run import Run
 from oddframe.scoring.cross_validation import refit_each_fold
 from oddframe.scoring.pipeline import concatenate, score_video
-from oddframe.types import Clips, ClipSpec, Video
+from oddframe.types import ClipSpec, Video
 from oddframe.video.prefetch import prefetch_many
 
 HEADS = ("neighbours", "centroid", "mahalanobis", "mixture")
@@ -37,9 +37,9 @@ class Grey(Embedder):
     def spec(self) -> ClipSpec:
         return ClipSpec(length=2, size=(8, 8), colour="grey", hop=2)
 
-    def embed(self, clips: Clips) -> Tensor:
-        self.asked += len(clips)
-        out: Tensor = self.net(clips.pixels.float().flatten(1) / 255)
+    def embed(self, pixels: Tensor) -> Tensor:
+        self.asked += len(pixels)
+        out: Tensor = self.net(pixels.float().flatten(1) / 255)
         return out
 
 
@@ -102,10 +102,10 @@ def test_an_interrupted_embedding_goes_on(videos: list[Video], tmp_path: Path) -
         pass
 
     class Stopping(Grey):
-        def embed(self, clips: Clips) -> Tensor:
-            if clips.video == "v2":
+        def embed(self, pixels: Tensor) -> Tensor:
+            if self.asked == (20 + 22) // 2:  # the first two videos are done
                 raise Stopped
-            return super().embed(clips)
+            return super().embed(pixels)
 
     torch.manual_seed(0)
     with pytest.raises(Stopped):

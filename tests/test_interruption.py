@@ -27,7 +27,7 @@ from oddframe.video.reader import video_of
 
 Refused = Callable[..., str]
 Capture = pytest.CaptureFixture[str]
-RUN = {"run.json", "detector.json", "weights.pt", "calibration.npz"}
+RUN = {"run.json", "detector.json", "state.safetensors", "calibration.npz"}
 QUICK = ("--no-overlay", "--no-clips")  # leave out what is slow to draw
 
 

@@ -108,7 +108,7 @@ def detector(name: str, videos: list[Video], tmp_path_factory: pytest.TempPathFa
     torch.manual_seed(0)
     detector = METHODS[name](**SMALL.get(name, {}))
     detector.fit(videos, Run(tmp_path_factory.mktemp(name)))
-    return detector.eval()
+    return detector
 
 
 @pytest.fixture(scope="module")
@@ -180,8 +180,7 @@ def test_strange_clips_score_higher(
 def test_scores_have_the_promised_shapes(detector: Detector, frames: list[Frame]) -> None:
     N = 0
     for clips in clips_of(frames, detector.spec, "film", 16):
-        with torch.inference_mode():
-            scores = detector.score(clips)
+        scores = detector.score(clips)
         assert scores.video == "film"
         assert scores.value.shape == (len(clips),)
         assert np.issubdtype(scores.value.dtype, np.floating)
@@ -210,10 +209,9 @@ def test_scores_have_the_promised_shapes(detector: Detector, frames: list[Frame]
 
 def test_clips_are_not_written_to(detector: Detector, frames: list[Frame]) -> None:
     clips = next(clips_of(frames, detector.spec, "film", 8))
-    before = clips.pixels.clone()
-    with torch.inference_mode():
-        detector.score(clips)
-    assert torch.equal(clips.pixels, before), (
+    before = clips.pixels.copy()
+    detector.score(clips)
+    assert np.array_equal(clips.pixels, before), (
         "overlapping clips are views: another clip would change as well"
     )
 
@@ -229,14 +227,13 @@ def test_order_in_a_batch_does_not_matter(detector: Detector, frames: list[Frame
     clips = list(clips_of(frames, detector.spec, "film", 24))[-1]
     order = np.random.default_rng(0).permutation(len(clips))
     shuffled = Clips(
-        clips.pixels[torch.from_numpy(order)],
+        clips.pixels[order],
         "film",
         clips.frame[order],
         clips.seconds[order],
         clips.times[order],
     )
-    with torch.inference_mode():
-        one, other = detector.score(clips), detector.score(shuffled)
+    one, other = detector.score(clips), detector.score(shuffled)
     np.testing.assert_allclose(other.value, one.value[order], rtol=CLOSE)
     if one.map is not None and other.map is not None:
         np.testing.assert_allclose(other.map, one.map[order], rtol=CLOSE, atol=1e-6)
@@ -296,7 +293,7 @@ def test_the_same_seed_gives_the_same_scores_whatever_was_learned_before(
     again.fit(videos[:1], Run(tmp_path / "one", seed=7))
     torch.manual_seed(0)
     again.fit(videos, Run(tmp_path / "all"))
-    assert again.eval().spec == detector.spec
+    assert again.spec == detector.spec
     same(scored(again, frames), whole, close=0)
 
 

@@ -37,7 +37,7 @@ class Brightness(Detector):
         """There is nothing to learn."""
 
     def score(self, clips: Clips) -> Scores:
-        last = clips.pixels[:, 0, -1].numpy().astype(np.float32)  # (N, H, W)
+        last = clips.pixels[:, 0, -1].astype(np.float32)  # (N, H, W)
         value = last.mean((1, 2))
         if self.silent:
             value[clips.frame % self.silent == 0] = np.nan

@@ -35,7 +35,7 @@ BRIEF = Training(epochs=1, batch=2, precision="float32")
 
 def clips(shape: tuple[int, ...], seed: int = 0) -> Clips:
     N, _, T = shape[:3]
-    pixels = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8))
+    pixels = np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
     times = np.arange(N)[:, None] + np.arange(T)[None] / 10.0
     return Clips(pixels, "film", np.arange(N), np.arange(N) / 10.0, times)
 
@@ -128,11 +128,13 @@ def test_the_score_is_the_error_of_the_clip() -> None:
     scores = detector.score(given)
     wanted, made = detector.reconstruct(given)
     with torch.inference_mode():
-        whole = detector.net(given.pixels.float() / 255)
-    expected = (255**2 * (whole - given.pixels / 255.0) ** 2).mean((1, 2, 3, 4)).sqrt()
+        whole = detector.net(torch.from_numpy(given.pixels).float() / 255)
+    expected = (
+        (255**2 * (whole - torch.from_numpy(given.pixels) / 255.0) ** 2).mean((1, 2, 3, 4)).sqrt()
+    )
     np.testing.assert_allclose(scores.value, expected.numpy(), rtol=1e-4)
     assert wanted.shape == made.shape == (3, 4, 32, 48, 1)
-    np.testing.assert_allclose(wanted[..., 0], given.pixels[:, 0].numpy() / 255, atol=1e-6)
+    np.testing.assert_allclose(wanted[..., 0], given.pixels[:, 0] / 255, atol=1e-6)
 
 
 def test_half_precision_scores_alike() -> None:
@@ -189,7 +191,7 @@ def test_what_is_predicted_has_not_been_seen() -> None:
         size=(32, 48), length=4, training=BRIEF, target="next", error_of="frame"
     ).eval()
     one = clips((1, 1, 5, 32, 48))
-    other = Clips(one.pixels.clone(), "film", one.frame, one.seconds, one.times)
+    other = Clips(one.pixels.copy(), "film", one.frame, one.seconds, one.times)
     other.pixels[:, :, -1] = 0
     np.testing.assert_array_equal(detector.reconstruct(one)[1], detector.reconstruct(other)[1])
     assert detector.score(one).value != detector.score(other).value
@@ -227,7 +229,9 @@ def test_videos_shorter_than_a_clip_are_refused_in_one_line(tmp_path: Path) -> N
 def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     save(C3D(size=(32, 48)), tmp_path / "c3d")
     save(C3D(size=(32, 48), variant="deep"), tmp_path / "deep")
-    (tmp_path / "c3d" / "weights.pt").write_bytes((tmp_path / "deep" / "weights.pt").read_bytes())
+    (tmp_path / "c3d" / "state.safetensors").write_bytes(
+        (tmp_path / "deep" / "state.safetensors").read_bytes()
+    )
     with pytest.raises(BadRun, match="does not fit a c3d with these options"):
         load(tmp_path / "c3d")
 

@@ -24,7 +24,7 @@ from oddframe.methods.tclr.networks import Contrasted
 from oddframe.methods.tclr.sampling import Timing, TwoViews
 from oddframe.run import Run
 from oddframe.training.config import Training
-from oddframe.types import Clips, ClipSpec, Video
+from oddframe.types import ClipSpec, Video
 from oddframe.video.augment import Jitter, centred, varied
 from oddframe.video.reader import frames_at
 
@@ -345,9 +345,8 @@ def test_published_weights_are_taken_as_they_are(films: list[Video], tmp_path: P
     )
     detector.pretrain(films, Run(tmp_path))
     pixels = torch.randint(0, 255, (2, 3, 8, 24, 32), dtype=torch.uint8)
-    clips = Clips(pixels, "film", np.arange(2), np.arange(2.0), np.zeros((2, 8)))
     with torch.inference_mode():
-        found = detector.eval().embed(clips)
+        found = detector.eval().embed(pixels)
         expected = source.eval()[0](pixels[:, [2, 1, 0]].float() / 255)
     assert found.shape == (2, 128 * 2)
     torch.testing.assert_close(found, expected.flatten(1), rtol=1e-5, atol=1e-6)

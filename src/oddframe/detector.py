@@ -2,28 +2,34 @@
 same clip the same score, whatever else is in the batch and wherever the clip came from.
 """
 
+from __future__ import annotations
+
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from typing import Any, ClassVar, Self, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
 
-from torch import nn
+from numpy.typing import NDArray
 
 from oddframe.run import Run
 from oddframe.types import Clips, ClipSpec, Scores, Video
 
+if TYPE_CHECKING:
+    from torch import nn
 
-class Detector(nn.Module, ABC):
-    """A method. Options are keyword-only arguments of `__init__`; what is learned is parameters, buffers, extra state.
 
-    Buffers whose shape is only known after fitting are registered empty.
+class Detector(ABC):
+    """A method. Options are keyword-only arguments of `__init__`; what is learned is arrays and plain values.
+
+    Methods with a network inherit from `training.network_detector.NetworkDetector`, which is a torch module too.
     """
 
     name: ClassVar[str]
     quick_to_fit: ClassVar[bool] = (
         False  # calibrate by leaving one video out, not by a held-out share
     )
+    learned: ClassVar[tuple[str, ...]] = ()  # the attributes, numpy arrays, that are learned
     options: dict[
         str, Any
     ]  # the arguments of __init__ with defaults filled in, dataclasses as dictionaries
@@ -60,6 +66,33 @@ class Detector(nn.Module, ABC):
     @abstractmethod
     def score(self, clips: Clips) -> Scores:
         """One score a clip, higher is stranger; with a map where the method can say where."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What was learned, as arrays by name."""
+        return {name: getattr(self, name) for name in self.learned}
+
+    def metadata(self) -> dict[str, Any]:
+        """What was learned besides arrays, as JSON can hold it."""
+        return {}
+
+    def load_state(
+        self, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any] | None = None
+    ) -> None:
+        """Take back what `state` and `metadata` gave. Raises ValueError, one line, for what does not fit."""
+        del metadata
+        if set(arrays) != set(self.learned):
+            raise ValueError(f"arrays {sorted(self.learned)} are needed, got {sorted(arrays)}")
+        for name, array in arrays.items():
+            setattr(self, name, array)
+
+    def core(self) -> nn.Module | None:
+        """The network, for export and drawing; None for a method that has none."""
+        return None
+
+    def to_device(self, device: str) -> Self:
+        """The same detector, its network, if it has one, on a torch device."""
+        del device
+        return self
 
     def held_out(
         self, videos: Sequence[Video], folds: Sequence[int], run: Run

@@ -56,8 +56,21 @@ class Run:
         return arrays
 
 
+def usable_threads() -> int:
+    """Threads for work that is divided between processors: what OMP_NUM_THREADS says, or as many as may be used."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if wanted.isdecimal() and int(wanted) > 0:
+        return int(wanted)
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
+
+
 def refuse_device(device: str) -> None:
     """Raise BadInput for a device that is not here."""
+    if device == "cpu":
+        return
     import torch
 
     if device.partition(":")[0] not in DEVICES:

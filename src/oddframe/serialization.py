@@ -1,11 +1,14 @@
-"""A fitted detector on disk: `detector.json` (method, options, version), `weights.pt` (tensors and plain values)."""
+"""A fitted detector on disk: `detector.json` (method, options, version) and `state.safetensors`.
 
-import io
+The second holds the learned arrays, and plain values as JSON in its metadata. No file is ever unpickled.
+"""
+
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
+from numpy.typing import NDArray
 
 from oddframe import __version__
 from oddframe.detector import Detector
@@ -13,17 +16,18 @@ from oddframe.errors import BadRun
 from oddframe.files import aside, write_json
 from oddframe.registry import members
 
-FORMAT = 1  # raised when an older oddframe could not read what we write
+FORMAT = 2  # raised when an older oddframe could not read what we write, or we what it wrote
+STATE = "state.safetensors"
+PLAIN = "metadata"  # the entry of the state file's metadata that holds plain values as JSON
 
 
 def save(detector: Detector, folder: Path) -> None:
     """Write a detector into a run folder; each file appears whole or not at all."""
-    packed = (
-        io.BytesIO()
-    )  # on a full disk torch's own writer raises something that says nothing of the disk
-    torch.save(detector.state_dict(), packed)
-    with aside(folder / "weights.pt") as part:
-        part.write_bytes(packed.getbuffer())
+    from safetensors.numpy import save as pack
+
+    packed = pack(detector.state(), metadata={PLAIN: json.dumps(detector.metadata())})
+    with aside(folder / STATE) as part:
+        part.write_bytes(packed)
     words = {
         "format": FORMAT,
         "oddframe": __version__,
@@ -34,7 +38,7 @@ def save(detector: Detector, folder: Path) -> None:
 
 
 def load(folder: Path) -> Detector:
-    """The detector that was saved there, in eval mode. Raises BadRun with one line that says what is the matter."""
+    """The detector that was saved there. Raises BadRun with one line that says what is the matter."""
     words, known = read_words(folder), members("methods")
     try:
         detector: Detector = known[words["method"]].of(words["options"])
@@ -42,8 +46,14 @@ def load(folder: Path) -> Detector:
         raise BadRun(
             f"{folder}/detector.json has options that {words['method']} does not take: {error}"
         ) from error
-    put_weights(detector, read_weights(folder / "weights.pt"), folder)
-    return detector.eval()
+    arrays, metadata = read_state(folder / STATE)
+    try:
+        detector.load_state(arrays, metadata)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise BadRun(
+            f"{folder / STATE} does not fit a {detector.name} with these options: {error}"
+        ) from error
+    return detector
 
 
 def read_words(folder: Path) -> dict[str, Any]:
@@ -58,6 +68,11 @@ def read_words(folder: Path) -> dict[str, Any]:
         raise BadRun(
             f"{folder}/detector.json is damaged: it names no format, method and options; fit again"
         )
+    if version < FORMAT:
+        raise BadRun(
+            f"{folder} was made by an older version of oddframe ({words.get('oddframe')}), whose runs this one "
+            f"({__version__}) does not read; fit again"
+        )
     if version > FORMAT:
         raise BadRun(
             f"{folder} was written by oddframe {words.get('oddframe')}, which is newer than this one ({__version__}); "
@@ -70,37 +85,23 @@ def read_words(folder: Path) -> dict[str, Any]:
     return words
 
 
-def read_weights(path: Path, remedy: str = "fit again or copy it anew") -> dict[str, Any]:
-    """A state dict, or another dictionary of tensors and plain values. Code in the file is never run. Raises BadRun."""
+def read_state(path: Path) -> tuple[dict[str, NDArray[Any]], Mapping[str, Any]]:
+    """The arrays and the plain values of a state file. Raises BadRun."""
+    from safetensors import SafetensorError, safe_open
+
     if not path.is_file():
-        raise BadRun(f"{path.parent} is incomplete: {path.name} is missing; {remedy}")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever the damage leads to
-        why = (
-            "holds code, which is not loaded"
-            if "weights_only" in str(error).lower()
-            else "is damaged or cut short"
-        )
-        raise BadRun(f"{path} {why}; {remedy}") from error
-    if not isinstance(state, dict):
-        raise BadRun(f"{path} holds a {type(state).__name__}, not tensors by name; {remedy}")
-    return state
-
-
-def put_weights(detector: Detector, state: dict[str, Any], folder: Path) -> None:
-    """Load a state dict, giving buffers registered empty the shape that was saved."""
-    for name, buffer in list(detector.named_buffers()):
-        if buffer.numel() == 0 and isinstance(state.get(name), torch.Tensor):
-            parent, _, leaf = name.rpartition(".")
-            setattr(detector.get_submodule(parent), leaf, torch.empty_like(state[name]))
-    try:
-        detector.load_state_dict(state)
-    except (RuntimeError, TypeError, KeyError) as error:
-        first = " ".join(str(error).split())[:300]
         raise BadRun(
-            f"{folder}/weights.pt does not fit a {detector.name} with these options: {first}"
-        ) from error
+            f"{path.parent} is incomplete: {path.name} is missing; fit again or copy it anew"
+        )
+    try:
+        with safe_open(path, framework="numpy") as file:
+            plain = json.loads((file.metadata() or {}).get(PLAIN, "{}"))
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError, OSError) as error:
+        raise BadRun(f"{path} is damaged or cut short; fit again or copy it anew") from error
+    if not isinstance(plain, dict):
+        raise BadRun(f"{path} is damaged: its metadata is no JSON object; fit again")
+    return arrays, plain
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The nouns. N clips or frames in a batch, C channels, T frames in a clip, H × W pixels.
 
-Pixels are torch tensors on their way into a detector; what a detector says is numpy. Every array's first axis is N,
-checked once, here. Nothing in this file decodes, learns or judges.
+All arrays are numpy's; a network turns them into tensors itself. Every array's first axis is N, checked once, here.
+Nothing in this file decodes, learns or judges.
 """
 
 from __future__ import annotations
@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
@@ -111,7 +108,7 @@ class ClipSpec:
 class Clips:
     """A batch of clips of one video. Overlapping clips are views of one strip of frames: do not write to them."""
 
-    pixels: Tensor  # (N, C, T, H, W) uint8
+    pixels: Bytes  # (N, C, T, H, W)
     video: str
     frame: Ints  # (N,) index, in the source, of the frame that each clip speaks for
     seconds: Floats  # (N,) and its time
@@ -120,7 +117,7 @@ class Clips:
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 5:
-            raise ValueError(f"clips are (N, C, T, H, W), got {tuple(self.pixels.shape)}")
+            raise ValueError(f"clips are (N, C, T, H, W), got {self.pixels.shape}")
         _same_length(self, "pixels", "frame", "seconds", "times")
 
     def __len__(self) -> int:

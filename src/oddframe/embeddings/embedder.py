@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from oddframe.detector import Detector
 from oddframe.embeddings.heads.base import Head, HeadName, HeadOptions, make_head
 from oddframe.embeddings.store import Rows, VideoEmbeddings, open_embeddings, write_embeddings
 from oddframe.progress import logger, progress
 from oddframe.run import Run
+from oddframe.training.network_detector import NetworkDetector
 from oddframe.types import Clips, Scores, Video
 from oddframe.video.clips import clips_of
 from oddframe.video.prefetch import prefetch_many
@@ -27,7 +27,7 @@ from oddframe.video.reader import content_hash, read
 AHEAD = 3  # batches that each decoding thread may have ready
 
 
-class Embedder(Detector):
+class Embedder(NetworkDetector):
     """Write `embed`, and `pretrain` if the network learns; `fit` and `score` are the same for all.
 
     A subclass hands its option `head` to this `__init__`. Embeddings are kept on disk, by content,
@@ -46,11 +46,16 @@ class Embedder(Detector):
         """Train the network. Nothing to do where it comes ready-made."""
 
     @abstractmethod
-    def embed(self, clips: Clips) -> Tensor:
-        """(N, D) floats. The same clip gives the same embedding whatever else is in the batch."""
+    def embed(self, pixels: Tensor) -> Tensor:
+        """(N, D) floats from clips (N, C, T, H, W) uint8.
+
+        The same clip gives the same embedding whatever else is in the batch.
+        """
 
     def fit(self, videos: Sequence[Video], run: Run) -> None:
         """Train the network, embed every clip of the videos once, and fit the head to the embeddings."""
+        torch.manual_seed(run.seed)
+        self.to(run.device)
         self.pretrain(videos, run)
         self.eval()
         self.head.fit(self.embed_videos(videos, run), run)
@@ -58,7 +63,8 @@ class Embedder(Detector):
 
     def score(self, clips: Clips) -> Scores:
         """How far, in the head's eyes, each clip's embedding is from the normal ones."""
-        distance = self.head.distance(self.embed(clips))
+        with torch.inference_mode():
+            distance = self.head.distance(self.embed(torch.from_numpy(clips.pixels)))
         return Scores(clips.video, clips.frame, clips.seconds, distance.cpu().numpy())
 
     def embed_videos(self, videos: Sequence[Video], run: Run) -> list[VideoEmbeddings]:
@@ -116,7 +122,7 @@ class Embedder(Detector):
     def _rows(self, stream: Iterable[Clips]) -> Iterator[Rows]:
         for clips in stream:
             with torch.inference_mode():
-                vector = self.embed(clips)  # (N, D)
+                vector = self.embed(torch.from_numpy(clips.pixels))  # (N, D)
             yield clips.frame, clips.seconds, vector.float().cpu().numpy()
 
 

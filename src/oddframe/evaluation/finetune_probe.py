@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from oddframe.cache import key
 from oddframe.embeddings.embedder import Embedder
 from oddframe.errors import BadInput, BadVideo
-from oddframe.evaluation.linear_probe import Verdict, as_clips, clips_of, shape_of
+from oddframe.evaluation.linear_probe import Verdict, clips_of, shape_of
 from oddframe.files import aside
 from oddframe.progress import progress
 from oddframe.run import Run
@@ -54,7 +54,7 @@ class Classifier(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(N, classes) from (N, C, T, h, w) uint8."""
-        logits: Tensor = self.fc(self.embedder.embed(as_clips(pixels)).float())
+        logits: Tensor = self.fc(self.embedder.embed(pixels).float())
         return logits
 
 
@@ -174,7 +174,7 @@ def _width(embedder: Embedder, data: LabelledClips, whole: bool) -> int:
     """D, found by embedding one clip."""
     embedder.eval()
     with torch.enable_grad():
-        vector = embedder.embed(as_clips(data[0][0][None].to(next(embedder.parameters()).device)))
+        vector = embedder.embed(data[0][0][None].to(next(embedder.parameters()).device))
     if whole and not vector.requires_grad:
         raise BadInput(
             f"no gradient goes through the embeddings of {embedder.name}: it cannot be fine-tuned"

@@ -20,7 +20,7 @@ from oddframe.embeddings.embedder import Embedder
 from oddframe.errors import BadInput, BadVideo, Leak
 from oddframe.files import aside
 from oddframe.progress import logger, progress
-from oddframe.types import Clips, ClipSpec, Floats, Ints, Video
+from oddframe.types import ClipSpec, Floats, Ints, Video
 from oddframe.video.augment import CENTRE, centred, crop_spec, mirrored
 from oddframe.video.reader import content_hash, frames_at
 from oddframe.video.sampling import frames_of
@@ -245,7 +245,7 @@ def wilson(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
 def _embedded(embedder: Embedder, video: Video, positions: int, path: Path) -> dict[str, Floats]:
     clips = clips_of(video, embedder.spec, positions)
     with torch.inference_mode():
-        vector = embedder.embed(as_clips(clips)).float().cpu().numpy()
+        vector = embedder.embed(clips).float().cpu().numpy()
     grey = clips.float().mean(1, keepdim=True)  # (K, 1, T, h, w)
     small = functional.adaptive_avg_pool3d(
         grey, (min(GRAINS[0], clips.shape[2]), *GRAINS[1:])
@@ -255,12 +255,6 @@ def _embedded(embedder: Embedder, video: Video, positions: int, path: Path) -> d
     with aside(path) as part:
         np.savez(part, **held)  # type: ignore[arg-type]
     return held
-
-
-def as_clips(pixels: Tensor) -> Clips:
-    """Clips (N, C, T, h, w) of nowhere in particular, as an embedder takes them."""
-    N, T = len(pixels), pixels.shape[2]
-    return Clips(pixels, "", np.arange(N), np.arange(N, dtype=float), np.zeros((N, T)))
 
 
 def _held(path: Path) -> dict[str, Floats] | None:

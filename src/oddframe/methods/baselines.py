@@ -54,7 +54,7 @@ class FrameDifference(Detector):
         """There is nothing to learn."""
 
     def score(self, clips: Clips) -> Scores:
-        pairs = clips.pixels[:, 0].numpy()  # (N, 2, H, W)
+        pairs = clips.pixels[:, 0]  # (N, 2, H, W)
         moved = [cv2.absdiff(pair[1], pair[0]) for pair in pairs]
         height, width = (max(1, side // 8) for side in pairs.shape[2:])
         value = np.array([change.mean() for change in moved], np.float32)

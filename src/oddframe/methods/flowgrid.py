@@ -9,7 +9,7 @@ N clips, T frames in a clip, H × W pixels; the grid has h × w cells, A of them
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
 from hashlib import blake2b
@@ -19,13 +19,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from oddframe.detector import Detector
 from oddframe.errors import BadInput, BadVideo
 from oddframe.progress import logger, progress
-from oddframe.run import Arrays, Run
+from oddframe.run import Arrays, Run, usable_threads
 from oddframe.types import Bytes, Clips, ClipSpec, Example, Floats, Ints, Scores, Video
 from oddframe.video.clips import clips_of
 from oddframe.video.motion import PRESETS, Flow, MotionGrid, choose_grid, motion_cells
@@ -80,6 +80,7 @@ class FlowGrid(Detector):
 
     name = "flowgrid"
     quick_to_fit = True
+    learned = ("mean", "spread", "bank", "origin", "background", "unrest", "stood", "usual")
 
     def __init__(
         self,
@@ -123,22 +124,17 @@ class FlowGrid(Detector):
         self.look = MotionGrid(gap or 1, windows or (32, 48), 8)
         self.learned_from: list[str] = []  # sources of the training videos, for `nearest_normal`
         self.tree: cKDTree | None = None
-        for name in ("mean", "spread", "bank", "origin", "background", "unrest", "stood", "usual"):
-            self.register_buffer(name, torch.empty(0))
-        self.mean: torch.Tensor  # (6,) of normal windows
-        self.spread: torch.Tensor  # (6,)
-        self.bank: torch.Tensor  # (B, 7) remembered windows, standardised, with their row
-        self.origin: torch.Tensor  # (B, 3) training video, its frame, and cell of each
-        self.background: (
-            torch.Tensor
-        )  # (h, w) the small picture without what moves, less its local mean
-        self.unrest: (
-            torch.Tensor
-        )  # (h, w) grey levels from which on a cell is unlike its background
-        self.stood: (
-            torch.Tensor
-        )  # (h, w) glances that a thing may stand there: the most in normal video, and a margin
-        self.usual: torch.Tensor  # () a high score among normal windows
+        nothing = np.zeros(0, np.float32)
+        self.mean: Floats = nothing  # (6,) of normal windows
+        self.spread: Floats = nothing  # (6,)
+        self.bank: Floats = nothing  # (B, 7) remembered windows, standardised, with their row
+        self.origin: Ints = np.zeros(0, np.int64)  # (B, 3) training video, frame and cell of each
+        # (h, w) the small picture without what moves, less its local mean
+        self.background: Floats = nothing
+        self.unrest: Floats = nothing  # (h, w) grey levels from which a cell is unlike background
+        # (h, w) glances that a thing may stand there: the most in normal video, and a margin
+        self.stood: Floats = nothing
+        self.usual: Floats = nothing  # () a high score among normal windows
 
     @property
     def spec(self) -> ClipSpec:
@@ -183,7 +179,7 @@ class FlowGrid(Detector):
             np.full(len(clips), np.nan, np.float32),
             np.zeros((len(clips), *shape), np.float32),
         )
-        pixels, pasts = clips.pixels[:, 0].numpy(), _Pasts(self, shape)
+        pixels, pasts = clips.pixels[:, 0], _Pasts(self, shape)
         standing = [
             pasts.standing(clip, times) for clip, times in zip(pixels, clips.times, strict=True)
         ]
@@ -196,7 +192,7 @@ class FlowGrid(Detector):
                 heat[n] = self._heat(*cells, standing[n])
                 value[n] = heat[n].max()
 
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        with ThreadPoolExecutor(usable_threads()) as pool:
             list(pool.map(one, range(len(clips))))
         return Scores(clips.video, clips.frame, clips.seconds, value, map=heat)
 
@@ -225,7 +221,7 @@ class FlowGrid(Detector):
         assert scores.map is not None
         heat = scores.map[-1]
         where = int(heat.argmax())
-        clip, times = clips.pixels[-1, 0].numpy(), clips.times[-1]
+        clip, times = clips.pixels[-1, 0], clips.times[-1]
         before, now = self._pair(clip)
         cell, vector = motion_cells(before, now, times[-1] - times[-2], self.look, self.flow)
         here = np.flatnonzero(cell == where)
@@ -236,8 +232,8 @@ class FlowGrid(Detector):
             )
         point = self._standard(cell[here], vector[here], heat.shape)[0]
         nearest = int(self._tree().query(point)[1])
-        usual = self.bank[nearest, :6].numpy() * self.spread.numpy() + self.mean.numpy()
-        most = int(np.abs(point[:6] - self.bank[nearest, :6].numpy()).argmax())
+        usual = self.bank[nearest, :6] * self.spread + self.mean
+        most = int(np.abs(point[:6] - self.bank[nearest, :6]).argmax())
         video, frame, at = (int(n) for n in self.origin[nearest])
         text = _compared(most % 3, float(vector[here][0, most]), float(usual[most]), now)
         return Example(
@@ -287,7 +283,7 @@ class FlowGrid(Detector):
         parts: dict[str, list[Any]] = {field.name: [] for field in fields(MotionFeatures)}
         count = 0
         for clips in stream:
-            pixels = clips.pixels[:, 0].numpy()  # (N, 2, H, W)
+            pixels = clips.pixels[:, 0]  # (N, 2, H, W)
             shape = self.look.grid(pixels.shape[-2:])
             for (before, now), times, frame in zip(pixels, clips.times, clips.frame, strict=True):
                 spoken = not np.isnan(times[0])
@@ -352,15 +348,15 @@ class FlowGrid(Detector):
             origins.append(np.stack([np.full(len(mine), k), frame, one.cell[mine]], axis=1))
         rows, origin = np.concatenate(pieces), np.concatenate(origins)
         vector, cell = rows[:, :6], rows[:, 6].astype(int)
-        self.mean = torch.from_numpy(vector.mean(0))
-        self.spread = torch.from_numpy(np.maximum(vector.std(0), 1e-3))
+        self.mean = vector.mean(0)
+        self.spread = np.maximum(vector.std(0), 1e-3)
         points = self._standard(cell, vector, shape)
         kept = _coreset(points, min(self.bank_size, len(points)), self.rare_share, random)
-        self.bank = torch.from_numpy(points[kept])
-        self.origin = torch.from_numpy(origin[kept].astype(np.int64))
+        self.bank = points[kept]
+        self.origin = origin[kept].astype(np.int64)
         self.tree = None
         others = np.delete(points, kept, axis=0) if len(kept) < len(points) else points
-        self.usual = torch.tensor(float(np.quantile(self._distance(others), 0.999)))
+        self.usual = np.array(np.quantile(self._distance(others), 0.999), np.float32)
 
     def _learn_standing(self, described: Sequence[MotionFeatures]) -> None:
         """The background, how restless it is, and how long things stand where in normal video."""
@@ -368,11 +364,9 @@ class FlowGrid(Detector):
         sample = _local(np.concatenate([one.small[::every] for one in described]))  # (S, h, w)
         background = np.median(sample, axis=0)
         noise = 1.4826 * np.median(np.abs(sample - background), axis=0)
-        self.background = torch.from_numpy(background.astype(np.float32))
+        self.background = background.astype(np.float32)
         # light that grows stronger scales the contrast of the background itself
-        self.unrest = torch.from_numpy(
-            np.maximum(UNLIKE, 4 * noise + 0.15 * np.abs(background)).astype(np.float32)
-        )
+        self.unrest = np.maximum(UNLIKE, 4 * noise + 0.15 * np.abs(background)).astype(np.float32)
         each: list[Floats] = []
         for one in described:
             longest = np.zeros(background.shape, np.float32)
@@ -387,7 +381,7 @@ class FlowGrid(Detector):
             else [0]
         )
         margin = max(LEAST_STAND / GLANCE, *surprise)
-        self.stood = torch.from_numpy(np.asarray(_max_of(each) + margin, np.float32))
+        self.stood = np.asarray(_max_of(each) + margin, np.float32)
 
     # 3. Judge: how far is the nearest normal window, and does something stand where nothing stood?
 
@@ -407,7 +401,7 @@ class FlowGrid(Detector):
             points = self._standard(cell, vector, standing.shape)
             heat.ravel()[cell] = self._distance(points)
             heat = np.asarray(cv2.blur(heat, (3, 3)))
-        beyond = standing - self.stood.numpy()
+        beyond = standing - self.stood
         # standing for the whole time watched, where nothing ever stood, counts three times the oddest normal motion
         return np.maximum(
             heat, np.where(beyond > 0, float(self.usual) * (1 + 2 * beyond / self.glances), 0)
@@ -426,13 +420,13 @@ class FlowGrid(Detector):
 
     def _unlike(self, small: Bytes) -> Any:
         """(h, w) where a small picture differs from the background; nowhere when the scene as a whole has changed."""
-        unlike = np.abs(_local(small[None])[0] - self.background.numpy()) > self.unrest.numpy()
+        unlike = np.abs(_local(small[None])[0] - self.background) > self.unrest
         return unlike if unlike.mean() < CHANGED_SCENE else np.zeros_like(unlike)
 
     def _standard(self, cell: Ints, vector: Floats, shape: Sequence[int]) -> Floats:
         """(A, 7): the six numbers in units of their normal spread, and the row."""
         row = self.row_weight * (cell // shape[1] + 0.5) / shape[0]
-        scaled = (vector - self.mean.numpy()) / self.spread.numpy()
+        scaled = (vector - self.mean) / self.spread
         return np.concatenate([scaled, row[:, None]], axis=1).astype(np.float32)
 
     def _distance(self, points: Floats) -> Floats:
@@ -445,7 +439,7 @@ class FlowGrid(Detector):
     def _tree(self) -> cKDTree:
         if self.tree is None:
             self.tree = cKDTree(
-                self.bank.numpy(), leafsize=32
+                self.bank, leafsize=32
             )  # a sixth quicker here than with the usual 16
         return self.tree
 
@@ -479,13 +473,16 @@ class FlowGrid(Detector):
         before, now = (_small(frame, (h * side, w * side)) for frame in clip[-2:])
         return before, now
 
-    def get_extra_state(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         return {"look": asdict(self.look), "learned_from": self.learned_from}
 
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        look = state["look"]
+    def load_state(
+        self, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any] | None = None
+    ) -> None:
+        super().load_state(arrays)
+        look = (metadata or {})["look"]
         self.look = MotionGrid(look["gap"], tuple(look["windows"]), look["stride"])
-        self.learned_from = list(state["learned_from"])
+        self.learned_from = list((metadata or {})["learned_from"])
         self.tree = None
 
 

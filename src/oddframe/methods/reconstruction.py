@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from oddframe.detector import Detector
 from oddframe.run import Run
 from oddframe.training.config import Training
+from oddframe.training.network_detector import NetworkDetector
 from oddframe.training.precision import autocast, channels_last
 from oddframe.training.trainer import by_loss, train
 from oddframe.types import Clips, ClipSpec, Floats, Scores, Video
@@ -36,7 +36,7 @@ CHANGE = 0.02  # change of a pixel, as a share of white, that counts as much as 
 Colour = Literal["grey", "rgb"]
 
 
-class Reconstruction(Detector):
+class Reconstruction(NetworkDetector):
     """What the networks have in common: learn to copy, score by the error."""
 
     halvings: ClassVar[
@@ -80,7 +80,8 @@ class Reconstruction(Detector):
         self.length, self.size, self.stride, self.colour = length, tuple(size), stride, colour
         self.speaks_for, self.output, self.target, self.motion = speaks_for, output, target, motion
         self.error_of, self.judge, self.training_recipe = error_of, judge, training
-        self.usual: Tensor | None = None  # (h, w) error of windows on normal video, at each place
+        self.usual: Tensor  # (h, w) error of windows on normal video, at each place
+        self.register_buffer("usual", torch.empty(0))
         self.scale = (
             1.0,
             0.0,
@@ -104,7 +105,11 @@ class Reconstruction(Detector):
     def channels(self) -> int:
         return 3 if self.colour == "rgb" else 1
 
+    def core(self) -> nn.Module:
+        return self.net
+
     def fit(self, videos: Sequence[Video], run: Run) -> None:
+        self.to(run.device)
         torch.manual_seed(run.seed)
         self.net.load_state_dict(self.build().state_dict())  # what was learned before is forgotten
         # as many clips an epoch as there are without overlap, as published; but drawn anywhere
@@ -127,7 +132,7 @@ class Reconstruction(Detector):
 
     def score(self, clips: Clips) -> Scores:
         """(N,) root mean squared errors in grey levels of 255, and (N, h, w) maps of windows' errors on their scale."""
-        parts = [self._errors(part) for part in _parts(clips.pixels)]
+        parts = [self._errors(part) for part in _parts(torch.from_numpy(clips.pixels))]
         error = np.concatenate(parts)  # (N, T, H, W)
         beyond = self._beyond(error)
         value = beyond.max((1, 2)) if self.judge == "worst" else np.sqrt(error.mean((1, 2, 3)))
@@ -142,7 +147,7 @@ class Reconstruction(Detector):
 
     def reconstruct(self, clips: Clips) -> tuple[Floats, Floats]:
         """Pixels (N, T, H, W, C) that were to be copied and what the network made of them, both from 0 to 1."""
-        pairs = [self._through(part)[:2] for part in _parts(clips.pixels)]
+        pairs = [self._through(part)[:2] for part in _parts(torch.from_numpy(clips.pixels))]
         wanted, made = (
             torch.cat(part).permute(0, 2, 3, 4, 1).cpu().numpy()
             for part in zip(*pairs, strict=True)
@@ -212,7 +217,7 @@ class Reconstruction(Detector):
         """(N, h, w) errors of windows of the frame spoken for, beyond what is usual there, from (N, T, H, W)."""
         at = self.spec.voice // self.stride if self.error_of == "clip" else 0
         heat = np.stack([window_errors(one[at]) for one in error])
-        return heat if self.usual is None else np.maximum(heat - self.usual.numpy(), 0)
+        return np.maximum(heat - self.usual.cpu().numpy(), 0) if self.usual.numel() else heat
 
     def _learn_usual(self, clips: RandomClips) -> None:
         """What errors are usual where, and how the map compares with the score.
@@ -221,7 +226,7 @@ class Reconstruction(Detector):
         the map is scaled so that its peaks on normal video have the median and the spread of the scores.
         """
         self.eval()
-        self.usual = None
+        self.usual = torch.empty(0)
         batches = [
             torch.stack([clips[k].pixels for k in range(start, start + AT_ONCE)])
             for start in range(0, LOOKED_AT, AT_ONCE)
@@ -234,13 +239,10 @@ class Reconstruction(Detector):
         self.scale = (factor, float(values[0] - factor * peaks[0]))
 
     def get_extra_state(self) -> dict[str, Any]:
-        return {"usual": self.usual, "scale": list(self.scale)}
+        return {"scale": list(self.scale)}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        self.usual, self.scale = (
-            state["usual"],
-            (float(state["scale"][0]), float(state["scale"][1])),
-        )
+        self.scale = (float(state["scale"][0]), float(state["scale"][1]))
 
 
 def _parts(pixels: Tensor) -> list[Tensor]:

@@ -168,7 +168,7 @@ def refit_each_fold(
         if fold not in fitted:
             other = detector.fresh()
             other.fit([seg for seg, of in zip(segments, folds, strict=True) if of != fold], run)
-            fitted = {fold: other.eval()}
+            fitted = {fold: other}
         yield concatenate(score_video_unsmoothed(fitted[fold], segment), segment.name)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from oddframe.detector import Detector
 from oddframe.types import Frame, Scores, Video
@@ -41,8 +40,7 @@ def score_frames(
 ) -> Iterator[Scores]:
     """Scores as the detector gives them; frames of which it says nothing (NaN) are left out."""
     for clips in clips_of(frames, detector.spec, video, batch):
-        with torch.inference_mode():
-            scores = detector.score(clips)
+        scores = detector.score(clips)
         if len(scores := _spoken(scores)):
             yield scores
 

@@ -21,13 +21,13 @@ from oddframe.run import refuse_device
 from oddframe.scoring.calibration import Calibration, Threshold, load_calibration, save_calibration
 from oddframe.scoring.events import find_events
 from oddframe.scoring.pipeline import concatenate, score_video
-from oddframe.serialization import load, read_json, read_words, save
+from oddframe.serialization import STATE, load, read_json, read_words, save
 from oddframe.types import Event, Scores, Video
 from oddframe.video.reader import video_of
 
 USUAL_RATE = 1.0  # false alarms per hour
 UNFINISHED = ("remembered", "checkpoints")  # what a fit that was interrupted goes on from
-PARTS = ("weights.pt", "detector.json", "calibration.npz")  # of a run, beside run.json
+PARTS = (STATE, "detector.json", "calibration.npz")  # of a run, beside run.json
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def save_run(
             "run.json": _check_of(told)
         }
         write_json(new / "run.json", {**told, "checks": checks})
-    return FittedDetector(folder, detector.eval(), calibration, threshold, facts)
+    return FittedDetector(folder, detector, calibration, threshold, facts)
 
 
 def load_run(folder: str | Path, device: str = "cpu") -> FittedDetector:
@@ -104,7 +104,7 @@ def load_run(folder: str | Path, device: str = "cpu") -> FittedDetector:
     facts = read_json(folder / "run.json")
     read_words(folder)  # a newer run is refused as newer, not as damaged
     _refuse_damage(folder, facts)
-    detector = load(folder).to(device)
+    detector = load(folder).to_device(device)
     calibration = load_calibration(folder / "calibration.npz")
     try:
         given = dict(facts["threshold"])

@@ -19,6 +19,7 @@ from oddframe.files import aside
 from oddframe.progress import progress
 from oddframe.scoring.pipeline import score_video, smooth
 from oddframe.scoring.run_folder import FittedDetector
+from oddframe.serialization import STATE
 from oddframe.types import Floats, Ints, Scores, Video
 from oddframe.video.reader import content_hash, times_of
 
@@ -105,7 +106,7 @@ def score_to(path: Path, fitted: FittedDetector, video: Video, *, maps: bool = T
 def fingerprint(fitted: FittedDetector) -> str:
     """A name for everything that a score depends on besides the video."""
     digest = blake2b(digest_size=8)
-    for name in ("detector.json", "weights.pt", "calibration.npz"):
+    for name in ("detector.json", STATE, "calibration.npz"):
         digest.update((fitted.folder / name).read_bytes())
     return digest.hexdigest()
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oddframe.errors import BadInput
+from oddframe.errors import BadInput, BadRun
 
 # where files keep the weights, if not on top; one may hold another
 UNDER = ("model_state", "model_state_dict", "state_dict", "model", "module", "bb_state_dict")
@@ -118,3 +118,18 @@ def _unpickled(path: Path) -> Any:
 def _some(names: Iterable[str]) -> str:
     names = list(names)
     return ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
+
+
+def read_checkpoint(path: Path, remedy: str = "fit again or copy it anew") -> dict[str, Any]:
+    """What our own training left. Code in the file is never run. Raises BadRun."""
+    if not path.is_file():
+        raise BadRun(f"{path.parent} is incomplete: {path.name} is missing; {remedy}")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever the damage leads to
+        pickled = "weights_only" in str(error).lower()
+        why = "holds code, which is not loaded" if pickled else "is damaged or cut short"
+        raise BadRun(f"{path} {why}; {remedy}") from error
+    if not isinstance(state, dict):
+        raise BadRun(f"{path} holds a {type(state).__name__}, not tensors by name; {remedy}")
+    return state

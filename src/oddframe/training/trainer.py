@@ -25,8 +25,8 @@ from oddframe.errors import BadInput
 from oddframe.files import aside
 from oddframe.progress import Tick, logger, progress
 from oddframe.run import Run, launched_by_torchrun
-from oddframe.serialization import read_weights
 from oddframe.training.batches import batches_from
+from oddframe.training.checkpoints import read_checkpoint
 from oddframe.training.config import Training, rate_at
 from oddframe.training.logs import Log
 from oddframe.training.precision import SmallInSingle
@@ -110,12 +110,12 @@ def train(
         many and not launched
     ):  # processes of its own, which end with the training and leave its checkpoint
         rows = fabric.launch(partial(_descend_apart, job=job))
-        module.load_state_dict(read_weights(job.checkpoint)["module"])
+        module.load_state_dict(read_checkpoint(job.checkpoint)["module"])
     else:
         fabric.launch()
         rows = _descend(fabric, job)
     if training.keep == "best":
-        best: Any = read_weights(job.best)["module"] if fabric.is_global_zero else None
+        best: Any = read_checkpoint(job.best)["module"] if fabric.is_global_zero else None
         module.load_state_dict(fabric.broadcast(best) if many and launched else best)
     module.to(run.device).eval()
     return History(rows)
@@ -337,7 +337,7 @@ def _resume(fabric: Any, job: _Job, state: _State, optimizer: Any) -> None:
     """Go on from the checkpoint, where there is one of this very training."""
     held = None
     if fabric.is_global_zero and job.checkpoint.is_file():
-        held = read_weights(job.checkpoint, "--no-resume begins anew")
+        held = read_checkpoint(job.checkpoint, "--no-resume begins anew")
     held = fabric.broadcast(held)
     if held is None:
         return

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import torch
+from numpy.lib.stride_tricks import sliding_window_view
 
 from oddframe.types import Bytes, Clips, ClipSpec, Floats, Frame, Ints
 
@@ -54,15 +54,14 @@ def clips_of(
 
 
 def _cut(strip: Bytes, index: Ints, times: Floats, spec: ClipSpec, video: str) -> Clips:
-    pixels = torch.from_numpy(strip).unfold(0, spec.span, spec.hop)[
-        ..., :: spec.stride
-    ]  # (N, H, W, C, T)
-    windows = np.lib.stride_tricks.sliding_window_view
+    # torch warns of arrays that cannot be written to, and each network would have to copy them
+    windows = sliding_window_view(strip, spec.span, axis=0, writeable=True)
+    pixels = windows[:: spec.hop, ..., :: spec.stride]  # (N, H, W, C, T)
     spoken = np.arange(len(pixels)) * spec.hop + spec.voice
     return Clips(
-        pixels=pixels.permute(0, 3, 4, 1, 2),  # (N, C, T, H, W)
+        pixels=pixels.transpose(0, 3, 4, 1, 2),  # (N, C, T, H, W)
         video=video,
         frame=index[spoken],
         seconds=times[spoken],
-        times=windows(times, spec.span)[:: spec.hop, :: spec.stride].copy(),
+        times=sliding_window_view(times, spec.span)[:: spec.hop, :: spec.stride].copy(),
     )

@@ -39,16 +39,15 @@ def layers(detector: Detector, clips: Clips | None = None) -> list[Layer]:
     import torch
 
     found: dict[str, Layer] = {}
-    hooks = []
-    for name, module in detector.named_modules():
+    hooks: list[Any] = []
+    for name, module in detector.named_modules() if isinstance(detector, torch.nn.Module) else ():
         # attention calls none of its own children
         if name and (
             isinstance(module, torch.nn.MultiheadAttention) or not list(module.children())
         ):
             hooks.append(module.register_forward_hook(_note(found, name)))
     try:
-        with torch.inference_mode():
-            detector.score(clips or _empty_clip(detector))
+        detector.score(clips or _empty_clip(detector))
     finally:
         for hook in hooks:
             hook.remove()
@@ -179,7 +178,7 @@ def draw_run(folder: Path, detector: Detector, video: Video) -> None:
     """
     for log in sorted((folder / "logs").glob("*.csv")):
         training_png(folder / f"{log.stem}.loss.png", log)
-    if not any(True for _ in detector.parameters()):
+    if detector.core() is None:
         return
     spec = detector.spec
     clips = next(clips_of(read(video, spec), spec, video.name, batch=1), None)
@@ -215,12 +214,8 @@ def _note(found: dict[str, Layer], name: str) -> Any:
 
 def _empty_clip(detector: Detector) -> Clips:
     """A black clip as the detector's spec asks for."""
-    import torch
-
     spec = detector.spec
     size = spec.size if isinstance(spec.size, tuple) else (240, spec.size or 320)
-    pixels = torch.zeros(
-        (1, 3 if spec.colour == "rgb" else 1, spec.length, *size), dtype=torch.uint8
-    )
+    pixels = np.zeros((1, 3 if spec.colour == "rgb" else 1, spec.length, *size), np.uint8)
     times = np.arange(spec.length)[None] / (spec.fps or 25.0)
     return Clips(pixels, "empty", np.zeros(1, int), np.zeros(1), times)

@@ -101,8 +101,6 @@ def fit_videos(
     cache: Path | None = None,
 ) -> FittedDetector:
     """The same for videos in hand; without `cache` nothing is kept for other fits."""
-    import torch
-
     refuse_impossible(seed, threads, device, false_alarms_per_hour)
     # of torchrun's processes the first writes the run, and what the others write is nobody's
     folder = room_for_run(out) if rank() == 0 else Path(tempfile.mkdtemp(prefix="oddframe-"))
@@ -111,9 +109,8 @@ def fit_videos(
     began = time.perf_counter()
     facts = circumstances()
     videos, left_out = readable(videos)
-    torch.manual_seed(seed)
     run = Run(folder, seed=seed, device=device, threads=threads, cache=cache)
-    held_out = fit_and_cross_validate(detector.to(device), videos, run)
+    held_out = fit_and_cross_validate(detector, videos, run)
     calibration = calibrate(held_out.scores, held_out.how)
     threshold = calibration.threshold(false_alarms_per_hour, seed)
     facts |= {

@@ -39,15 +39,16 @@ def info(run: Path, *, json: bool = False) -> dict[str, Any]:
     if Path(run).expanduser().is_file():
         return _tell(inside(Path(run).expanduser()), json)
     fitted = load_run(run)
-    parameters = list(fitted.detector.parameters())
-    buffers = [buffer for buffer in fitted.detector.buffers() if buffer.is_floating_point()]
+    core = fitted.detector.core()
+    parameters = [] if core is None else list(core.parameters())
+    learned = [part for part in fitted.detector.state().values() if part.dtype.kind == "f"]
     told = {
         **fitted.facts,
         "spec": {**vars(fitted.detector.spec)},
         "lookahead": fitted.lookahead,
         "parameters": {
             "trainable": sum(p.numel() for p in parameters if p.requires_grad),
-            "total": sum(p.numel() for p in parameters) + sum(b.numel() for b in buffers),
+            "total": sum(part.size for part in learned),
         },
     }
     return _tell(told, json)

@@ -31,8 +31,9 @@ from oddframe.progress import logger
 from oddframe.registry import members
 from oddframe.run import Run
 from oddframe.training.config import Training, rate_at
+from oddframe.training.network_detector import load_module_state
 from oddframe.training.precision import autocast, channels_last
-from oddframe.types import Clips, ClipSpec, Scores, Video
+from oddframe.types import ClipSpec, Scores, Video
 
 AT_ONCE = 8  # clips in one pass on a GPU, always as many, so that a clip's embedding does not depend on the batch
 TRAINING = replace(AS_PUBLISHED, precision="bf16")
@@ -138,6 +139,9 @@ class Embedding(Embedder):
             fps=rate,
         )
 
+    def core(self) -> nn.Module | None:
+        return self.net
+
     def pretrain(self, videos: Sequence[Video], run: Run) -> None:
         """Make the network, with the weights asked for, and fine-tune it if that is asked for.
 
@@ -205,24 +209,22 @@ class Embedding(Embedder):
         channels_last(net)
         run.notes["finetune"] = rows
 
-    def embed(self, clips: Clips) -> Tensor:
+    def embed(self, pixels: Tensor) -> Tensor:
         """(N, D); every clip is embedded in a pass of the same shape, so that its neighbours do not matter."""
         if self.net is None:
             raise BadInput("the network is made by fitting; fit first")
         if isinstance(self.net, Embedder):
-            return self.net.embed(clips)
+            return self.net.embed(pixels)
         device = next(self.net.parameters()).device
         size = 1 if device.type == "cpu" else AT_ONCE
         out = []
-        for start in range(0, len(clips), size):
-            pixels = clips.pixels[start : start + size]
-            if len(pixels) < size:
-                pixels = torch.cat(
-                    [pixels, pixels.new_zeros(size - len(pixels), *pixels.shape[1:])]
-                )
+        for start in range(0, len(pixels), size):
+            part = pixels[start : start + size]
+            if len(part) < size:
+                part = torch.cat([part, part.new_zeros(size - len(part), *part.shape[1:])])
             with autocast(device, self.precision):
-                vectors = self.net(normalised(pixels, self.recipe, device))
-            out.append(vectors[: len(clips) - start].float())
+                vectors = self.net(normalised(part, self.recipe, device))
+            out.append(vectors[: len(pixels) - start].float())
         return torch.cat(out)
 
     def held_out(
@@ -264,7 +266,7 @@ class Embedding(Embedder):
                 for name, value in state.items()
                 if name.startswith("net.")
             }
-            saving.put_weights(net, inside, Path(self.weights))
+            load_module_state(net, inside)
             net.eval()
         return super().load_state_dict(state, strict, assign)
 

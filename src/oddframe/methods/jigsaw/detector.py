@@ -24,7 +24,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from oddframe.detector import Detector
 from oddframe.errors import BadInput
 from oddframe.methods.jigsaw.cubes import BoxedVideo, Cubes, FrameCache, held_out, without_truth
 from oddframe.methods.jigsaw.local_zscore import box_features, local_zscore
@@ -44,6 +43,7 @@ from oddframe.methods.jigsaw.puzzles import Check, Task, Unshuffled, weights_of
 from oddframe.progress import logger, progress
 from oddframe.run import Arrays, Run
 from oddframe.training.config import Training
+from oddframe.training.network_detector import NetworkDetector
 from oddframe.training.precision import autocast
 from oddframe.training.processes import run_in_processes
 from oddframe.training.trainer import by_loss, train
@@ -70,7 +70,7 @@ CHECKED = 256  # cubes not learned from, of which each epoch tells the loss
 LEAST_STRANGE = 1e-3  # no unit is smaller
 
 
-class Jigsaw(Detector):
+class Jigsaw(NetworkDetector):
     """Shuffled pieces of normal video are put in order again, in space and in time; what resists is odd.
 
     Args:
@@ -254,7 +254,12 @@ class Jigsaw(Detector):
 
     # The two verbs.
 
+    def core(self) -> nn.Module:
+        return self.nets
+
     def fit(self, videos: Sequence[Video], run: Run) -> None:
+        torch.manual_seed(run.seed)
+        self.to(run.device)
         facts = facts_of(videos[0])
         self.shown = torch.tensor([facts.height, facts.width])
         if self.level == "object":
@@ -273,6 +278,7 @@ class Jigsaw(Detector):
             cache = self._teach(net, learned, held, run, f"jigsaw-{k + 1}")
             looked.append(self._look_at_normal(net, marked, cache))
         self._learn_scale(looked)
+        self.eval()
 
     def score(self, clips: Clips) -> Scores:
         """(N,) scores, with boxes and (N, h, w) maps at object level; what each head says in parts.
@@ -283,9 +289,9 @@ class Jigsaw(Detector):
         """
         if not self.usual.numel():
             raise BadInput("this jigsaw detector has learned nothing yet; fit it first")
-        pixels = clips.pixels.permute(0, 2, 3, 4, 1).cpu().numpy()  # (N, T, H, W, C)
+        pixels = clips.pixels.transpose(0, 2, 3, 4, 1)  # (N, T, H, W, C)
         if self.level == "full-frame":
-            peaks = self._judged(clips.pixels)
+            peaks = self._judged(torch.from_numpy(clips.pixels))
             return Scores(
                 clips.video,
                 clips.frame,
@@ -412,9 +418,7 @@ class Jigsaw(Detector):
         for clips in clips_of(
             _noted(read(video, spec, damage, threads=1), index), spec, video.name
         ):
-            for clip, frame in zip(
-                clips.pixels.permute(0, 2, 3, 4, 1).numpy(), clips.frame, strict=True
-            ):
+            for clip, frame in zip(clips.pixels.transpose(0, 2, 3, 4, 1), clips.frame, strict=True):
                 if (place - spec.length // 2) % self.every == 0:
                     boxes.append(
                         whole

@@ -33,7 +33,7 @@ from oddframe.training.config import Training
 from oddframe.training.gradient_cache import Losses, Memory, backward_through
 from oddframe.training.precision import autocast, channels_last
 from oddframe.training.trainer import train
-from oddframe.types import Clips, ClipSpec, Video
+from oddframe.types import ClipSpec, Video
 
 Channels = Literal["rgb", "bgr"]
 PUBLISHED = Training(
@@ -277,6 +277,9 @@ class TCLR(Embedder):
     def spec(self) -> ClipSpec:
         return ClipSpec(self.timing.length, self.stride, self.hop, round(self.size * ASPECT))
 
+    def core(self) -> nn.Module:
+        return self.model
+
     def pretrain(self, videos: Sequence[Video], run: Run) -> None:
         """Train the network on the videos, or read the published weights."""
         torch.manual_seed(run.seed)
@@ -299,14 +302,14 @@ class TCLR(Embedder):
         }
         run.notes["skipped"] = [f"{one.video} {one.reason}" for one in data.skipped]
 
-    def embed(self, clips: Clips) -> Tensor:
+    def embed(self, pixels: Tensor) -> Tensor:
         """(N, 512), or (N, 512 moments) when timed: what the network finds, before the head that it learned with."""
         body: Any = self.model[0]
         device = next(body.parameters()).device
         vectors = []
         # one by one on a CPU, where what a convolution gives may hang on how many clips it is given
         alone = device.type == "cpu" and not self.training
-        for part in torch.split(clips.pixels, 1 if alone else len(clips)):
+        for part in torch.split(pixels, 1 if alone else len(pixels)):
             with autocast(device, self.training_options.precision):
                 found = body(floats(part.to(device), self.channels))[
                     ..., 0, 0

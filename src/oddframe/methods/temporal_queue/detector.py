@@ -34,7 +34,7 @@ from oddframe.training.config import Training
 from oddframe.training.gradient_cache import Losses, backward_through
 from oddframe.training.precision import autocast, channels_last
 from oddframe.training.trainer import train
-from oddframe.types import Clips, ClipSpec, Ints, Video
+from oddframe.types import ClipSpec, Ints, Video
 from oddframe.video.reader import frames_at
 
 Encoder = Literal["basic", "resnet18", "resnet50"]
@@ -249,6 +249,9 @@ class TemporalQueue(Embedder):
     def spec(self) -> ClipSpec:
         return ClipSpec(length=1, hop=self.hop, size=(self.size, self.size))
 
+    def core(self) -> nn.Module:
+        return self.model
+
     def pretrain(self, videos: Sequence[Video], run: Run) -> None:
         """Train the encoder. What a sample of frames looked like to it before and after is kept in the run's folder."""
         torch.manual_seed(run.seed)
@@ -298,9 +301,9 @@ class TemporalQueue(Embedder):
         run.notes["spread"] = {when: one.told() for when, one in spread.items()}
         run.notes["skipped"] = [f"{one.video} {one.reason}" for one in data.skipped]
 
-    def embed(self, clips: Clips) -> Tensor:
+    def embed(self, pixels: Tensor) -> Tensor:
         """(N, D), of length one: the contrast knows directions only."""
-        return self._vectors(clips.pixels[:, :, 0])
+        return self._vectors(pixels[:, :, 0])
 
     def _vectors(self, frames: Tensor) -> Tensor:
         device = next(self.model.parameters()).device
