@@ -45,6 +45,7 @@ class Group:
         ("count", 0, "count is from 1 to 1 000, got 0"),
         ("count", -1, "count is from 1 to 1 000, got -1"),
         ("count", 2**64, "count is from 1 to 1 000, got 18446744073709551616"),
+        ("share", 10**400, f"share is above 0 and at most 1, got {10**400}"[: 36 + 60]),
         ("count", 1.5, "count is a whole number, got 1.5"),
         ("share", 0.0, "share is above 0 and at most 1, got 0.0"),
         ("share", math.nan, "share is above 0 and at most 1, got nan"),

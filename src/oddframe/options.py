@@ -77,12 +77,13 @@ def check_ranges(declared: Callable[..., Any], values: Mapping[str, Any]) -> Non
 
 def check_number(name: str, value: Any, number: Number) -> None:
     """Raise ValueError for a number that is not whole, or not in the range, where it must be."""
-    if isinstance(value, bool) or not isinstance(value, Real):
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number:
         return
     shown = str(value)[:SHOWN]
     if number.whole and not isinstance(value, Integral):
         raise ValueError(f"{name} is a whole number, got {shown}")
-    if float(value) not in number.range:
+    if value not in number.range:
         raise ValueError(f"{name} is {number.range}, got {shown}")
 
 
