@@ -284,7 +284,7 @@ def own(parts: Divided, folder: Path) -> Path:
         epochs=40,
         batch=8,
         optimizer="adam",
-        rate=1e-3,
+        lr=1e-3,
         warm_up=2,
         schedule="cosine",
         precision="bf16",
@@ -316,9 +316,7 @@ def collapse(root: Path) -> dict[str, Any]:
     """A small network trained along with its autoencoder: how far embeddings stay apart, and the error."""
     videos = fights(root)["train"][:24]
     spec = ClipSpec(length=2, size=(32, 32), fps=8)
-    training = replace(
-        AS_PUBLISHED, epochs=12, batch=16, rate=1e-3, schedule="constant", keep="last"
-    )
+    training = replace(AS_PUBLISHED, epochs=12, batch=16, lr=1e-3, schedule="constant", keep="last")
     one = encoder("image-resnet18")
     result: dict[str, Any] = {"epochs": training.epochs}
     for way, detach in (("detached", True), ("not detached, as published", False)):

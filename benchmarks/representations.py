@@ -40,7 +40,7 @@ QUEUE = 28
 def tclr(epochs: int) -> TCLR:
     """About a minute of Ped2 a piece of 64 frames."""
     training = Training(
-        epochs=epochs, batch=10, optimizer="adam", rate=1e-3, warm_up=2, schedule="cosine"
+        epochs=epochs, batch=10, optimizer="adam", lr=1e-3, warm_up=2, schedule="cosine"
     )
     return TCLR(
         network="small",
@@ -55,7 +55,7 @@ def tclr(epochs: int) -> TCLR:
 
 
 def queue(epochs: int, loss: Any = "infonce") -> TemporalQueue:
-    training = Training(epochs=epochs, batch=1, optimizer="adam", rate=3e-4)
+    training = Training(epochs=epochs, batch=1, optimizer="adam", lr=3e-4)
     return TemporalQueue(
         encoder="resnet18", size=64, loss=loss, update="segment", hop=2, training=training
     )

@@ -50,13 +50,13 @@ def worth(detector: TCLR, split: Any, folder: Path) -> dict[str, float]:
     }
 
 
-def one_seed(split: Any, seed: int, epochs: int, batch: int, rate: float) -> dict[str, Any]:
+def one_seed(split: Any, seed: int, epochs: int, batch: int, lr: float) -> dict[str, Any]:
     """Untrained and trained."""
     training = Training(
         epochs=epochs,
         batch=batch,
         optimizer="adam",
-        rate=rate,
+        lr=lr,
         warm_up=2,
         schedule="cosine",
         precision="bf16",
@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="0: only what feeding costs")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--batch", type=int, default=20)
-    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--lr", type=float, default=1e-3)
     asked = parser.parse_args()
     split = Labelled().read(asked.root)
     result: dict[str, Any] = {
@@ -120,7 +120,7 @@ def main() -> None:
         print(fed, write("tclr-feeding", fed))
         return
     for seed in range(asked.seeds):
-        result["seeds"].append(one_seed(split, seed, asked.epochs, asked.batch, asked.rate))
+        result["seeds"].append(one_seed(split, seed, asked.epochs, asked.batch, asked.lr))
         print(result["seeds"][-1], flush=True)
         for what in ("untrained", "trained"):
             for name in ("R@1", "R@5", "linear"):

@@ -15,7 +15,7 @@ from oddframe.errors import BadInput
 from oddframe.run import Run
 from oddframe.types import Video
 
-QUICK = replace(AS_PUBLISHED, epochs=20, batch=16, rate=5e-3)
+QUICK = replace(AS_PUBLISHED, epochs=20, batch=16, lr=5e-3)
 
 
 def on_a_plane(seed: int, count: int, width: int = 24, off: float = 0.0) -> VideoEmbeddings:

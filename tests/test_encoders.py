@@ -566,9 +566,7 @@ def test_unfreezing_counts_parameters_as_the_network_does() -> None:
 def test_a_detached_target_does_not_collapse(moving: list[Video], tmp_path: Path) -> None:
     """The original's target lets the encoder shrink what has to be rebuilt."""
     spec = ClipSpec(length=1, size=(8, 8), colour="grey", fps=10)
-    training = replace(
-        AS_PUBLISHED, epochs=15, batch=16, rate=6e-3, schedule="constant", keep="last"
-    )
+    training = replace(AS_PUBLISHED, epochs=15, batch=16, lr=6e-3, schedule="constant", keep="last")
     spread = {}
     for detach in (True, False):
         torch.manual_seed(0)

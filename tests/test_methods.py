@@ -31,8 +31,8 @@ from oddframe.video.reader import read
 from oddframe.video.writer import video_writer
 
 METHODS: dict[str, type[Detector]] = members("methods")
-_BRIEF = Training(epochs=2, batch=4, rate=2e-3, precision="float32")
-_CUBES = Training(epochs=6, batch=16, optimizer="adamw", rate=2e-3, precision="float32")
+_BRIEF = Training(epochs=2, batch=4, lr=2e-3, precision="float32")
+_CUBES = Training(epochs=6, batch=16, optimizer="adamw", lr=2e-3, precision="float32")
 SMALL: dict[
     str, dict[str, Any]
 ] = {  # options with which a method that learns for long learns quickly

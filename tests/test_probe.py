@@ -159,7 +159,7 @@ def test_a_network_can_be_tuned_and_the_run_does_not_change(
     }
     split = open_data("labelled", classes)[1]
     training = Training(
-        epochs=6, batch=5, optimizer="adam", rate=1e-3 if whole else 1e-1, precision="float32"
+        epochs=6, batch=5, optimizer="adam", lr=1e-3 if whole else 1e-1, precision="float32"
     )
     verdict = tuned(
         embedder,  # type: ignore[arg-type]
@@ -337,7 +337,7 @@ def test_what_cannot_be_probed_is_one_line(
     assert "both learned from and tested on, such as again" in refused(
         6, "probe", run, "labelled", "--root", one
     )
-    for words in (["--batch", "1"], ["--rate", "0"], ["--epochs", "0"]):
+    for words in (["--batch", "1"], ["--lr", "0"], ["--epochs", "0"]):
         assert "a probe takes" in refused(2, "probe", run, "labelled", "--root", classes, *words)
     swapped = tmp_path / "swapped"
     shutil.copytree(classes / "test", swapped / "train")

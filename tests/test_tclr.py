@@ -328,7 +328,7 @@ def test_it_learns_logs_six_scalars_and_goes_on_after_an_interruption(
         fit(tmp_path / "twice", 2).state_dict(), once.state_dict(), rtol=0, atol=0
     )
     table = (tmp_path / "once" / "logs" / "tclr.csv").read_text().splitlines()
-    assert {"loss", "rate", "ic2", "ic1", "ll", "gl"} <= set(table[0].split(","))
+    assert {"loss", "lr", "ic2", "ic1", "ll", "gl"} <= set(table[0].split(","))
     assert len(table) == 3
     assert list((tmp_path / "once" / "logs" / "tclr").glob("events*")), "TensorBoard"
 

@@ -25,7 +25,7 @@ from oddframe.scoring.run_folder import load_run
 from oddframe.training.config import Training, rate_at
 from oddframe.training.trainer import by_loss, train
 
-CPU = Training(epochs=3, batch=4, optimizer="sgd", rate=0.05, precision="float32")
+CPU = Training(epochs=3, batch=4, optimizer="sgd", lr=0.05, precision="float32")
 
 
 class Numbers(Dataset[Tensor]):
@@ -249,7 +249,7 @@ def test_accumulating_is_a_larger_batch(tmp_path: Path) -> None:
 
 def test_the_gradient_is_clipped(tmp_path: Path) -> None:
     before, module = plain(), plain()
-    once = replace(CPU, epochs=1, batch=20, momentum=0, rate=1.0, clip=0.01)
+    once = replace(CPU, epochs=1, batch=20, momentum=0, lr=1.0, grad_clip=0.01)
     train(module, Numbers(), by_loss(reconstruct), Run(tmp_path), once)
     moved = torch.cat(
         [(a - b).flatten() for a, b in zip(weights(module), weights(before), strict=True)]
@@ -273,7 +273,7 @@ def test_the_best_epoch_is_kept_when_asked(tmp_path: Path) -> None:
         by_loss(reconstruct),
         Run(tmp_path),
         replace(CPU, keep="best"),
-        judge=judge,
+        validate=judge,
     )
     assert history.column("held_out") == [3.0, 1.0, 2.0]
     assert all(torch.equal(a, b) for a, b in zip(weights(module), seen[1], strict=True))
@@ -291,14 +291,14 @@ def test_the_best_epoch_is_kept_when_asked(tmp_path: Path) -> None:
             lambda o, n: torch.optim.lr_scheduler.CosineAnnealingLR(o, 9 * n),
         ),
         (
-            replace(CPU, schedule="restarts", restart_every=3, epochs=9),
+            replace(CPU, schedule="restarts", cycle_epochs=3, epochs=9),
             lambda o, n: torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(o, 3 * n),
         ),
     ],
 )
 def test_schedules_are_those_of_torch(recipe: Training, peer: Any) -> None:
     steps = 4
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], recipe.rate)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], recipe.lr)
     scheduler = peer(optimizer, steps)
     each_step = recipe.schedule != "step"
     for step in range(9 * steps):
@@ -312,7 +312,7 @@ def test_schedules_are_those_of_torch(recipe: Training, peer: Any) -> None:
 
 def test_plateau_is_that_of_torch() -> None:
     recipe = replace(CPU, schedule="plateau", patience=1, step_factor=0.1, epochs=12)
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], recipe.rate)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], recipe.lr)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=1, factor=0.1, eps=0)
     criteria = [3.0, 2.0, 2.5, 2.1, 2.2, 1.9, 1.9, 1.9, 1.9, 1.9, 1.9, 1.0]
     for epoch in range(12):
@@ -325,14 +325,14 @@ def test_plateau_is_that_of_torch() -> None:
 def test_warming_up_comes_first() -> None:
     recipe = replace(CPU, warm_up=2, schedule="cosine", epochs=5)
     rates = [rate_at(recipe, step, 10, []) for step in range(50)]
-    assert rates[0] == pytest.approx(recipe.rate / 20)
-    assert rates[19] == pytest.approx(recipe.rate)
-    assert max(rates) == pytest.approx(recipe.rate)
-    assert rates[49] < 0.01 * recipe.rate
+    assert rates[0] == pytest.approx(recipe.lr / 20)
+    assert rates[19] == pytest.approx(recipe.lr)
+    assert max(rates) == pytest.approx(recipe.lr)
+    assert rates[49] < 0.01 * recipe.lr
 
 
 def test_a_loss_that_is_no_number_stops_and_the_good_checkpoint_stays(tmp_path: Path) -> None:
-    recipe = replace(CPU, checkpoint_every=1, batch=4, rate=0.01)
+    recipe = replace(CPU, checkpoint_every=1, batch=4, lr=0.01)
     calls = 0
 
     def diverging(module: nn.Module, batch: Tensor) -> Tensor:
@@ -340,7 +340,7 @@ def test_a_loss_that_is_no_number_stops_and_the_good_checkpoint_stays(tmp_path: 
         calls += 1
         return reconstruct(module, batch)["loss"] * (math.inf if calls == 4 else 1.0)
 
-    with pytest.raises(BadInput, match=r"no number any more at step 4 of 15 .*lower --rate"):
+    with pytest.raises(BadInput, match=r"no number any more at step 4 of 15 .*lower --lr"):
         train(network(), Numbers(), by_loss(diverging), Run(tmp_path), recipe)
     kept = torch.load(tmp_path / "checkpoints" / "train.pt")
     assert kept["state"]["step"] == 3
@@ -394,10 +394,10 @@ def test_a_damaged_or_hostile_checkpoint_is_refused(tmp_path: Path) -> None:
     ("wrong", "told"),
     [
         ({"epochs": 0}, "epochs is 1 or more"),
-        ({"rate": -1}, "above 0"),
+        ({"lr": -1}, "above 0"),
         ({"step_factor": 2.0}, "at most 1"),
         ({"batch": 3, "devices": 2}, "cannot be shared"),
-        ({"clip": math.nan}, "clip is 0 or more"),
+        ({"grad_clip": math.nan}, "grad_clip is 0 or more"),
     ],
 )
 def test_impossible_recipes_are_refused(wrong: dict[str, Any], told: str) -> None:
@@ -405,9 +405,9 @@ def test_impossible_recipes_are_refused(wrong: dict[str, Any], told: str) -> Non
         Training(**wrong)
 
 
-def test_several_hosts_want_torchrun(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="2 hosts are started by torchrun"):
-        train(network(), Numbers(), by_loss(reconstruct), Run(tmp_path), replace(CPU, hosts=2))
+def test_several_nodes_want_torchrun(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="2 nodes are started by torchrun"):
+        train(network(), Numbers(), by_loss(reconstruct), Run(tmp_path), replace(CPU, nodes=2))
 
 
 def test_processes_that_torchrun_started_write_one_run(street: Path, tmp_path: Path) -> None:

@@ -295,7 +295,7 @@ class ConvLSTM(Reconstruction):
         motion: float = 0.0,
         error_of: Literal["clip", "frame"] = "clip",
         judge: Literal["mean", "worst"] = "mean",
-        training: Training = Training(epochs=50, batch=4, optimizer="sgd", rate=0.01),  # noqa: B008  frozen
+        training: Training = Training(epochs=50, batch=4, optimizer="sgd", lr=0.01),  # noqa: B008  frozen
     ) -> None:
         super().__init__(
             length=length, size=size, stride=stride, colour=colour, speaks_for=speaks_for, output=output,
@@ -342,7 +342,7 @@ class C3D(Reconstruction):
         motion: float = 0.0,
         error_of: Literal["clip", "frame"] = "clip",
         judge: Literal["mean", "worst"] = "mean",
-        training: Training = Training(epochs=50, batch=4, optimizer="sgd", rate=0.01),  # noqa: B008  frozen
+        training: Training = Training(epochs=50, batch=4, optimizer="sgd", lr=0.01),  # noqa: B008  frozen
     ) -> None:
         super().__init__(
             length=length, size=size, stride=stride, colour=colour, speaks_for=speaks_for, output=output,

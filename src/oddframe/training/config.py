@@ -17,21 +17,21 @@ class Training:
         batch: Clips in a batch, over all devices.
         accumulate: Batches whose gradients are summed to one step: a larger batch in the memory of a small one.
         optimizer: Stochastic gradient descent with momentum, Adam, or Adam with decoupled weight decay.
-        rate: Learning rate, the highest of its schedule.
+        lr: Learning rate, the highest of its schedule.
         momentum: Of sgd.
         nesterov: Nesterov's momentum, of sgd.
         weight_decay: Weight decay.
-        clip: Largest norm of the gradient, 0 for none.
+        grad_clip: Largest norm of the gradient, 0 for none.
         warm_up: Epochs in which the rate grows from nothing.
         schedule: How the rate goes on after warming up.
         step_every: Epochs from one step of the rate to the next, schedule step.
         step_factor: What the rate is multiplied with, schedules step and plateau.
         patience: Epochs without improvement before the rate falls, schedule plateau.
-        restart_every: Epochs of one cosine, schedule restarts.
+        cycle_epochs: Epochs of one cosine, schedule restarts.
         precision: Mixed precision in bfloat16, or single precision throughout.
         workers: Processes that decode; 0 decodes in a thread beside training.
-        devices: Devices on each host.
-        hosts: Hosts, each started by torchrun.
+        devices: Devices on each machine.
+        nodes: Machines, each started by torchrun.
         keep: Weights after the last epoch, or of the epoch best on normal video, held out where the method holds out.
         checkpoint_every: Steps from one checkpoint to the next; each epoch ends with one too.
     """
@@ -40,21 +40,21 @@ class Training:
     batch: int = 8
     accumulate: int = 1
     optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
-    rate: float = 1e-3
+    lr: float = 1e-3
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 0.0
-    clip: float = 0.0
+    grad_clip: float = 0.0
     warm_up: float = 0.0
     schedule: Literal["constant", "step", "plateau", "cosine", "restarts"] = "constant"
     step_every: int = 10
     step_factor: float = 0.1
     patience: int = 5
-    restart_every: int = 10
+    cycle_epochs: int = 10
     precision: Precision = "bf16"
     workers: int = 0
     devices: int = 1
-    hosts: int = 1
+    nodes: int = 1
     keep: Literal["last", "best"] = "last"
     checkpoint_every: int = 200
 
@@ -64,24 +64,24 @@ class Training:
             "batch",
             "accumulate",
             "step_every",
-            "restart_every",
+            "cycle_epochs",
             "devices",
-            "hosts",
+            "nodes",
             "checkpoint_every",
         )
         for name in ones:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is 1 or more, got {getattr(self, name)}")
-        for name in ("momentum", "weight_decay", "clip", "warm_up", "patience", "workers"):
+        for name in ("momentum", "weight_decay", "grad_clip", "warm_up", "patience", "workers"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is 0 or more, got {getattr(self, name)}")
-        if not 0 < self.rate < math.inf:
-            raise ValueError(f"a learning rate is above 0, got {self.rate}")
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"a learning rate is above 0, got {self.lr}")
         if not 0 < self.step_factor <= 1:
             raise ValueError(f"step_factor is above 0 and at most 1, got {self.step_factor}")
-        if self.batch % (self.devices * self.hosts):
+        if self.batch % (self.devices * self.nodes):
             raise ValueError(
-                f"a batch of {self.batch} cannot be shared by {self.devices * self.hosts} devices equally"
+                f"a batch of {self.batch} cannot be shared by {self.devices * self.nodes} devices equally"
             )
 
 
@@ -94,17 +94,17 @@ def rate_at(training: Training, step: int, epoch_steps: int, criteria: Sequence[
     t = training
     warm = t.warm_up * epoch_steps
     if step < warm:
-        return t.rate * (step + 1) / warm
+        return t.lr * (step + 1) / warm
     epoch = (step - warm) / epoch_steps  # since warming up
     if t.schedule == "step":
-        return float(t.rate * t.step_factor ** (epoch // t.step_every))
+        return float(t.lr * t.step_factor ** (epoch // t.step_every))
     if t.schedule == "plateau":
-        return float(t.rate * t.step_factor ** _plateaus(criteria, t.patience))
+        return float(t.lr * t.step_factor ** _plateaus(criteria, t.patience))
     if t.schedule == "cosine":
-        return t.rate * (1 + math.cos(math.pi * epoch / max(t.epochs - t.warm_up, 1e-9))) / 2
+        return t.lr * (1 + math.cos(math.pi * epoch / max(t.epochs - t.warm_up, 1e-9))) / 2
     if t.schedule == "restarts":
-        return t.rate * (1 + math.cos(math.pi * (epoch % t.restart_every) / t.restart_every)) / 2
-    return t.rate
+        return t.lr * (1 + math.cos(math.pi * (epoch % t.cycle_epochs) / t.cycle_epochs)) / 2
+    return t.lr
 
 
 def _plateaus(criteria: Sequence[float], patience: int) -> int:

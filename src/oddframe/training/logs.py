@@ -26,7 +26,7 @@ class Log:
 
     def step(self, step: int, scalars: Mapping[str, float], rate: float) -> None:
         if self.writer is not None and step % self.every == 0:
-            for key, value in (*scalars.items(), ("rate", rate)):
+            for key, value in (*scalars.items(), ("lr", rate)):
                 self.writer.add_scalar(key, value, step)
 
     def epoch(self, rows: Sequence[Mapping[str, float]]) -> None:

@@ -83,13 +83,13 @@ def train(
     *,
     name: str = "train",
     collate: Callable[[list[Any]], Any] | None = None,
-    judge: Callable[[nn.Module], float] | None = None,
+    validate: Callable[[nn.Module], float] | None = None,
     begins_from: str = "",
 ) -> History:
     """Train a network in place; it is left in eval mode on the run's device.
 
     Batches are items of `data` in order, whole batches only; `data.set_epoch` is called where there is one, and item i
-    must depend on the seed, the epoch and i alone (`video.sampling.RandomClips` does). `judge` is asked after each
+    must depend on the seed, the epoch and i alone (`video.sampling.RandomClips` does). `validate` is asked after each
     epoch; lower is better. On more devices than one, all of it must be picklable. `begins_from` is the key of the
     first weights, where these are not drawn with the run's seed: only a checkpoint that began from the same is gone
     on from.
@@ -98,7 +98,7 @@ def train(
     same training that lies there already is gone on from. Raises BadInput for a loss that is no number, for too
     little memory and too little data, and when a checkpoint belongs to another training.
     """
-    job = _Job(module, data, step, run, training, name, collate, judge, begins_from)
+    job = _Job(module, data, step, run, training, name, collate, validate, begins_from)
     if job.epoch_steps < 1:
         raise BadInput(
             f"an epoch has {job.items} clips, fewer than the {training.batch * training.accumulate} of a step; "
@@ -132,7 +132,7 @@ class _Job:
     training: Training
     name: str
     collate: Callable[[list[Any]], Any] | None
-    judge: Callable[[nn.Module], float] | None
+    validate: Callable[[nn.Module], float] | None
     begins_from: str = ""
 
     @property
@@ -261,8 +261,8 @@ def _one_step(
             told[key] = told.get(key, 0.0) + float(value) / t.accumulate
         if not math.isfinite(told["loss"]):
             raise BadInput(_diverged(job, state, told["loss"], batch))
-    if t.clip:
-        fabric.clip_gradients(module, optimizer, max_norm=t.clip, error_if_nonfinite=False)
+    if t.grad_clip:
+        fabric.clip_gradients(module, optimizer, max_norm=t.grad_clip, error_if_nonfinite=False)
     optimizer.step()
     state.step += 1
     for key, value in told.items():
@@ -276,16 +276,16 @@ def _end_of_epoch(fabric: Any, job: _Job, state: _State, module: Any, log: Log) 
     means = {key: value / job.epoch_steps for key, value in state.sums.items()}
     if fabric.world_size > 1:
         means = {key: float(fabric.all_reduce(torch.tensor(value))) for key, value in means.items()}
-    if job.judge is not None:
+    if job.validate is not None:
         module.eval()
         with torch.no_grad():
-            means["held_out"] = float(job.judge(job.module))
+            means["held_out"] = float(job.validate(job.module))
         module.train()
     criterion = means.get("held_out", means["loss"])
     rate = rate_at(
         job.training, state.step - 1, job.epoch_steps, [row["criterion"] for row in state.rows]
     )
-    told = {"criterion": criterion, "rate": rate, "seconds": state.seconds}
+    told = {"criterion": criterion, "lr": rate, "seconds": state.seconds}
     state.rows.append(
         {"epoch": float(len(state.rows) + 1), "step": float(state.step)} | means | told
     )
@@ -400,10 +400,10 @@ def _optimizer(module: nn.Module, t: Training) -> torch.optim.Optimizer:
     if t.optimizer == "sgd":
         nesterov = t.nesterov and t.momentum > 0
         return torch.optim.SGD(
-            parameters, t.rate, t.momentum, weight_decay=t.weight_decay, nesterov=nesterov
+            parameters, t.lr, t.momentum, weight_decay=t.weight_decay, nesterov=nesterov
         )
     kind = torch.optim.Adam if t.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, t.rate, weight_decay=t.weight_decay)
+    return kind(parameters, t.lr, weight_decay=t.weight_decay)
 
 
 def _fabric(run: Run, t: Training) -> Any:
@@ -417,12 +417,12 @@ def _fabric(run: Run, t: Training) -> Any:
 
     accelerator, _, index = run.device.partition(":")
     launched = launched_by_torchrun()
-    if t.hosts > 1 and not launched:
+    if t.nodes > 1 and not launched:
         raise BadInput(
-            f"{t.hosts} hosts are started by torchrun: `torchrun --nnodes {t.hosts} --nproc-per-node {t.devices} "
+            f"{t.nodes} nodes are started by torchrun: `torchrun --nnodes {t.nodes} --nproc-per-node {t.devices} "
             "-m oddframe.cli.main fit …` on each"
         )
-    many = t.devices * t.hosts > 1
+    many = t.devices * t.nodes > 1
     if accelerator == "cuda" and many and t.devices > torch.cuda.device_count():
         raise BadInput(
             f"{t.devices} devices were asked for, this host has {torch.cuda.device_count()}"
@@ -432,7 +432,7 @@ def _fabric(run: Run, t: Training) -> Any:
     return Fabric(
         accelerator=accelerator,
         devices=[int(index)] if index and not many else t.devices,
-        num_nodes=t.hosts,
+        num_nodes=t.nodes,
         strategy=("ddp" if launched else "ddp_spawn") if many else "auto",
         precision="bf16-mixed" if t.precision == "bf16" else "32-true",
     )
@@ -447,7 +447,7 @@ def _diverged(job: _Job, state: _State, loss: float, batch: Any) -> str:
     if not all(_finite(part) for part in _tensors(batch)):
         return f"step {state.step + 1} of {job.steps}: a batch holds pixels that are no numbers; {kept}"
     where = f"step {state.step + 1} of {job.steps}"
-    return f"the loss is no number any more at {where} ({loss}); {kept}; a lower --rate or --clip 1 would help"
+    return f"the loss is no number any more at {where} ({loss}); {kept}; a lower --lr or --grad-clip 1 would help"
 
 
 def _too_little_memory(t: Training) -> str:

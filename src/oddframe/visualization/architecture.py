@@ -157,7 +157,7 @@ def training_png(path: Path, log: Path) -> bool:
         axes.legend(fontsize=8, frameon=False)
         rates = axes.twinx()
         rates.plot(
-            epochs, [float(row["rate"]) for row in rows], color=css(FAINT), linewidth=1, zorder=0
+            epochs, [float(row["lr"]) for row in rows], color=css(FAINT), linewidth=1, zorder=0
         )
         rates.set_ylim(0)
         rates.set_ylabel("learning rate", fontsize=8, color=css(QUIET))

@@ -165,7 +165,7 @@ def learning_png(path: Path, epochs: Sequence[Mapping[str, float]]) -> None:
     axis.set_xlabel("epoch")
     axis.set_ylabel("squared error of an embedding")
     rate = axis.twinx()
-    rate.plot(at, [row["rate"] for row in epochs], ":", color=GREY, label="rate")
+    rate.plot(at, [row["lr"] for row in epochs], ":", color=GREY, label="rate")
     rate.set_yscale("log")
     rate.set_ylabel("rate")
     axis.legend(fontsize=8)

@@ -42,7 +42,7 @@ def probe(
     batch_norm: BatchNorm = "frozen",
     epochs: int = 20,
     batch: int = 32,
-    rate: float | None = None,
+    lr: float | None = None,
     seed: int = 0,
     device: str = "cpu",
     json: bool = False,
@@ -62,15 +62,15 @@ def probe(
             on changed looks of the clips, as published (slower, for embeddings cannot be kept).
         epochs: times that a network is shown the training videos; a classifier on kept embeddings needs none.
         batch: clips in a batch, where a network is trained.
-        rate: learning rate, where a network is trained; 0.01, and 0.0001 with --finetune.
+        lr: learning rate, where a network is trained; 0.01, and 0.0001 with --finetune.
         seed: of everything drawn at random.
         device: where networks run: cpu, cuda, cuda:1 …
         json: print one JSON object instead of lines for a person.
     """
     refuse_impossible(seed, 1, device)
-    if batch < 2 or epochs < 1 or (rate is not None and not rate > 0):
+    if batch < 2 or epochs < 1 or (lr is not None and not lr > 0):
         raise BadInput(
-            f"a probe takes epochs from 1, a batch from 2, a rate above 0; got {epochs}, {batch}, {rate}"
+            f"a probe takes epochs from 1, a batch from 2, a learning rate above 0; got {epochs}, {batch}, {lr}"
         )
     fitted, embedder, name, split = _opened(run, data, root, device)
     folder = room(out or fitted.folder / f"probe-{name}")
@@ -84,12 +84,12 @@ def probe(
             pixels = [side.pixels[:, None] for side in (train, test)]
             verdicts["linear on pixels"] = _linear(train, test, *pixels)
         else:
-            training = _training(epochs, batch, rate or LEARNT_AT["linear"], len(split.train))
+            training = _training(epochs, batch, lr or LEARNT_AT["linear"], len(split.train))
             verdicts["linear"] = _tuned(
                 embedder, split, folder, seed, device, training, False, batch_norm
             )
     if finetune:
-        training = _training(epochs, batch, rate or LEARNT_AT["finetune"], len(split.train))
+        training = _training(epochs, batch, lr or LEARNT_AT["finetune"], len(split.train))
         verdicts["finetune"] = _tuned(
             embedder, split, folder, seed, device, training, True, "updating"
         )
@@ -217,13 +217,13 @@ def _tuned(
     )
 
 
-def _training(epochs: int, batch: int, rate: float, videos: int) -> Training:
+def _training(epochs: int, batch: int, lr: float, videos: int) -> Training:
     """Published: Adam, a tenth of the rate after three epochs that were no better."""
     return Training(
         epochs=epochs,
         batch=min(batch, videos),
         optimizer="adam",
-        rate=rate,
+        lr=lr,
         schedule="plateau",
         patience=2,
         precision="float32",

@@ -117,7 +117,7 @@ class Autoencoder(Head):
             run,
             training,
             name=name,
-            judge=judge,
+            validate=judge,
         )
         run.notes["head"] = {"epochs": history.rows, "held_out_clips": total(held)}
         self.net = net.cpu().double().eval().requires_grad_(False)

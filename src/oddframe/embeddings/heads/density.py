@@ -98,7 +98,7 @@ class Density(Head):
             epochs=max(1, round(steps / (count // batch))),
             batch=batch,
             optimizer="adam",
-            rate=1e-3,
+            lr=1e-3,
             schedule="cosine",
             precision="float32",
         )

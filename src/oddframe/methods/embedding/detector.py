@@ -188,7 +188,7 @@ class Embedding(Embedder):
         rest = replace(
             training,
             epochs=training.epochs - frozen,
-            rate=rate_at(training, frozen * steps, steps, []),
+            lr=rate_at(training, frozen * steps, steps, []),
             keep="last",
         )
         try:

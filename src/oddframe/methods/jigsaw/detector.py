@@ -144,7 +144,7 @@ class Jigsaw(NetworkDetector):
             epochs=24,
             batch=64,
             optimizer="adamw",
-            rate=1e-3,
+            lr=1e-3,
             weight_decay=0.01,
             schedule="cosine",
             warm_up=0.5,
@@ -489,7 +489,7 @@ class Jigsaw(NetworkDetector):
         if self.easy:
             easy = replace(options, epochs=self.easy)
             train(net, data, by_loss(replace(self.task, some=True)), run, easy, name=f"{name}-easy")
-        train(net, data, by_loss(self.task), run, options, name=name, judge=judge)
+        train(net, data, by_loss(self.task), run, options, name=name, validate=judge)
         return data.cache
 
     def _checked(self, held: list[BoxedVideo], seed: int) -> Tensor:

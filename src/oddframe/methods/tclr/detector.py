@@ -40,7 +40,7 @@ PUBLISHED = Training(
     epochs=100,
     batch=40,
     optimizer="adam",
-    rate=1e-3,
+    lr=1e-3,
     weight_decay=1e-9,
     warm_up=5,
     schedule="plateau",
@@ -257,7 +257,7 @@ class TCLR(Embedder):
                 raise ValueError(f"{name} is {least} or more, got {value}")
         if size < 16:
             raise ValueError(f"size is 16 pixels or more, got {size}")
-        if training.batch // (training.devices * training.hosts) < 2:
+        if training.batch // (training.devices * training.nodes) < 2:
             raise ValueError(
                 f"a batch holds two videos or more on each device, to contrast; got {training.batch}"
             )

@@ -40,7 +40,7 @@ from oddframe.video.reader import frames_at
 Encoder = Literal["basic", "resnet18", "resnet50"]
 Contrast = Literal["pairwise", "pairwise-no-diagonal", "infonce"]
 Channels = Literal["rgb", "bgr"]
-PUBLISHED = Training(epochs=20, batch=1, optimizer="adam", rate=1e-4, precision="float32")
+PUBLISHED = Training(epochs=20, batch=1, optimizer="adam", lr=1e-4, precision="float32")
 DRAWN = (
     1500  # frames, spread over all films, whose embeddings are kept from before and after training
 )
@@ -295,7 +295,7 @@ class TemporalQueue(Embedder):
         spread = {"before": spread_of(before["vector"]), "after": spread_of(after["vector"])}
         if spread["after"].collapsed:
             logger.warning(
-                f"the embeddings have collapsed ({spread['after']}); --loss infonce or a lower --rate would help"
+                f"the embeddings have collapsed ({spread['after']}); --loss infonce or a lower --lr would help"
             )
         run.notes["loss"] = history.column("loss")[-1]
         run.notes["spread"] = {when: one.told() for when, one in spread.items()}
