@@ -66,8 +66,8 @@ def useless(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 USELESS = {
     "gone.mp4": "no such file or folder",
-    "empty": "holds no video and no pictures; name a video, or a folder of either",
-    "texts": "holds no video and no pictures",
+    "empty": "it is empty); a video is a file that FFmpeg can open",
+    "texts": "no video in",
     "pictures": "no frame can be read",
     "zero.mp4": "is empty (0 bytes)",
     "letter.mp4": "is not a video that FFmpeg can read",

@@ -314,7 +314,7 @@ def test_a_folder_of_classes_labels_its_videos(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         film(tmp_path / name, 2)
     labels = {video.name: video.label for video in Folder().read(tmp_path).train}
-    assert labels == {"1": "walk", "2": "run", "3": None}
+    assert labels == {"walk-1": "walk", "run-2": "run", "3": None}
 
 
 def test_folders_of_pictures_and_films_live_side_by_side(tmp_path: Path) -> None:

@@ -1,67 +1,136 @@
-"""Finding videos in folders as people keep them: files, folders of pictures, and folders of either."""
+"""Finding videos in folders as people keep them: files, folders of pictures, and folders of either.
 
+One search serves every command. A video is a file that FFmpeg can open, whatever it is called, or a folder of
+pictures. An entry that looks like a video and cannot be read is found like the others: reading it says what is wrong
+with it, and the others are done.
+"""
+
+import math
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 
 from oddframe.datasets.annotations import read_truth, truth_files, truth_names
-from oddframe.errors import BadInput, BadTruth
+from oddframe.errors import BadInput, BadTruth, BadVideo
 from oddframe.files import listing
 from oddframe.types import Truth, Video
-from oddframe.video.reader import PICTURE_ENDINGS, VIDEO_ENDINGS, pictures_of, times_of
+from oddframe.video.decoder import opens_as_video
+from oddframe.video.reader import (
+    PICTURE_ENDINGS,
+    VIDEO_ENDINGS,
+    times_of,
+    video_of,
+)
 
-NO_LABELS = (
-    "readme",
-    "license",
-    "licence",
-    "notes",
-    "check",
-)  # text that lies about in folders of labels
+# Files that lie beside videos and are none, whatever FFmpeg makes of them.
+OTHER_ENDINGS = {
+    ".txt", ".csv", ".tsv", ".json", ".jsonl", ".md", ".rst", ".html", ".htm", ".xml", ".yaml",
+    ".yml", ".toml", ".ini", ".cfg", ".log", ".pdf", ".npz", ".npy", ".mat", ".m", ".py", ".sh",
+    ".pt", ".pth", ".ckpt", ".onnx", ".safetensors", ".pkl", ".db", ".sqlite", ".h5",
+    ".parquet", ".zip", ".gz", ".xz", ".bz2", ".tar", ".tgz", ".7z", ".rar", ".wav", ".mp3",
+    ".aac", ".flac", ".ogg", ".opus", ".m4a", ".wma", ".srt", ".vtt", ".ass", ".sub", ".idx",
+    ".smi", ".gif", ".webp", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng", ".raw", ".svg",
+    ".ico", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx", ".exe", ".dll", ".url", ".lnk",
+    ".part", ".tmp", ".md5", ".sha256",
+}  # fmt: skip
+TRIED = 5  # files of an ending that nobody knows which are opened before it counts as no video's
+WRITTEN_ENDINGS = (".overlay.mp4", ".growing.mp4", ".film.mp4")  # by `oddframe score`
+LONGEST_NAME = 120  # bytes of a video's name: files named after it carry more, and 255 are allowed
+# text that lies about in folders of labels
+NO_LABELS = ("readme", "license", "licence", "notes", "check")
 
 
 @dataclass(frozen=True)
 class Found:
-    """A video, and what files of truth about it may be called: names that no other video of the folder shares."""
+    """A video, and what files of truth about it may be called: names that no other has."""
 
     video: Video
     called: tuple[str, ...]
 
 
+def collect_videos(paths: Sequence[Path], fps: float | None = None) -> list[Video]:
+    """The videos behind paths: files, folders of pictures, or folders of either at any depth.
+
+    Each source is given once, and no two names are alike. A file that was named counts as a video whatever its
+    ending. Raises BadVideo for a path that is not there or holds nothing, BadInput for a rate that cannot be.
+    """
+    check_fps(fps)
+    found: list[Video] = []
+    for given in paths:
+        path = Path(given).expanduser()
+        if path.is_dir():
+            inside = videos_under(path, fps)
+            if not inside:
+                raise BadVideo(nothing_in(path))
+            found += inside
+        else:
+            found.append(video_of(path, fps))
+    if not found:
+        raise BadInput("no video was named; add one or more after the run")
+    return with_distinct_names(found)
+
+
+def check_fps(fps: float | None) -> None:
+    """Raise BadInput for a number of frames per second that no video has."""
+    if fps is not None and not (fps > 0 and math.isfinite(fps)):
+        raise BadInput(f"frames per second is a number above 0, got {fps}")
+
+
+def with_distinct_names(videos: Sequence[Video]) -> list[Video]:
+    """Each source once, under a name that can be shown, written, and is no other's."""
+    once: dict[Path, Video] = {}
+    for video in videos:
+        once.setdefault(video.source.resolve(), video)
+    taken: set[str] = set()
+    return [replace(video, name=free_name(video.name, taken)) for video in once.values()]
+
+
 def videos_under(folder: Path, fps: float | None = None) -> list[Video]:
     """Every video below a folder, in natural order.
 
-    A video is a file or a folder of pictures. Its name is its own name where that is unique, its path otherwise; its
-    label is the sub-folder that it lies in, None at the top.
+    A video is a file or a folder of pictures. Its name is its own name where that is unique and has a letter in it,
+    its path otherwise; its label is the sub-folder that it lies in, None at the top.
     """
     return [found.video for found in find_videos(folder, fps)]
 
 
 def find_videos(folder: Path, fps: float | None = None) -> list[Found]:
     """The same, each with what its truth may be called."""
-    sources = list(_sources(folder, set()))
-    called = [_callings(source, folder) for source in sources]
+    sources = sources_under(folder)
+    called = [possible_names(source, folder) for source in sources]
     shared = Counter(name.lower() for names in called for name in names[:-1])
-    paths = {
-        names[-1].lower() for names in called
-    }  # the path is a video's own, whatever others may be called
-    called = [
-        tuple(
-            name for name in names[:-1] if shared[name.lower()] == 1 and name.lower() not in paths
-        )
-        + names[-1:]
-        for names in called
-    ]
+    # the path is a video's own, whatever others may be called
+    paths = {names[-1].lower() for names in called}
     taken: set[str] = set()
     found = []
-    for source, names in zip(sources, called, strict=True):
-        name = _free("-".join(Path(names[0]).parts), taken)
+    for source, possible in zip(sources, called, strict=True):
+        own = [n for n in possible[:-1] if shared[n.lower()] == 1 and n.lower() not in paths]
+        names = (*own, possible[-1])
+        wanted = best_name(names)
+        name = free_name("-".join(Path(wanted).parts), taken)
         parent = source.parent if source != folder else folder
         label = None if parent == folder else parent.name
         found.append(Found(Video(name, source, fps=fps, label=label), names))
     return found
+
+
+def best_name(names: Sequence[str]) -> str:
+    """The first name that says something to a person: recorders call files after minutes and folders after days.
+
+    >>> best_name(["gate", "east/gate"]), best_name(["10.20", "2026-03-01/08/10.20"])
+    ('gate', '2026-03-01/08/10.20')
+    """
+    if any(sign.isalpha() for sign in names[0]):
+        return names[0]
+    for name in names:
+        if "/" in name:
+            return name
+    return names[0]
 
 
 def with_truth(videos: list[Found], folder: Path) -> list[Video]:
@@ -69,7 +138,7 @@ def with_truth(videos: list[Found], folder: Path) -> list[Video]:
 
     Raises BadTruth for files that belong to no video: a misspelt name must not pass for a video without anomalies.
     """
-    said = truth_names(folder)
+    unused = truth_names(folder)
     given: list[Video] = []
     for found in videos:
         names = [name for name in found.called if truth_files(folder, name)]
@@ -77,10 +146,10 @@ def with_truth(videos: list[Found], folder: Path) -> list[Video]:
             raise BadTruth(
                 f"{found.video.name} has its truth twice, as {names[0]} and as {names[1]} in {folder}: keep one"
             )
-        truth = partial(_truth, folder, names[0], found.video) if names else None
+        truth = partial(truth_of, folder, names[0], found.video) if names else None
         given.append(replace(found.video, truth=truth))
-        said.pop(names[0] if names else "", None)
-    for name, path in said.items():
+        unused.pop(names[0] if names else "", None)
+    for name, path in unused.items():
         if path.suffix == ".txt" and name.lower().startswith(NO_LABELS):
             continue
         near = get_close_matches(name, [name for found in videos for name in found.called], 1)
@@ -95,68 +164,158 @@ def with_truth(videos: list[Found], folder: Path) -> list[Video]:
 
 def nothing_in(folder: Path) -> str:
     """Why a folder holds no video, in one line."""
-    endings = Counter(
-        path.suffix.lower() or "no ending" for path in folder.rglob("*") if path.is_file()
-    )
-    held = (
-        ", ".join(f"{count} × {ending}" for ending, count in endings.most_common(4))
-        or "it is empty"
-    )
-    return f"no video in {folder} ({held}); {what_is_read()}"
+    endings: Counter[str] = Counter()
+    for _, _, names in os.walk(folder):
+        endings.update(Path(name).suffix.lower() or "no ending" for name in names)
+    kinds = [f"{count} × {ending}" for ending, count in endings.most_common(4)]
+    return f"no video in {folder} ({', '.join(kinds) or 'it is empty'}); {what_is_read()}"
 
 
 def what_is_read() -> str:
     """What counts as a video, for the end of an error message."""
     return (
-        f"a video is a file ending in {' '.join(sorted(VIDEO_ENDINGS))}, "
+        "a video is a file that FFmpeg can open, such as .mp4, .mkv or .avi, "
         f"or a folder of pictures ending in {' '.join(sorted(PICTURE_ENDINGS))}"
     )
 
 
-def _sources(folder: Path, seen: set[Path]) -> Iterator[Path]:
-    if folder.resolve() in seen:  # a link that leads back up
-        return
-    seen.add(folder.resolve())
-    try:
-        entries = listing(folder)
-        films = {
-            path for path in entries if path.is_file() and path.suffix.lower() in VIDEO_ENDINGS
-        }
-        if not films and pictures_of(folder):  # pictures beside films are their posters
-            yield folder
-    except OSError as error:
-        raise BadInput(f"cannot look into {folder}: {error.strerror or error}") from error
-    for path in entries:
-        if path in films:
-            yield path
-        elif path.is_dir() and not path.name.endswith("_gt"):
-            yield from _sources(path, seen)
+def sources_under(folder: Path) -> list[Path]:
+    """The videos below a folder as paths: files, and folders of pictures.
+
+    Pictures beside or above videos are their snapshots. A folder that cannot be looked into is given too: reading it
+    says why. Raises BadInput where that is the folder itself.
+    """
+    entries = list(entries_under(folder))
+    files = [path for path, kind in entries if kind == "file"]
+    endings = video_endings_among(files)
+    videos: set[Path] = set()
+    for path in files:
+        ending = path.suffix.lower()
+        if ending in endings and (ending or opens_as_video(path)):
+            videos.add(path)
+    above = {parent for path in videos for parent in path.parents}
+    pictured: set[Path] = set()
+    for path, kind in entries:
+        if kind == "pictures":
+            pictured.update(path.parents)
+    found = []
+    for path, kind in entries:
+        lone = kind == "picture" and path in pictured
+        snapshots = kind in ("picture", "pictures") and path in above
+        if not lone and not snapshots and (kind != "file" or path in videos):
+            found.append(path)
+    return found
 
 
-def _callings(source: Path, folder: Path) -> tuple[str, ...]:
+def entries_under(folder: Path) -> Iterator[tuple[Path, str]]:
+    """What may be a video below a folder, in natural order, and what sort of entry it is.
+
+    The sorts are `file`, `pictures` and `picture` (a folder of them, or of one), and `unreadable` (a folder). What
+    `oddframe score` and `evaluate` write is left out. A link that leads back up is not followed again.
+    """
+    seen: set[Path] = set()
+    waiting = [folder]
+    while waiting:
+        path = waiting.pop()
+        if path != folder and not path.is_dir():
+            yield path, "file"
+            continue
+        real = path.resolve()
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            inside = listing(path)
+        except OSError as error:
+            if path == folder:
+                raise BadInput(f"cannot look into {path}: {error.strerror or error}") from error
+            yield path, "unreadable"
+            continue
+        inside, pictures = parts_of_folder(inside)
+        if pictures:
+            yield path, "picture" if pictures == 1 else "pictures"
+        waiting += reversed(inside)
+
+
+def parts_of_folder(inside: Sequence[Path]) -> tuple[list[Path], int]:
+    """The entries of a folder that may be or hold videos, and how many pictures lie beside them."""
+    names = {path.name for path in inside}
+    written = "events.json" in names or "evaluation.json" in names
+    kept, pictures = [], 0
+    for path in inside:
+        ending = path.suffix.lower()
+        if ending in PICTURE_ENDINGS and not path.is_dir():
+            pictures += not written
+        elif written and (path.name.endswith(WRITTEN_ENDINGS) or path.name == "events"):
+            continue
+        elif ending in VIDEO_ENDINGS:
+            kept.append(path)
+        elif path.is_dir():
+            if not path.name.endswith("_gt") and not (written and ending == ".overlay"):
+                kept.append(path)
+        elif ending not in OTHER_ENDINGS and path.is_file():
+            kept.append(path)
+    return kept, pictures
+
+
+def video_endings_among(files: Sequence[Path]) -> set[str]:
+    """The endings, in lower case, whose files are videos: FFmpeg is asked about those that nobody knows."""
+    endings: set[str] = set()
+    tried: Counter[str] = Counter()
+    for path in files:
+        ending = path.suffix.lower()
+        if ending in VIDEO_ENDINGS:
+            endings.add(ending)
+        elif ending not in endings and tried[ending] < TRIED:
+            tried[ending] += 1
+            if opens_as_video(path):
+                endings.add(ending)
+    return endings
+
+
+def is_video_file(path: Path) -> bool:
+    """Whether a file that somebody named is a video, or says so by its ending."""
+    return path.suffix.lower() in VIDEO_ENDINGS or opens_as_video(path)
+
+
+def possible_names(source: Path, folder: Path) -> tuple[str, ...]:
     """What a source may be called, best first; the last is its path, which no other has."""
     if source == folder:
-        return (folder.name,)
+        return (video_of(folder).name,)
     whole = source.relative_to(folder)
     short = whole if source.is_dir() else whole.with_suffix("")
     path = whole.as_posix()
-    return (
-        *dict.fromkeys(name for name in (short.name, short.as_posix(), whole.name) if name != path),
-        path,
-    )
+    names = dict.fromkeys((short.name, short.as_posix(), whole.name))
+    names.pop(path, None)
+    return (*names, path)
 
 
-def _free(name: str, taken: set[str]) -> str:
-    """The name, with a number if another video has it. Case does not tell apart: reports are written to any disk."""
-    free, number = name, 1
+def free_name(name: str, taken: set[str]) -> str:
+    """A name that can be shown and written to any disk, with a number if another video has it; it is now taken.
+
+    Bytes that are not UTF-8 become marks; longer names than LONGEST_NAME end in what tells them apart. Upper and lower
+    case do not tell names apart.
+    """
+    shown = printable(name)
+    if len(shown.encode()) > LONGEST_NAME:
+        digest = blake2b(shown.encode(), digest_size=4).hexdigest()
+        begins = shown.encode()[: LONGEST_NAME - 9].decode(errors="ignore")
+        shown = f"{begins}-{digest}"
+    free, number = shown, 1
     while free.lower() in taken:
         number += 1
-        free = f"{name}-{number}"
+        free = f"{shown}-{number}"
     taken.add(free.lower())
     return free
 
 
-def _truth(folder: Path, name: str, video: Video, frames: int) -> Truth:
+def printable(name: str) -> str:
+    """A file's name with marks in place of bytes that are not UTF-8, which no page and no picture can show."""
+    return os.fsencode(name).decode(errors="replace")
+
+
+def truth_of(folder: Path, name: str, video: Video, frames: int) -> Truth:
+    """What a folder of truth says about a video of so many frames. Raises BadTruth."""
     truth = read_truth(folder, name, frames, partial(times_of, video))
     if truth is None:
         raise BadTruth(f"the truth about {video.name} was in {folder} and is gone")

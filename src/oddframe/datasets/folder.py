@@ -5,6 +5,7 @@ from pathlib import Path
 from oddframe.datasets.base import DataSet, Split
 from oddframe.datasets.discovery import (
     find_videos,
+    is_video_file,
     nothing_in,
     videos_under,
     what_is_read,
@@ -13,7 +14,6 @@ from oddframe.datasets.discovery import (
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadInput
 from oddframe.types import Video
-from oddframe.video.reader import VIDEO_ENDINGS
 
 TRAIN, TEST, TRUTH = ("train", "training"), ("test", "testing"), ("truth", "labels")
 
@@ -49,7 +49,7 @@ ROOT/
 
     def read(self, root: Path) -> Split:
         if root.is_file():
-            if root.suffix.lower() not in VIDEO_ENDINGS:
+            if not is_video_file(root):
                 raise BadInput(f"{root} is not a video; {what_is_read()}")
             return Split([Video(root.stem, root)], [])
         if not root.is_dir():

@@ -132,6 +132,12 @@ class VideoFile:
         self.frames: int | None = self.stream.frames or None  # as the header has it
         self.seen = 0  # packets so far
 
+    @property
+    def is_picture(self) -> bool:
+        """Whether the file holds a single picture, as a photograph does."""
+        name = str(self.container.format.name)
+        return name.endswith("_pipe") or name == "image2"
+
     def __enter__(self) -> Self:
         return self
 
@@ -222,6 +228,28 @@ class VideoFile:
         return self.seconds if own else None  # it may be the length of a longer sound
 
 
+def opens_as_video(path: Path) -> bool:
+    """Whether FFmpeg finds moving pictures in a file. Only regular files are opened; text is not looked at twice."""
+    try:
+        if not path.is_file() or looks_like_text(path):
+            return False
+        with VideoFile(path) as film:
+            return not film.is_picture
+    except (BadVideo, OSError):
+        return False
+
+
+def looks_like_text(path: Path) -> bool:
+    """Whether a file begins as text does: without a zero byte, and in UTF-8."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    try:
+        head[:-4].decode()  # a sign that was cut through may stand at the end
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in head
+
+
 def pictures_of(folder: Path) -> list[Path]:
     """A frame folder's pictures in natural order."""
     return [path for path in listing(folder) if path.suffix.lower() in PICTURE_ENDINGS]
@@ -287,6 +315,8 @@ def _axes(picture: VideoFrame) -> tuple[int, int, int]:
 
 def _still_or_none(path: Path, loss: DamageReport | None) -> VideoFrame | None:
     try:
+        if not path.is_file():
+            raise ValueError("not a regular file")
         data = path.read_bytes()
         name = next(
             (codec for signature, codec in SIGNATURES.items() if data.startswith(signature)), None

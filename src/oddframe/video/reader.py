@@ -107,7 +107,10 @@ def video_of(source: str | Path, fps: float | None = None) -> Video:
         raise BadVideo(f"no such file or folder: {path}")
     if path.is_dir() and not pictures_of(path):
         raise BadVideo(f"{path} is a folder without pictures ({' '.join(sorted(PICTURE_ENDINGS))})")
-    return Video(path.name if path.is_dir() else path.stem, path, fps=fps)
+    name = path.name if path.is_dir() else path.stem
+    if name in ("", "..", "."):
+        name = path.resolve().name or "videos"
+    return Video(name, path, fps=fps)
 
 
 def facts_of(video: Video) -> Facts:
@@ -207,6 +210,8 @@ def content_hash(source: Path) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for path in pictures_of(source) if source.is_dir() else [source]:
         try:
+            if not path.is_file():
+                raise BadVideo(f"{path} is not a regular file")
             size = path.stat().st_size
             digest.update(size.to_bytes(8, "little"))
             block, blocks = 1 << 20, 64

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from oddframe.datasets.base import open_data
+from oddframe.datasets.discovery import printable
 from oddframe.errors import BadInput
 from oddframe.evaluation.baselines import measure_baselines
 from oddframe.evaluation.evaluated_video import EvaluatedVideo, align_with_truth
@@ -29,7 +30,7 @@ from oddframe.visualization.plots import (
 )
 from oddframe.visualization.report import frames_seen
 from oddframe.visualization.timeline import file_stem
-from oddframe.workflows.score import decide, more_pictures, printable, write_results
+from oddframe.workflows.score import decide, more_pictures, write_results
 
 
 def evaluate(

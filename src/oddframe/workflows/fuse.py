@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from oddframe.datasets.base import open_data
+from oddframe.datasets.discovery import printable
 from oddframe.errors import BadInput
 from oddframe.evaluation.evaluated_video import EvaluatedVideo, align_with_truth
 from oddframe.evaluation.fusion import fused
@@ -17,7 +18,6 @@ from oddframe.scoring.run_folder import load_run
 from oddframe.scoring.score_store import remove_unpacked_after, score_to
 from oddframe.types import Video
 from oddframe.video.reader import content_hash
-from oddframe.workflows.score import printable
 
 
 def fuse(

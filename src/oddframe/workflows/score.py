@@ -1,9 +1,6 @@
 """Say what was odd in a video, where, and how sure that is."""
 
 import csv
-import itertools
-import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from json import dumps
@@ -12,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from oddframe.errors import BadInput, BadVideo
-from oddframe.files import aside, listing, room, write_json
+from oddframe.datasets.discovery import collect_videos
+from oddframe.errors import BadVideo
+from oddframe.files import aside, room, write_json
 from oddframe.progress import logger
 from oddframe.scoring.calibration import Threshold
 from oddframe.scoring.events import find_events
 from oddframe.scoring.run_folder import FittedDetector, load_run
 from oddframe.scoring.score_store import ScoredVideo, remove_unpacked_after, score_to
 from oddframe.types import Event, Truth, Video
-from oddframe.video.reader import VIDEO_ENDINGS, pictures_of, video_of
 from oddframe.visualization.animation import write_film, write_score_animation
 from oddframe.visualization.architecture import drawn_of
 from oddframe.visualization.explain import reasons_for
@@ -72,7 +69,7 @@ def score(
     """
     fitted = load_run(run, device)
     threshold = fitted.threshold_for(false_alarms_per_hour)
-    given = find_videos(videos, fps)
+    given = collect_videos(videos, fps)
     out = room(out)
     with remove_unpacked_after(*(_npz(out, video) for video in given)):
         stored, failed = _score_all(given, fitted, out, maps)
@@ -94,31 +91,6 @@ def score(
             f"{len(failed)} of {len(given)} videos could not be scored; the first: {failed[0]}"
         )
     return result
-
-
-def find_videos(paths: Sequence[Path], fps: float | None = None) -> list[Video]:
-    """The videos behind paths: a file, a folder of frames, or a folder of such. Raises BadVideo, BadInput."""
-    if fps is not None and not 0 < fps < math.inf:
-        raise BadInput(f"frames per second is a number above 0, got {fps}")
-    found: list[Video] = []
-    for path in (Path(path).expanduser() for path in paths):
-        if path.is_dir() and not pictures_of(path):
-            inside = [entry for entry in listing(path) if _is_video(entry)]
-            if not inside:
-                raise BadVideo(
-                    f"{path} holds no video and no pictures; name a video, or a folder of either"
-                )
-            found += [video_of(entry, fps) for entry in inside]
-        else:
-            found.append(video_of(path, fps))
-    if not found:
-        raise BadInput("no video was named; add one or more after the run")
-    return _distinct([replace(video, name=printable(video.name)) for video in found])
-
-
-def printable(name: str) -> str:
-    """A file's name with marks in place of bytes that are not UTF-8, which no page and no picture can show."""
-    return os.fsencode(name).decode(errors="replace")
 
 
 def _score_all(
@@ -327,24 +299,3 @@ def tell(timelines: Sequence[Timeline], threshold: Threshold) -> None:
 
 def _names(timelines: Sequence[Timeline]) -> str:
     return timelines[0].video.name if len(timelines) == 1 else f"{len(timelines)} videos"
-
-
-def _is_video(path: Path) -> bool:
-    return bool(pictures_of(path)) if path.is_dir() else path.suffix.lower() in VIDEO_ENDINGS
-
-
-def _distinct(videos: Sequence[Video]) -> list[Video]:
-    """Each video once; names become file names, so no two are alike."""
-    once: dict[Path, Video] = {}
-    distinct: dict[str, Video] = {}
-    for video in videos:
-        once.setdefault(video.source.resolve(), video)
-    for video in once.values():
-        others = (f"{video.name}-{count}" for count in itertools.count(2))
-        name = (
-            video.name
-            if video.name not in distinct
-            else next(name for name in others if name not in distinct)
-        )
-        distinct[name] = replace(video, name=name)
-    return list(distinct.values())
