@@ -213,16 +213,14 @@ def device(path: Path) -> None:
 
 @pytest.mark.parametrize("make", [fifo, broken_link, device])
 def test_a_bad_entry_is_named_and_the_good_ones_are_done(
-    make: Callable[[Path], None], fitted: Path, short: Path, tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    make: Callable[[Path], None], fitted: Path, short: Path, tmp_path: Path
+) -> None:
     work = tree(tmp_path / "work", {"good.mp4": short.read_bytes()})
     make(work / "bad.mp4")
     with pytest.raises(BadVideo, match=r"1 of 2 videos could not be scored.*bad\.mp4"):
         score(fitted, [work], out=tmp_path / "out", overlay=False, clips=False)
     assert (tmp_path / "out" / "good.npz").is_file()
     assert (tmp_path / "out" / "report.html").is_file()
-    assert "bad.mp4" in capsys.readouterr().err
 
 
 def test_a_long_name_is_scored_like_any_other(fitted: Path, short: Path, tmp_path: Path) -> None:
