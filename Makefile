@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types clean
+.PHONY: demo test lint types docs wheel clean
 
 demo: .venv/app  ## film a street, learn it, find the odd frames, write the report
 	$(BIN)/oddframe demo --out demo
@@ -26,5 +26,15 @@ types: .venv/dev
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
+docs: .venv/dev  ## the site, into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict -q
+
+wheel: .venv/dev  ## build the wheel, install it without the sources and without torch, run the demonstration from it
+	rm -rf dist build/wheel
+	$(BIN)/python -m build --wheel --outdir dist . >/dev/null
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt dist/*.whl
+	cd build/wheel && bin/oddframe demo --out demo
+
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo build dist site

@@ -73,23 +73,3 @@ def test_the_example_notices_what_is_odd_to_it(
 def test_the_example_has_help(dropped_in: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", dropped_in, "--help"]) == 0
     assert "--steadiest" in capsys.readouterr().out
-
-
-def test_the_plan_of_the_house_names_every_room() -> None:
-    """Each module stands in the picture of the floors, after the folder that it is in."""
-    (floors,) = re.findall(
-        r"^```\n( cli\.py.*?)^```",
-        (ROOT / "docs" / "design.md").read_text(),
-        re.MULTILINE | re.DOTALL,
-    )
-    source = ROOT / "src" / "oddframe"
-    modules = [path for path in source.rglob("*.py") if path.name != "__init__.py"]
-    missing = []
-    for path in modules:
-        folder, name = path.parent, path.name if path.parent == source else path.stem
-        start = 0 if folder == source else floors.find(f" {folder.name}/")
-        if start < 0 or not re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", floors[start:]):
-            missing.append(str(path.relative_to(source)))
-    assert not missing
-    told = re.findall(r"\b(\w+\.py)\b", floors)
-    assert [name for name in told if not (source / name).is_file()] == []

@@ -31,7 +31,7 @@ LAYOUTS = [
     for name in FAMILY
     for index in range(len(layouts(members("datasets")[name].TREE)))
 ]
-DOCS = Path(__file__).parents[1] / "docs" / "datasets.md"
+DOCS = Path(__file__).parents[1] / "docs" / "datasets" / "index.md"
 SMALL = ClipSpec(size=(16, 16), colour="grey")
 
 
@@ -71,7 +71,7 @@ def test_says_what_it_is(name: str) -> None:
     assert data.TREE.strip()
     assert data.offered
     assert 20 < len(data.line()) < 120
-    assert data.TREE.strip() in DOCS.read_text(), "docs/datasets.md shows another tree"
+    assert data.TREE.strip() in DOCS.read_text(), "docs/datasets/index.md shows another tree"
 
 
 @pytest.mark.parametrize(("name", "layout"), LAYOUTS)

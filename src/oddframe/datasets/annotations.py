@@ -1,6 +1,6 @@
 """Ground truth in files: what people write down about a video, read into a Truth of as many frames as were decoded.
 
-Beside a video called NAME, in one folder (docs/truth.md shows each with an example):
+Beside a video called NAME, in one folder (docs/how-to/ground-truth.md shows each with an example):
 
     NAME.npy         (frames,) 0 or 1
     NAME.txt         0 or 1 for every frame, separated by white space

@@ -22,7 +22,7 @@ class Folder(DataSet):
     """Your own videos: ordinary ones to learn from and, if you like, others to be judged, with what is odd in them.
 
     A video is a file or a folder of pictures. Sub-folders are looked through; a video's label is the one it lies in.
-    What operating systems leave behind is ignored. docs/truth.md says how to write down what is odd.
+    What operating systems leave behind is ignored. docs/how-to/ground-truth.md says how to write down what is odd.
     """
 
     name = "folder"
@@ -33,7 +33,7 @@ ROOT/
     monday.mp4 …
   test/                   optional: video to be judged on
     friday.mp4 …
-  truth/                  optional: (or labels/) what is odd in test/, see docs/truth.md
+  truth/                  optional: (or labels/) what is odd in test/, see docs/how-to/ground-truth.md
     friday.csv …
 or just a folder of ordinary video
 ROOT/

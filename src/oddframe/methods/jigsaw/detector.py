@@ -547,7 +547,7 @@ class Jigsaw(NetworkDetector):
         """Of normal things, taught or not: spots (n, 4), how strange they are (n, heads), which clip (n,).
 
         What was taught looks a little less strange than other normal video, and yet all of it is a better measure than
-        the sixth that was not: a few videos do not have things of all kinds at every place (`docs/jigsaw.md`).
+        the sixth that was not: a few videos do not have things of all kinds at every place (`docs/methods/jigsaw.md`).
         """
         every = [(k, place) for k, one in enumerate(marked) for place in np.unique(one.place)]
         measured = every[:: -(-len(every) * self.networks // MEASURED[self.level])]
