@@ -1,4 +1,4 @@
-"""From what was scored to the table. Knows no method and decodes nothing; docs/explanation/evaluation.md says what numbers mean."""
+"""From what was scored to the table. Knows no method and decodes nothing; docs: Evaluation says what numbers mean."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -52,7 +52,7 @@ def table(
     seed: int = 0,
     places: Localization | None = None,
 ) -> dict[str, Any]:
-    """Every number of docs/explanation/evaluation.md, ready for JSON. `false_alarms_per_hour` is of held-out normal video.
+    """Every number of docs: Evaluation, ready for JSON. `false_alarms_per_hour` is of held-out normal video.
 
     `places` saves finding them again when `curves` is asked for too.
     """

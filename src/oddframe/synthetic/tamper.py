@@ -1,4 +1,4 @@
-"""Anomalies made from normal video, for choosing options without a single test label (`docs/explanation/evaluation.md`).
+"""Anomalies made from normal video, for choosing options without a single test label (`docs: Evaluation`).
 
 Each kind changes some of the frames of a film in one place and says where. What moves is cut out of the film itself
 (unlike its background), so a method must notice what the thing *does*, not that it was drawn.

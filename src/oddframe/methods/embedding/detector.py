@@ -44,7 +44,7 @@ class Embedding(Embedder):
     """A ready-made video network and a small model of what its embeddings are like on normal video.
 
     Args:
-        encoder: The network; docs/methods/embedding.md lists what each wants to see. With run, one of your own runs embeds.
+        encoder: The network; docs: Embedding lists what each wants to see. With run, one of your own runs embeds.
         weights: Of the network: random, hub (fetched from where they are published), or a file; with run, its folder.
         head: What knows which embeddings are normal.
         seconds: How long a clip lasts; as the network was trained unless given.
