@@ -52,7 +52,14 @@ def cli_page() -> str:
         if command != "fit":
             continue
         for method in members("methods"):
-            lines += [f"### oddframe fit {method}", "", "```text", help_of("fit", method), "```", ""]
+            lines += [
+                f"### oddframe fit {method}",
+                "",
+                "```text",
+                help_of("fit", method),
+                "```",
+                "",
+            ]
     return "\n".join(lines)
 
 
@@ -154,7 +161,9 @@ def _is_matrix(rows: dict[str, Any]) -> bool:
     """Whether all rows are flat."""
     for row in rows.values():
         for cell in row.values():
-            if isinstance(cell, dict) or (isinstance(cell, list) and not all(map(_is_scalar, cell))):
+            if isinstance(cell, dict) or (
+                isinstance(cell, list) and not all(map(_is_scalar, cell))
+            ):
                 return False
     return True
 

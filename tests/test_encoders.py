@@ -18,8 +18,8 @@ from oddframe.cli.main import parser_of
 from oddframe.embeddings.heads.autoencoder import Rebuilder
 from oddframe.embeddings.heads.base import AS_PUBLISHED
 from oddframe.errors import BadInput
-from oddframe.methods.embedding.detector import encoders
-from oddframe.methods.embedding.detector import pretrained as weights
+from oddframe.methods.embedding import encoders
+from oddframe.methods.embedding import pretrained as weights
 from oddframe.methods.embedding.encoders import ENCODERS, Encoder, OverTime, encoder, normalised
 from oddframe.methods.embedding.finetuning import finetune, unfreeze
 from oddframe.methods.embedding.slowfast import SlowFastR50, SlowR50, pooled
