@@ -10,16 +10,16 @@ import pytest
 from numpy.typing import NDArray
 
 from oddframe.errors import BadInput, BadTruth, BadVideo, Leak
-from oddframe.evaluation import metrics
+from oddframe.evaluation import metric_registry, metrics
+from oddframe.evaluation.evaluated_video import EvaluatedVideo, every_frame
+from oddframe.evaluation.localization import find_places
 from oddframe.evaluation.protocol import (
-    EvaluatedVideo,
     by_kind,
     curves,
-    every_frame,
-    find_places,
+    measure,
     refuse_leak,
-    table,
 )
+from oddframe.evaluation.video_set import VideoSet
 from oddframe.types import Event, Scores, Truth
 
 Array = NDArray[np.float64]
@@ -40,6 +40,7 @@ HONEST = {
         "event_precision",
         "event_recall",
         "event_f1",
+        "event_time_precision",
         "delay_seconds",
         "false_alarms_per_hour",
         "lookahead",
@@ -80,7 +81,7 @@ def film(
 
 
 def measured(*videos: EvaluatedVideo, rate: float | None = 0.5) -> dict[str, Any]:
-    found = table(videos, lookahead=3, false_alarms_per_hour=rate)
+    found = measure(videos, lookahead=3, expected_false_alarms=rate).to_dict()
     told = json.loads(json.dumps(found, allow_nan=False))
     assert told == found, "every number survives JSON"
     return found
@@ -89,9 +90,13 @@ def measured(*videos: EvaluatedVideo, rate: float | None = 0.5) -> dict[str, Any
 def test_the_keys_are_the_documented_ones() -> None:
     found = measured(film("a", "..##.."), film("b", "##.."))
     assert set(found["honest"]) == HONEST
-    assert set(found["as_published"]) == {"micro_auc", "macro_auc"}
+    ways = ("", "_gaussian", "_mean_43", "_mean_3d")
+    assert set(found["as_published"]) == {
+        f"{m}_auc{way}" for m in ("micro", "macro") for way in ways
+    }
     assert found["frames"] == 10
-    assert (found["honest"]["lookahead"], found["honest"]["false_alarms_per_hour"]) == (3, 0.5)
+    assert found["honest"]["lookahead"] == 3
+    assert found["expected"] == {"false_alarms_per_hour": 0.5}
 
 
 def test_a_perfect_detector_has_perfect_numbers() -> None:
@@ -99,14 +104,15 @@ def test_a_perfect_detector_has_perfect_numbers() -> None:
     assert found["honest"] == {
         **dict.fromkeys(("micro_auc", "macro_auc", "ap", "rbdc", "tbdc", "pixel_auc"), 1),
         **dict.fromkeys(("event_precision", "event_recall", "event_f1"), 1),
+        "event_time_precision": pytest.approx(1),
         "micro_auc_interval": [1, 1],
         "macro_videos": 2,
         "eer": 0,
         "delay_seconds": 0,
-        "false_alarms_per_hour": 0.5,
+        "false_alarms_per_hour": 0,
         "lookahead": 3,
     }
-    assert found["as_published"] == {"micro_auc": 1, "macro_auc": 1}
+    assert found["as_published"]["micro_auc"] == found["as_published"]["macro_auc"] == 1
     assert found["place"] == {"peak_in_region": 1, "frames": 4}
     assert found["why_null"] == {}
 
@@ -152,6 +158,8 @@ def test_events_are_held_against_segments_in_seconds() -> None:
         0.5,
     )
     assert honest["delay_seconds"] == pytest.approx(0.2)
+    assert honest["event_time_precision"] == pytest.approx(0.1 / 0.3), "0.4 to 0.5 of three tenths"
+    assert honest["false_alarms_per_hour"] == pytest.approx(1 / (0.5 / 3600)), "1 in half a second"
     assert (found["events"], found["segments"]) == (2, 2)
 
 
@@ -180,13 +188,13 @@ def test_events_are_held_against_segments_in_seconds() -> None:
 def test_what_is_undefined_is_null_with_a_reason(
     videos: list[EvaluatedVideo], missing: set[str]
 ) -> None:
-    found = measured(*videos, rate=None)
+    found = measured(*videos)
     numbers = found["honest"] | {"peak_in_region": found["place"]["peak_in_region"]}
     null = {key for key, number in numbers.items() if number is None}
     null |= {
         f"as_published.{key}" for key, number in found["as_published"].items() if number is None
     }
-    assert missing | {"false_alarms_per_hour"} <= null
+    assert missing <= null
     assert null == set(found["why_null"])
     assert all(reason for reason in found["why_null"].values())
 
@@ -403,7 +411,7 @@ def test_a_track_beyond_the_video_is_refused() -> None:
 
 def test_nothing_to_evaluate_is_said() -> None:
     with pytest.raises(BadInput, match="no video"):
-        table([], lookahead=0, false_alarms_per_hour=None)
+        measure([], lookahead=0)
 
 
 def test_a_leak_names_the_videos() -> None:
@@ -439,3 +447,59 @@ def test_ped2_has_the_known_counts(shared: Path) -> None:
     assert found["honest"]["rbdc"] > 0.97
     assert found["honest"]["pixel_auc"] > 0.99
     assert found["place"]["peak_in_region"] == 1
+
+
+def test_frames_are_ranked_by_what_has_no_ceiling() -> None:
+    """Rarities end at 12, where odd and normal frames tie; the smoothed scores that they come from do not."""
+    tied = film("a", "..##", [1, 12, 12, 12])
+    ranked = replace(tied, frame_rank=np.array([1.0, 20, 30, 40]))
+    assert measured(tied)["honest"]["micro_auc"] == 0.75
+    found = measured(ranked)
+    assert (found["honest"]["micro_auc"], found["honest"]["macro_auc"]) == (1, 1)
+    assert found["honest"]["eer"] == 0
+    assert found["videos"] == {"a": 1}
+    drawn = curves([ranked])
+    assert drawn["roc"]["auc"] == drawn["roc_videos"]["a"]["auc"] == 1
+    kind = np.array(["", "", "car", "car"])
+    assert by_kind([replace(ranked, truth=replace(ranked.truth, kind=kind))])["car"]["auc"] == 1
+
+
+def test_an_event_over_a_whole_film_is_not_as_right_as_it_is_long() -> None:
+    videos = [film(name, "......#...", events="##########") for name in "ab"]
+    found = measured(*videos)
+    assert found["honest"]["event_precision"] == 1
+    assert found["honest"]["event_time_precision"] == pytest.approx(0.1)
+    assert any("one event covers all of a, b" in note for note in found["notes"])
+    odd = [film(name, "..########", events="##########") for name in "ab"]
+    assert not any("covers" in note for note in measured(*odd)["notes"]), "mostly odd, mostly right"
+
+
+def test_what_is_expected_stands_apart_from_what_is_measured() -> None:
+    found = measured(film("a", "....##....", events="#........#"), rate=57.6)
+    assert found["expected"] == {"false_alarms_per_hour": 57.6}
+    assert found["honest"]["false_alarms_per_hour"] == pytest.approx(2 / (0.8 / 3600))
+    silent = measured(film("a", "....##...."), rate=57.6)
+    assert silent["honest"]["false_alarms_per_hour"] == 0
+    assert measured(film("a", "####"))["why_null"]["false_alarms_per_hour"] == (
+        "no test frame is normal"
+    )
+
+
+def test_a_metric_is_added_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metric_registry, "METRICS", [])
+
+    @metric_registry.metric("share of odd frames", lambda _test: "never")
+    def share_of_odd(test: VideoSet) -> float:
+        """How much of the test is odd."""
+        return float(test.anomalous.mean())
+
+    (one,) = metric_registry.METRICS
+    assert (one.key, one.title, one.column) == ("share_of_odd", "share of odd frames", "honest")
+    assert one.meaning == "how much of the test is odd"
+    assert one.compute(VideoSet([film("a", "..##")])) == 0.5
+
+
+def test_every_metric_says_what_it_means() -> None:
+    assert all(one.title and one.meaning for one in metric_registry.METRICS)
+    paths = [one.path for one in metric_registry.METRICS]
+    assert len(set(paths)) == len(paths)

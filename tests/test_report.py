@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from oddframe.evaluation.protocol import EvaluatedVideo, curves, table
+from oddframe.evaluation.protocol import EvaluatedVideo, curves, measure
 from oddframe.scoring.calibration import calibrate
 from oddframe.types import Event, Scores, Truth, Video
 from oddframe.visualization.report import Reason, rate, verdict, write_report
@@ -302,7 +302,7 @@ def test_what_evaluation_says_is_shown(tmp_path: Path) -> None:
         for t in timelines
         if t.truth is not None
     ]
-    evaluation = table(judged, lookahead=3, false_alarms_per_hour=1.25)
+    evaluation = measure(judged, lookahead=3, expected_false_alarms=1.25).to_dict()
     evaluation["baselines"] = {
         "constant": {"micro_auc": 0.5},
         "frame-difference": {"micro_auc": 0.7213},

@@ -212,7 +212,7 @@ class InParts(FrameDifference):
 
 def test_parts_of_a_score_are_kept_beside_it(tmp_path: Path, video: Video) -> None:
     fitted = replace(
-        run_of(tmp_path / "run", FrameDifference(width=64)), detector=InParts(width=64).eval()
+        run_of(tmp_path / "run", FrameDifference(width=64)), detector=InParts(width=64)
     )
     one = score_to(tmp_path / "film.npz", fitted, video, maps=False)
     assert list(one.scores.parts) == list(one.raw_parts) == ["less", "more"]
@@ -240,7 +240,7 @@ def test_parts_of_a_score_are_kept_beside_it(tmp_path: Path, video: Video) -> No
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     """A map of 300 frames here is 20 MB on disk and 40 in memory; of that a batch, a twentieth, may be held."""
     fitted = replace(
-        run_of(tmp_path / "run", FrameDifference(width=64)), detector=FineMaps(width=64).eval()
+        run_of(tmp_path / "run", FrameDifference(width=64)), detector=FineMaps(width=64)
     )
     peaks = []
     for frames in (60, 300):
@@ -262,9 +262,7 @@ def test_a_video_without_scores_is_stored_as_such(tmp_path: Path) -> None:
         def spec(self):  # type: ignore[no-untyped-def]
             return replace(super().spec, fill_start=False)
 
-    fitted = replace(
-        run_of(tmp_path / "run", FrameDifference(width=64)), detector=Pairs(width=64).eval()
-    )
+    fitted = replace(run_of(tmp_path / "run", FrameDifference(width=64)), detector=Pairs(width=64))
     picture = tmp_path / "pictures" / "0.png"
     picture.parent.mkdir()
     assert cv2.imwrite(str(picture), np.zeros((48, 64, 3), np.uint8))

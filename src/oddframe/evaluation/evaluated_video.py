@@ -37,6 +37,14 @@ class EvaluatedVideo:
         default_factory=dict
     )  # (T,) each, of the same names, unsmoothed
 
+    # (T,) smoothed, on any scale: what frames are ranked by, where rarities tie at their ceiling
+    frame_rank: Floats | None = None
+
+    @property
+    def ranking(self) -> Floats:
+        """(T,) by what frames are ranked: higher is stranger."""
+        return self.value if self.frame_rank is None else self.frame_rank
+
     def __post_init__(self) -> None:
         T = len(self.value)
         if T == 0:
@@ -45,7 +53,7 @@ class EvaluatedVideo:
             raise BadTruth(
                 f"{self.video}: {T} frames were scored, but its truth is of {len(self.truth.frame)}"
             )
-        for name in ("raw", "seconds"):
+        for name in ("raw", "seconds", "ranking"):
             if len(getattr(self, name)) != T:
                 raise ValueError(
                     f"{self.video}: {T} scores, but {len(getattr(self, name))} of {name}"
@@ -62,7 +70,13 @@ class EvaluatedVideo:
         for part in (self.map, self.boxes):
             if part is not None and (self.map_frame is None or len(part) != len(self.map_frame)):
                 raise ValueError(f"{self.video}: maps and boxes need map_frame, one entry each")
-        for values in (self.value, self.raw, *self.parts.values(), *self.raw_parts.values()):
+        for values in (
+            self.value,
+            self.raw,
+            self.ranking,
+            *self.parts.values(),
+            *self.raw_parts.values(),
+        ):
             if not np.isfinite(values).all():
                 raise BadInput(
                     f"{self.video}: some scores are not numbers, so nothing can be measured on them"
@@ -96,6 +110,7 @@ def align_with_truth(scored: ScoredVideo, threshold: Threshold) -> EvaluatedVide
         video.name,
         value=fill(scored.scores.value),
         raw=fill(scored.raw),
+        frame_rank=fill(scored.score),
         truth=truth,
         seconds=seconds,
         events=find_events(scored.scores, threshold.rarity),

@@ -10,6 +10,7 @@ import numpy as np
 
 from oddframe.errors import BadInput
 from oddframe.evaluation.evaluated_video import EvaluatedVideo
+from oddframe.evaluation.metrics import min_max
 from oddframe.progress import logger
 from oddframe.types import Floats
 
@@ -46,7 +47,8 @@ def _fused(name: str, parts: Sequence[EvaluatedVideo]) -> EvaluatedVideo:
     return EvaluatedVideo(
         name,
         value=_mean([part.value for part in parts], T),
-        raw=_mean([_stretched(part.raw) for part in parts], T),
+        frame_rank=_mean([part.ranking for part in parts], T),
+        raw=_mean([min_max(part.raw) for part in parts], T),
         truth=longest.truth,
         seconds=longest.seconds,
     )
@@ -58,9 +60,3 @@ def _mean(values: Sequence[Floats], frames: int) -> Floats:
     for row, value in zip(rows, values, strict=True):
         row[: len(value)] = value
     return np.asarray(np.nanmean(rows, axis=0))
-
-
-def _stretched(raw: Floats) -> Floats:
-    """To [0, 1] by the video's own lowest and highest, as the published protocol does; raw scores have no unit."""
-    low, high = float(raw.min()), float(raw.max())
-    return (np.asarray(raw, float) - low) / (high - low or 1.0)

@@ -77,18 +77,33 @@ def as_published(
     `smoothing` is the width (sigma, frames) of a Gaussian centred on each frame, which reads the future; 0 is none.
     Macro is over all videos, each padded with a fake normal frame of score 0 and a fake odd one of the highest score.
     """
-    stretched = [_stretched(_blurred(scores, smoothing)) for scores in raw]
-    padded = [
-        auc(
-            np.concatenate([flags, [False, True]]),
-            np.concatenate([scores, [0.0, scores.max(initial=0.0)]]),
-        )
-        for flags, scores in zip(odd, stretched, strict=True)
-    ]
-    known = [value for value in padded if value is not None]
-    return auc(np.concatenate(odd), np.concatenate(stretched)), float(
-        np.mean(known)
-    ) if known else None
+    stretched = [min_max(blur(scores, smoothing)) for scores in raw]
+    macro = [padded_auc(flags, scores) for flags, scores in zip(odd, stretched, strict=True)]
+    return auc(np.concatenate(odd), np.concatenate(stretched)), float(np.mean(macro))
+
+
+def padded_auc(odd: Bools, score: Floats) -> float:
+    """AUC of one video with a fake normal frame of score 0 and a fake odd one of the highest score."""
+    flags = np.concatenate([odd, [False, True]])
+    x, y = roc(flags, np.concatenate([score, [0.0, score.max(initial=0.0)]]))
+    return float(np.trapezoid(y, x))
+
+
+def min_max(scores: Floats) -> Floats:
+    """To [0, 1] by the lowest and the highest; zeros where they are one."""
+    if not len(scores) or scores.max() <= scores.min():
+        return np.zeros(len(scores))
+    low, high = scores.min(), scores.max()
+    return np.asarray((scores - low) / (high - low), float)
+
+
+def blur(scores: Floats, sigma: float) -> Floats:
+    """A Gaussian of this width (frames), centred on each frame; the ends are held."""
+    if sigma <= 0:
+        return np.asarray(scores, float)
+    from scipy.ndimage import gaussian_filter1d
+
+    return np.asarray(gaussian_filter1d(np.asarray(scores, float), sigma, mode="nearest"))
 
 
 @dataclass(frozen=True)
@@ -131,6 +146,13 @@ def precision_recall_f1(
         recall,
         2 * precision * recall / (precision + recall) if precision and recall else 0.0,
     )
+
+
+def shared_seconds(events: Floats, segments: Floats) -> float:
+    """Seconds of the events (E, 2) that lie within segments (S, 2), which do not overlap each other."""
+    low = np.maximum(events[:, None, 0], segments[None, :, 0])
+    high = np.minimum(events[:, None, 1], segments[None, :, 1])
+    return float((high - low).clip(0).sum())
 
 
 def median_delay(matches: Sequence[Match]) -> float | None:
@@ -246,19 +268,6 @@ def _won(odds: Floats, normals: Sequence[Floats]) -> Iterator[float]:
             np.searchsorted(normal, odds, "left").sum()
             + np.searchsorted(normal, odds, "right").sum()
         ) / 2
-
-
-def _stretched(scores: Floats) -> Floats:
-    low, high = (scores.min(), scores.max()) if len(scores) else (0.0, 0.0)
-    return np.asarray((scores - low) / (high - low) if high > low else np.zeros(len(scores)), float)
-
-
-def _blurred(scores: Floats, sigma: float) -> Floats:
-    if sigma <= 0:
-        return np.asarray(scores, float)
-    from scipy.ndimage import gaussian_filter1d
-
-    return np.asarray(gaussian_filter1d(np.asarray(scores, float), sigma, mode="nearest"))
 
 
 def _peak_cell(map: Floats) -> tuple[tuple[float, float], tuple[float, float]]:

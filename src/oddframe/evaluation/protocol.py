@@ -1,30 +1,23 @@
 """From what was scored to the table. Knows no method and decodes nothing; docs: Evaluation says what numbers mean."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from oddframe.errors import BadInput, Leak
+from oddframe.errors import Leak
 from oddframe.evaluation import metrics
-from oddframe.evaluation.evaluated_video import EvaluatedVideo, every_frame
+from oddframe.evaluation.evaluated_video import EvaluatedVideo
 from oddframe.evaluation.event_metrics import detection_by_kind
-from oddframe.evaluation.localization import Localization, find_places
-from oddframe.evaluation.region_metrics import area
-from oddframe.scoring.events import frame_ends, segments
-from oddframe.types import Bools, Event, Floats
+from oddframe.evaluation.localization import Localization
+from oddframe.evaluation.metric_registry import METRICS, Column, Number, mean_of_known
+from oddframe.evaluation.video_set import VideoSet
+from oddframe.types import Bools, Floats
+from oddframe.video.filmed_time import filmed_seconds
 
-__all__ = [
-    "EvaluatedVideo",
-    "by_kind",
-    "by_part",
-    "curves",
-    "every_frame",
-    "find_places",
-    "refuse_leak",
-    "table",
-]
+COVERING = 0.95  # share of a video's time from which on one event covers it
+MOSTLY = 0.5  # share of odd frames below which a video is mostly normal
 
 
 def refuse_leak(fitted: Mapping[str, str], tested: Mapping[str, str]) -> None:
@@ -44,75 +37,96 @@ def refuse_leak(fitted: Mapping[str, str], tested: Mapping[str, str]) -> None:
         )
 
 
-def table(
+@dataclass(frozen=True)
+class Evaluation:
+    """Every number of docs: Evaluation: measured on the test videos, but for `expected`."""
+
+    frames: int
+    honest: Mapping[str, Number]
+    as_published: Mapping[str, Number]
+    place: Mapping[str, Number]
+    expected: Mapping[str, float | None]  # what calibration on normal video promises
+    parts: Mapping[str, Mapping[str, Mapping[str, float | None]]]
+    kinds: Mapping[str, Mapping[str, float | int | None]]
+    videos: Mapping[str, float | None]  # the AUC of each
+    one_class_videos: Sequence[str]
+    events: int
+    segments: int
+    notes: Sequence[str]
+    why_null: Mapping[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: _plain(value) for name, value in plain.items()}
+
+
+def measure(
     judged: Sequence[EvaluatedVideo],
     *,
     lookahead: int,
-    false_alarms_per_hour: float | None,
+    expected_false_alarms: float | None = None,
     seed: int = 0,
     places: Localization | None = None,
-) -> dict[str, Any]:
-    """Every number of docs: Evaluation, ready for JSON. `false_alarms_per_hour` is of held-out normal video.
+) -> Evaluation:
+    """Every metric of the registry on evaluated videos.
 
-    `places` saves finding them again when `curves` is asked for too.
+    `expected_false_alarms` (per hour) is the calibration's word; it stands apart from what is measured. `places` saves
+    finding them again when `curves` is asked for too. Raises BadInput without videos.
     """
-    _some(judged)
-    places = places or find_places(judged)
-    odd, value = [video.truth.frame for video in judged], [video.value for video in judged]
-    all_odd, all_value = np.concatenate(odd), np.concatenate(value)
-    aucs = [metrics.auc(video.truth.frame, video.value) for video in judged]
-    matches = [metrics.match_events(_spans(video.events), _odd_seconds(video)) for video in judged]
-    precision, recall, f1 = metrics.precision_recall_f1(matches)
-    rbdc, tbdc = (
-        (None, None)
-        if (c := places.curve) is None
-        else (area(c.false, c.regions), area(c.false, c.tracks))
+    test = VideoSet(judged, lookahead, seed, places)
+    numbers: dict[Column, dict[str, Number]] = {"honest": {}, "as_published": {}, "place": {}}
+    why_null: dict[str, str] = {}
+    for one in METRICS:
+        number = one.compute(test)
+        numbers[one.column][one.key] = number
+        if number is None:
+            why_null[one.path] = one.undefined(test)
+    numbers["place"]["frames"] = test.localization.peak_frames
+    names = [video.video for video in judged]
+    return Evaluation(
+        frames=len(test.anomalous),
+        honest=numbers["honest"],
+        as_published=numbers["as_published"],
+        place=numbers["place"],
+        expected={"false_alarms_per_hour": expected_false_alarms},
+        parts=by_part(judged),
+        kinds=by_kind(judged),
+        videos=dict(zip(names, test.aucs, strict=True)),
+        one_class_videos=[name for name, auc in zip(names, test.aucs, strict=True) if auc is None],
+        events=sum(len(video.events) for video in judged),
+        segments=sum(len(match.delay) for match in test.matches),
+        notes=notes_on(test),
+        why_null=why_null,
     )
-    micro_published, macro_published = metrics.as_published(odd, [video.raw for video in judged])
-    honest = {
-        "micro_auc": metrics.auc(all_odd, all_value),
-        "micro_auc_interval": metrics.interval(odd, value, seed),
-        "macro_auc": _mean(aucs),
-        "macro_videos": sum(auc is not None for auc in aucs),
-        "ap": metrics.average_precision(all_odd, all_value) if not all_odd.all() else None,
-        "eer": metrics.equal_error_rate(all_odd, all_value),
-        "rbdc": rbdc,
-        "tbdc": tbdc,
-        "pixel_auc": places.pixel_auc,
-        "event_precision": precision,
-        "event_recall": recall,
-        "event_f1": f1,
-        "delay_seconds": metrics.median_delay(matches),
-        "false_alarms_per_hour": false_alarms_per_hour,
-        "lookahead": lookahead,
-    }
-    published = {"micro_auc": micro_published, "macro_auc": macro_published}
-    peak = {"peak_in_region": places.peak_in_region, "frames": places.peak_frames}
-    reasons = _reasons(judged) | places.why
-    null = {key: reasons[key] for key, number in (honest | peak).items() if number is None}
-    null |= {
-        f"as_published.{key}": reasons[key] for key, number in published.items() if number is None
-    }
-    return {
-        "frames": len(all_odd),
-        "honest": honest,
-        "as_published": published,
-        "place": peak,
-        "parts": by_part(judged),
-        "kinds": by_kind(judged),
-        "videos": {video.video: auc for video, auc in zip(judged, aucs, strict=True)},
-        "one_class_videos": [
-            video.video for video, auc in zip(judged, aucs, strict=True) if auc is None
-        ],
-        "events": sum(len(video.events) for video in judged),
-        "segments": sum(len(match.delay) for match in matches),
-        "notes": [
-            *places.notes,
-            *_partless(judged),
-            *(f"{video.video}: {video.truth.note}" for video in judged if video.truth.note),
-        ],
-        "why_null": null,
-    }
+
+
+def notes_on(test: VideoSet) -> list[str]:
+    """What a reader of the numbers must know."""
+    notes = list(test.localization.notes)
+    notes += notes_on_parts(test.videos)
+    notes += notes_on_long_events(test)
+    for video in test.videos:
+        if video.truth.note:
+            notes.append(f"{video.video}: {video.truth.note}")
+    return notes
+
+
+def notes_on_long_events(test: VideoSet) -> list[str]:
+    """A note where one event covers a video that is mostly normal: event precision counts it as right."""
+    covered = []
+    for video in test.videos:
+        filmed = filmed_seconds(video.seconds)
+        longest = max((event.end - event.start for event in video.events), default=0.0)
+        anomalous = float(video.truth.frame.mean())
+        if longest >= COVERING * filmed and 0 < anomalous < MOSTLY:
+            covered.append(video.video)
+    if not covered:
+        return []
+    return [
+        f"one event covers all of {_first_names(covered)}: it meets every odd stretch, so event precision, recall and "
+        "delay say nothing there; read event time precision"
+    ]
 
 
 def by_part(judged: Sequence[EvaluatedVideo]) -> dict[str, dict[str, dict[str, float | None]]]:
@@ -125,7 +139,7 @@ def by_part(judged: Sequence[EvaluatedVideo]) -> dict[str, dict[str, dict[str, f
         value = [video.parts[name] for video in judged]
         honest = {
             "micro_auc": metrics.auc(np.concatenate(odd), np.concatenate(value)),
-            "macro_auc": _mean(
+            "macro_auc": mean_of_known(
                 [metrics.auc(flags, scores) for flags, scores in zip(odd, value, strict=True)]
             ),
         }
@@ -140,11 +154,11 @@ def by_kind(judged: Sequence[EvaluatedVideo]) -> dict[str, dict[str, float | int
     told = [video for video in judged if video.truth.kind is not None]
     if not told:
         return {}
-    normal = np.concatenate([video.value[~video.truth.frame] for video in judged])
+    normal = np.concatenate([video.ranking[~video.truth.frame] for video in judged])
     kind = np.concatenate(
         [np.where(video.truth.frame, np.asarray(video.truth.kind, str), "") for video in told]
     )
-    value = np.concatenate([video.value for video in told])
+    value = np.concatenate([video.ranking for video in told])
     detected = detection_by_kind(told)
     found: dict[str, dict[str, float | int | None]] = {}
     for name in sorted(set(kind.tolist()) - {""}):
@@ -162,12 +176,11 @@ def curves(judged: Sequence[EvaluatedVideo], places: Localization | None = None)
     """For plots, at most 500 points each: ROC of all frames and of each video (None for one class), and detection rates
     against false regions per frame (None without places).
     """
-    _some(judged)
-    curve = (places or find_places(judged)).curve
-    odd = np.concatenate([video.truth.frame for video in judged])
+    test = VideoSet(judged, places=places)
+    curve = test.localization.curve
     return {
-        "roc": _roc(odd, np.concatenate([video.value for video in judged])),
-        "roc_videos": {video.video: _roc(video.truth.frame, video.value) for video in judged},
+        "roc": _roc(test.anomalous, test.ranking),
+        "roc_videos": {video.video: _roc(video.truth.frame, video.ranking) for video in judged},
         "detection": None
         if curve is None
         else {
@@ -178,37 +191,26 @@ def curves(judged: Sequence[EvaluatedVideo], places: Localization | None = None)
     }
 
 
-def _partless(judged: Sequence[EvaluatedVideo]) -> list[str]:
+def notes_on_parts(judged: Sequence[EvaluatedVideo]) -> list[str]:
     """A note where the parts of the score are known of some videos only."""
     without = [video.video for video in judged if not video.parts]
     if not without or len(without) == len(judged):
         return []
-    more = f" and {len(without) - 4} more" if len(without) > 4 else ""
-    return [
-        f"the parts of the score were not kept of {', '.join(without[:4])}{more}: none is measured"
-    ]
+    return [f"the parts of the score were not kept of {_first_names(without)}: none is measured"]
 
 
-def _mean(aucs: Sequence[float | None]) -> float | None:
-    """Of those that are defined."""
-    known = [auc for auc in aucs if auc is not None]
-    return float(np.mean(known)) if known else None
+def _first_names(names: Sequence[str], most: int = 4) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
-def _reasons(judged: Sequence[EvaluatedVideo]) -> dict[str, str]:
-    """Why a number is None, if it is."""
-    odd = np.concatenate([video.truth.frame for video in judged])
-    one = "every test frame is odd" if odd.all() else "no test frame is odd"
-    both = odd.any() and not odd.all()
-    return {
-        **dict.fromkeys(("micro_auc", "ap", "eer"), one),
-        "micro_auc_interval": "the interval is over videos, and there is only one" if both else one,
-        "macro_auc": "no video holds both normal and odd frames",
-        "event_precision": "there was no event",
-        **dict.fromkeys(("event_recall", "event_f1"), one),
-        "delay_seconds": "no event met a true segment" if odd.any() else one,
-        "false_alarms_per_hour": "there was no normal video to measure it on that the detector had not fitted",
-    }
+def _plain(value: Any) -> Any:
+    """Mappings as dictionaries and sequences as lists, all the way down."""
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
 
 
 def _roc(odd: Bools, value: Floats) -> dict[str, Any] | None:
@@ -216,18 +218,3 @@ def _roc(odd: Bools, value: Floats) -> dict[str, Any] | None:
         return None
     x, y = metrics.thinned(*metrics.roc(odd, value))
     return {"false_positive_rate": x, "true_positive_rate": y, "auc": auc}
-
-
-def _odd_seconds(video: EvaluatedVideo) -> Floats:
-    """The true segments, (S, 2) seconds [start, end)."""
-    runs = segments(video.truth.frame)
-    return np.stack([video.seconds[runs[:, 0]], frame_ends(video.seconds)[runs[:, 1] - 1]], axis=1)
-
-
-def _spans(events: Sequence[Event]) -> Floats:
-    return np.array([(event.start, event.end) for event in events], float).reshape(-1, 2)
-
-
-def _some(judged: Sequence[EvaluatedVideo]) -> None:
-    if not judged:
-        raise BadInput("there is no video with truth to evaluate on")

@@ -68,13 +68,17 @@ class Calibration:
     def hours(self) -> float:
         return sum(self.seconds) / 3600
 
-    def rarity(self, score: Floats) -> Floats:
-        """−log10 p of scores of any shape: 0 for the most ordinary, 2 for one in a hundred normal frames, and so on."""
+    def rarity(self, score: Floats, ceiling: float = CEILING) -> Floats:
+        """−log10 p of scores of any shape: 0 for the most ordinary, 2 for one in a hundred normal frames, and so on.
+
+        Where scores are ranked, as the cells of a map are, the ceiling is infinite: under it all that is strange would
+        be equally so.
+        """
         with np.errstate(over="ignore"):
             rounded = np.asarray(
                 score, np.float32
             )  # as those it is compared with: equal ones must stay equal
-        return _rarity(rounded.astype(np.float64), self.curve, self.tail)
+        return _rarity(rounded.astype(np.float64), self.curve, self.tail, ceiling)
 
     @cached_property
     def curve(self) -> tuple[Floats, Floats]:
@@ -288,14 +292,16 @@ def _around(scores: Scores, level: float) -> Scores:
     return Scores(scores.video, scores.frame[near], scores.seconds[near], scores.value[near])
 
 
-def _rarity(values: Floats, curve: tuple[Floats, Floats], tail: Tail | None) -> Floats:
+def _rarity(
+    values: Floats, curve: tuple[Floats, Floats], tail: Tail | None, ceiling: float = CEILING
+) -> Floats:
     knots, rarities = curve
     body = np.interp(values, knots, rarities, left=0.0)
     if tail is None:
         return np.asarray(body)
     with np.errstate(over="ignore"):
         beyond = _tail_rarity(tail, np.maximum(values, tail.level))
-    return np.asarray(np.minimum(np.where(values > tail.level, beyond, body), CEILING))
+    return np.asarray(np.minimum(np.where(values > tail.level, beyond, body), ceiling))
 
 
 def _curve(scores: Floats) -> tuple[Floats, Floats]:

@@ -1,6 +1,7 @@
 """A run folder: a fitted detector with its calibration, its threshold and the story of how it came to be."""
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -46,10 +47,10 @@ class FittedDetector:
         return self.rare(concatenate(score_video(self.detector, video, damage=damage), video.name))
 
     def rare(self, scores: Scores) -> Scores:
-        """The same scores, map and boxes on the scale of rarity."""
+        """The same scores, map and boxes on the scale of rarity; that of maps and boxes has no ceiling."""
         boxes = scores.boxes
         if boxes is not None:
-            rare = [self.calibration.rarity(box[:, 4]) for box in boxes]
+            rare = [self.calibration.rarity(box[:, 4], math.inf) for box in boxes]
             boxes = tuple(
                 _with_last_column(box, values) for box, values in zip(boxes, rare, strict=True)
             )
@@ -58,7 +59,7 @@ class FittedDetector:
             value=self.calibration.rarity(scores.value),
             map=None
             if scores.map is None
-            else self.calibration.rarity(scores.map).astype("float32"),
+            else self.calibration.rarity(scores.map, math.inf).astype("float32"),
             boxes=boxes,
         )
 

@@ -23,7 +23,8 @@ from oddframe.serialization import STATE
 from oddframe.types import Floats, Ints, Scores, Video
 from oddframe.video.reader import content_hash, times_of
 
-MAPS = np.float16  # rarities lie between 0 and 12: three digits are more than a colour shows
+MAPS = np.float16  # three digits of a rarity are more than a colour shows
+HIGHEST = float(np.finfo(MAPS).max)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def score_to(path: Path, fitted: FittedDetector, video: Video, *, maps: bool = T
                             parts.setdefault(f"{begins}{name}", []).append(part_of_score)
                     if maps and rare.map is not None:
                         shape = rare.map.shape[1:]
-                        file.write(rare.map.astype(MAPS).tobytes())
+                        file.write(np.minimum(rare.map, HIGHEST).astype(MAPS).tobytes())
                     if rare.boxes is not None:
                         boxes = [*(boxes or []), *rare.boxes]
                     tick(int(raw.frame[-1]) + 1 - done)

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 
+from oddframe.evaluation.metric_registry import METRICS
 from oddframe.files import aside
 from oddframe.scoring.calibration import COUNTED, Calibration, Threshold
 from oddframe.scoring.events import Box
@@ -48,31 +49,6 @@ LEAST_RATE = 1 / (100 * 24)  # false alarms per hour that nobody would wait for
 LEAST_CUT = 0.3  # of the picture that a card shows, so that one sees where in it a small thing is
 MARGIN = 1.8  # sides of the part that is shown, in sides of what is odd in it
 ALL_POINTS = 400_000  # on the whole page, some 5 MB
-METRICS = {  # key in the evaluation: its name, what it says
-    "micro_auc": ("micro AUC", "ROC area over the frames of all videos together"),
-    "macro_auc": ("macro AUC", "mean ROC area of the videos that hold both normal and odd frames"),
-    "ap": ("average precision", "area under precision against recall, over all frames"),
-    "eer": (
-        "equal error rate",
-        "where misses and false alarms are equally frequent; lower is better",
-    ),
-    "rbdc": ("RBDC", "odd regions found, against false regions per frame up to 1"),
-    "tbdc": ("TBDC", "odd tracks found, against false regions per frame up to 1"),
-    "pixel_auc": ("pixel AUC", "ROC area over the pixels of the map"),
-    "peak_in_region": ("peak in place", "odd frames whose map is highest inside a true region"),
-    "event_precision": (
-        "event precision",
-        "share of events that are truly odd, at the threshold in use",
-    ),
-    "event_recall": ("event recall", "share of odd stretches that raised an event"),
-    "event_f1": ("event F1", "harmonic mean of the two"),
-    "delay_seconds": ("delay", "from an odd stretch's start to its alarm, median"),
-    "false_alarms_per_hour": (
-        "false alarms per hour",
-        "events on normal video, at the threshold in use",
-    ),
-    "lookahead": ("lookahead", "frames after the one judged that a score reads"),
-}
 
 
 @dataclass(frozen=True)
@@ -380,7 +356,7 @@ def _metrics(evaluation: Mapping[str, Json]) -> str:
     }
     head = "".join(f'<th scope="col">{escape(_text(name))}</th>' for name in columns)
     rows = []
-    for key, (name, what) in METRICS.items():
+    for key, name, what in _rows_of_metrics():
         if not any(key in numbers for numbers in columns.values()):
             continue
         cells = "".join(
@@ -394,6 +370,15 @@ def _metrics(evaluation: Mapping[str, Json]) -> str:
         f'<div class="scroll"><table class="numbers"><thead><tr><th scope="col">metric</th>{head}'
         f'<th scope="col">what it says</th></tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
     )
+
+
+def _rows_of_metrics() -> list[tuple[str, str, str]]:
+    """Key, title and meaning of each metric, once; what has no row of its own stands small under another."""
+    rows: dict[str, tuple[str, str, str]] = {}
+    for one in METRICS:
+        if one.key not in ("micro_auc_interval", "macro_videos"):
+            rows.setdefault(one.key, (one.key, one.title, one.meaning))
+    return list(rows.values())
 
 
 def _metric(key: str, numbers: Mapping[str, Json], why: Mapping[str, Json]) -> str:

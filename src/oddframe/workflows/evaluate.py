@@ -13,7 +13,8 @@ from oddframe.errors import BadInput
 from oddframe.evaluation.baselines import measure_baselines
 from oddframe.evaluation.evaluated_video import EvaluatedVideo, align_with_truth
 from oddframe.evaluation.event_metrics import flagged_normal_frames
-from oddframe.evaluation.protocol import curves, find_places, refuse_leak, table
+from oddframe.evaluation.localization import find_places
+from oddframe.evaluation.protocol import curves, measure, refuse_leak
 from oddframe.files import room, write_json
 from oddframe.progress import logger
 from oddframe.scoring.calibration import Threshold
@@ -96,16 +97,16 @@ def evaluate(
             if one.truth.note:
                 logger.warning(f"note: {one.video}: {one.truth.note}")
         places = find_places(judged)
-        found = table(
+        found = measure(
             judged,
             lookahead=fitted.lookahead,
-            false_alarms_per_hour=threshold.expected,
+            expected_false_alarms=threshold.expected,
             places=places,
         )
         result = {
             "dataset": name,
             "detector": fitted.detector.name,
-            **found,
+            **found.to_dict(),
             "baselines": measure_baselines(tests, judged),
             "seconds": seconds,
             "threshold": {"rarity": threshold.rarity, "note": threshold.note},
@@ -151,6 +152,9 @@ def lines(result: dict[str, Any]) -> list[str]:
         other = f"{published[key]:.4f}" if published.get(key) is not None else ""
         at = len(rows) - 1 if key == "micro_auc" and rows[-1].strip().startswith("(") else len(rows)
         rows.insert(at, f"{key:24}{shown:>18}{other:>14}")
+    for key, value in published.items():
+        if key not in honest and value is not None:
+            rows.append(f"{key:24}{'':>18}{value:>14.4f}")
     rows += _lines_of_parts(result)
     for name, numbers in result["baselines"].items():
         value = numbers["micro_auc"]
@@ -158,6 +162,11 @@ def lines(result: dict[str, Any]) -> list[str]:
     for kind, numbers in result["kinds"].items():
         value, met = numbers["auc"], f"{numbers['found']} of {numbers['stretches']} raised an event"
         rows.append(f"{'auc of ' + kind:30}{'–' if value is None else f'{value:.4f}':>12}   {met}")
+    expected = result["expected"]["false_alarms_per_hour"]
+    if expected is not None:
+        rows.append(
+            f"expected false alarms per hour, by calibration on normal video: {expected:.4f}"
+        )
     rows += [f"{key}: undefined, {why}" for key, why in result["why_null"].items()]
     return rows
 

@@ -1,5 +1,6 @@
 """Several runs on several streams of the same recordings: each alone, and all together."""
 
+import math
 import time
 from dataclasses import replace
 from json import dumps
@@ -11,7 +12,9 @@ from oddframe.datasets.discovery import printable
 from oddframe.errors import BadInput
 from oddframe.evaluation.evaluated_video import EvaluatedVideo, align_with_truth
 from oddframe.evaluation.fusion import fused
-from oddframe.evaluation.protocol import refuse_leak, table
+from oddframe.evaluation.metrics import auc
+from oddframe.evaluation.protocol import refuse_leak
+from oddframe.evaluation.video_set import VideoSet
 from oddframe.files import room, write_json
 from oddframe.progress import logger
 from oddframe.scoring.run_folder import load_run
@@ -70,7 +73,14 @@ def fuse(
                 )
                 judged = align_with_truth(stored, fitted.threshold)
             streams[stream][recording_of(video)] = replace(
-                judged, map=None, boxes=None, map_frame=None, events=(), parts={}, raw_parts={}
+                judged,
+                map=None,
+                boxes=None,
+                map_frame=None,
+                events=(),
+                parts={},
+                raw_parts={},
+                frame_rank=fitted.calibration.rarity(judged.ranking, ceiling=math.inf),
             )
     together = fused(streams)
     told = {
@@ -103,8 +113,8 @@ def recording_of(video: Video) -> str:
 
 
 def _auc(judged: list[EvaluatedVideo]) -> dict[str, float | None]:
-    found = table(judged, lookahead=0, false_alarms_per_hour=None)
+    test = VideoSet(judged)
     return {
-        "micro_auc": found["honest"]["micro_auc"],
-        "micro_auc_as_published": found["as_published"]["micro_auc"],
+        "micro_auc": auc(test.anomalous, test.ranking),
+        "micro_auc_as_published": test.published("")[0],
     }
