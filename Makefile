@@ -1,14 +1,20 @@
-# Everything runs in .venv, which the first target that needs it makes. Only Python ≥ 3.11 and make are expected.
+# The demonstration runs in .venv-app, which has no torch, all else in .venv; the first target that needs one makes it.
+# Only Python ≥ 3.11 and make are expected.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := python -m pip install -q --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint types docs wheel clean
+.PHONY: demo test light lint types docs wheel clean
 
-demo: .venv/app  ## film a street, learn it, find the odd frames, write the report
-	$(BIN)/oddframe demo --out demo
+demo: .venv-app/made  ## film a street, learn it, find the odd frames, write the report
+	.venv-app/bin/oddframe demo --out demo
 
-test: .venv/dev lint types  ## lint, types, tests
+test: .venv/dev lint types light  ## lint, types, tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+light: .venv-app/made  ## a small demonstration where torch is not installed
+	! .venv-app/bin/python -c "import torch" 2>/dev/null
+	.venv-app/bin/oddframe demo --out out/light --seconds 8 --train 3 --test 1 > /dev/null
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -17,13 +23,14 @@ lint: .venv/dev
 types: .venv/dev
 	$(BIN)/mypy
 
-.venv/app: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+.venv-app/made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-app
+	.venv-app/bin/$(PIP) -e .
 	@touch $@
 
-.venv/dev: .venv/app
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
+.venv/dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/$(PIP) -e ".[dev]"
 	@touch $@
 
 docs: .venv/dev  ## the site, into site/
@@ -37,4 +44,4 @@ wheel: .venv/dev  ## build the wheel, install it without the sources and without
 	cd build/wheel && bin/oddframe demo --out demo
 
 clean:
-	rm -rf .venv demo build dist site
+	rm -rf .venv .venv-app demo build dist site

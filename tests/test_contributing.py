@@ -11,7 +11,7 @@ import pytest
 import oddframe
 import oddframe.methods
 from oddframe.cli.main import main
-from oddframe.registry import members
+from oddframe.registry import entries, members
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = ROOT / "CONTRIBUTING.md"
@@ -25,10 +25,10 @@ def dropped_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
     folder.mkdir()
     (folder / "brightness.py").write_text(code)
     monkeypatch.setattr(oddframe.methods, "__path__", [*oddframe.methods.__path__, str(folder)])
-    members.cache_clear()
+    entries.cache_clear()
     yield "brightness"
     sys.modules.pop("oddframe.methods.brightness", None)
-    members.cache_clear()
+    entries.cache_clear()
 
 
 def test_the_example_is_a_method(dropped_in: str, street: Path, tmp_path: Path) -> None:

@@ -426,7 +426,7 @@ def test_a_library_that_is_absent_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(encoders, "import_module", absent)
     with pytest.raises(BadInput, match=r"needs transformers.*pip install 'oddframe\[hub\]'"):
         encoder("vjepa2-l").make(16, 256)
-    with pytest.raises(BadInput, match=r"needs torchvision.*pip install 'oddframe\[train\]'"):
+    with pytest.raises(BadInput, match=r"needs torchvision.*pip install 'oddframe\[networks\]'"):
         encoder("r3d-18").make(16, 112)
 
 

@@ -8,7 +8,7 @@ import pytest
 import oddframe.methods
 from oddframe.detector import Detector
 from oddframe.errors import BadInput
-from oddframe.registry import member, members
+from oddframe.registry import entries, member, members
 
 NEW = """
 from oddframe.methods.baselines import Constant
@@ -25,9 +25,9 @@ class NoMember(Constant):
 def dropped_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "louder.py").write_text(NEW)
     monkeypatch.setattr(oddframe.methods, "__path__", [*oddframe.methods.__path__, str(tmp_path)])
-    members.cache_clear()
+    entries.cache_clear()
     yield
-    members.cache_clear()
+    entries.cache_clear()
 
 
 def test_the_first_methods_are_members() -> None:
@@ -52,3 +52,12 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
         member("methods", "flowgird", "method")
     with pytest.raises(BadInput, match="no data set is called 'zzz'; there are avenue"):
         member("datasets", "zzz", "data set")
+
+
+@pytest.mark.parametrize("folder", ["methods", "datasets"])
+def test_what_is_read_from_the_source_is_what_is_defined(folder: str) -> None:
+    for name, entry in entries(folder).items():
+        cls = member(folder, name, "member")
+        assert cls.name == name
+        assert cls.__module__ == entry.module
+        assert entry.summary == (cls.__doc__ or "").strip().partition("\n")[0]

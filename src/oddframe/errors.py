@@ -48,6 +48,30 @@ class Leak(OddframeError):
     code = 6
 
 
+EXTRAS = {  # what is not installed with oddframe itself, and the extra that installs it
+    "torch": "networks",
+    "torchvision": "networks",
+    "lightning": "networks",
+    "tensorboard": "networks",
+    "transformers": "hub",
+}
+
+
+def missing_package(what: str, error: ModuleNotFoundError) -> BadInput:
+    """The error for something that needs a package which is not installed.
+
+    >>> str(missing_package("conv-lstm", ModuleNotFoundError(name="torch.nn")))
+    "conv-lstm needs torch, which is not installed: pip install 'oddframe[networks]'"
+    """
+    package = (error.name or str(error)).partition(".")[0]
+    if package not in EXTRAS:
+        raise error
+    extra = EXTRAS[package]
+    return BadInput(
+        f"{what} needs {package}, which is not installed: pip install 'oddframe[{extra}]'"
+    )
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> BadInput:
     """The error for a name that nothing answers to, with the nearest that does.
 

@@ -1,45 +1,97 @@
-"""Open families: a folder in which every class with a `name` is a member. Dropping a file in is registering it."""
+"""Open families: a folder in which every class with a `name` is a member. Dropping a file in is registering it.
 
+Names and first lines are read from the source without running it, so that they can be listed where what a member
+imports is not installed; a module is imported when a member of it is asked for.
+"""
+
+import ast
 import importlib
-import inspect
 import pkgutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
 from typing import Any
 
-from oddframe.errors import unknown
+from oddframe.errors import missing_package, unknown
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a member is defined."""
+
+    name: str
+    module: str
+    class_name: str
+    summary: str  # the first line of its docstring
 
 
 @cache
-def members(folder: str) -> dict[str, Any]:
-    """The named classes and objects of all modules in `oddframe.<folder>`, by name."""
+def entries(folder: str) -> dict[str, Entry]:
+    """The members of `oddframe.<folder>` by name, in order of their names. Nothing of theirs is imported."""
+    found: dict[str, Entry] = {}
     package = importlib.import_module(f"oddframe.{folder}")
-    found: dict[str, Any] = {}
-    for entry in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"{package.__name__}.{entry.name}")
-        for value in _defined_in(module):
-            found[value.name] = value
+    for module, source in _sources_in(package.__name__, package.__path__):
+        for entry in _entries_in(module, source):
+            found[entry.name] = entry
     return dict(sorted(found.items()))
 
 
+def members(folder: str) -> dict[str, Any]:
+    """The classes of all members by name; imports them all. Raises BadInput where a package is missing."""
+    return {name: load_member(entry) for name, entry in entries(folder).items()}
+
+
 def member(folder: str, name: str, what: str) -> Any:
-    """The member of that name. Raises BadInput with the nearest name."""
-    family = members(folder)
+    """The class of that name.
+
+    Raises BadInput: with the nearest name for one that there is not, or with the extra to install.
+    """
+    family = entries(folder)
     if name not in family:
         raise unknown(what, name, family)
-    return family[name]
+    return load_member(family[name])
 
 
-def _defined_in(module: ModuleType) -> list[Any]:
-    classes = [value for value in vars(module).values() if inspect.isclass(value)]
-    return [
-        value
-        for value in classes
-        if _inside(value.__module__, module.__name__)
-        and isinstance(getattr(value, "name", None), str)
-    ]
+def load_member(entry: Entry) -> Any:
+    """The class behind an entry. Raises BadInput where a package that it needs is not installed."""
+    try:
+        return getattr(importlib.import_module(entry.module), entry.class_name)
+    except ModuleNotFoundError as error:
+        raise missing_package(entry.name, error) from error
 
 
-def _inside(name: str, package: str) -> bool:
-    """Whether a module is this one, or lies in it: a member may be a package."""
-    return name == package or name.startswith(f"{package}.")
+def _sources_in(package: str, path: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Name and text of the modules on a package's path, also of those in packages there."""
+    for finder, leaf, is_package in pkgutil.iter_modules(path):
+        spec = finder.find_spec(leaf, None)
+        if spec is None or spec.loader is None:
+            continue
+        name = f"{package}.{leaf}"
+        if is_package:
+            yield from _sources_in(name, spec.submodule_search_locations or ())
+        else:
+            source = spec.loader.get_source(leaf)  # type: ignore[attr-defined]
+            yield name, source or ""
+
+
+def _entries_in(module: str, source: str) -> Iterator[Entry]:
+    """The classes of one module that give themselves a name."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ClassDef) and (name := _name_in(node)):
+            summary = (ast.get_docstring(node) or "").partition("\n")[0]
+            yield Entry(name, module, node.name, summary)
+
+
+def _name_in(node: ast.ClassDef) -> str | None:
+    """The string that a class body assigns to `name`."""
+    for line in node.body:
+        if isinstance(line, ast.Assign):
+            targets: list[ast.expr] = line.targets
+        elif isinstance(line, ast.AnnAssign):
+            targets = [line.target]
+        else:
+            continue
+        named = any(isinstance(target, ast.Name) and target.id == "name" for target in targets)
+        if named and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str):
+            return line.value.value
+    return None

@@ -14,7 +14,7 @@ from oddframe import __version__
 from oddframe.detector import Detector
 from oddframe.errors import BadRun
 from oddframe.files import aside, write_json
-from oddframe.registry import members
+from oddframe.registry import entries, member
 
 FORMAT = 2  # raised when an older oddframe could not read what we write, or we what it wrote
 STATE = "state.safetensors"
@@ -39,9 +39,10 @@ def save(detector: Detector, folder: Path) -> None:
 
 def load(folder: Path) -> Detector:
     """The detector that was saved there. Raises BadRun with one line that says what is the matter."""
-    words, known = read_words(folder), members("methods")
+    words = read_words(folder)
+    kind = member("methods", words["method"], "method")
     try:
-        detector: Detector = known[words["method"]].of(words["options"])
+        detector: Detector = kind.of(words["options"])
     except (TypeError, ValueError, KeyError) as error:
         raise BadRun(
             f"{folder}/detector.json has options that {words['method']} does not take: {error}"
@@ -59,7 +60,7 @@ def load(folder: Path) -> Detector:
 def read_words(folder: Path) -> dict[str, Any]:
     """What detector.json says: a method that is known, and its options. Raises BadRun, also for what is too new."""
     words = read_json(folder / "detector.json")
-    version, method, known = words.get("format"), words.get("method"), members("methods")
+    version, method, known = words.get("format"), words.get("method"), entries("methods")
     if (
         not isinstance(version, int)
         or not isinstance(method, str)

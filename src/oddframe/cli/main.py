@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin,
 
 from oddframe import __version__
 from oddframe.cli.console import bar_where_somebody_looks, log_lines
-from oddframe.errors import BadInput, OddframeError, unknown
+from oddframe.errors import BadInput, OddframeError, missing_package, unknown
 from oddframe.progress import report_progress_to
 
 if TYPE_CHECKING:
@@ -119,7 +119,10 @@ def help_text() -> str:
 def verb_of(command: str) -> Callable[..., Any]:
     """The function behind a command."""
     module, name = COMMANDS[command][0].split(".")
-    verb: Callable[..., Any] = getattr(import_module(f"oddframe.workflows.{module}"), name)
+    try:
+        verb: Callable[..., Any] = getattr(import_module(f"oddframe.workflows.{module}"), name)
+    except ModuleNotFoundError as error:
+        raise missing_package(f"oddframe {command}", error) from error
     return verb
 
 
@@ -155,12 +158,12 @@ def parser_of(command: str, method: str | None = None) -> ArgumentParser:
 
 
 def _fit(words: list[str]) -> int:
-    from oddframe.registry import member, members
+    from oddframe.registry import entries, member
     from oddframe.workflows import fit as fitting
 
-    family = members("methods")
+    family = entries("methods")
     if not words or words[0] in ("-h", "--help"):
-        rows = "\n".join(f"  {name:18}{_described(method)[0]}" for name, method in family.items())
+        rows = "\n".join(f"  {name:18}{entry.summary}" for name, entry in family.items())
         print(
             f"usage: oddframe fit METHOD DATA [--root ROOT] --out RUN …\n\n{rows}\n\n`oddframe fit METHOD --help` says"
         )

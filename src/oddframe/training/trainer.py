@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from oddframe.errors import BadInput
+from oddframe.errors import BadInput, missing_package
 from oddframe.files import aside
 from oddframe.progress import Tick, logger, progress
 from oddframe.run import Run, launched_by_torchrun
@@ -410,10 +410,8 @@ def _fabric(run: Run, t: Training) -> Any:
     try:
         import tensorboard  # type: ignore[import-untyped]  # noqa: F401
         from lightning.fabric import Fabric
-    except ImportError as error:
-        raise BadInput(
-            f"training a network needs {error.name}; pip install 'oddframe[train]'"
-        ) from error
+    except ModuleNotFoundError as error:
+        raise missing_package("training a network", error) from error
 
     accelerator, _, index = run.device.partition(":")
     launched = launched_by_torchrun()

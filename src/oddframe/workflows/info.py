@@ -1,12 +1,11 @@
 """Which methods there are, and what a run is."""
 
-import inspect
 from json import dumps, loads
 from pathlib import Path
 from typing import Any
 
 from oddframe.errors import BadInput
-from oddframe.registry import members
+from oddframe.registry import entries
 from oddframe.scoring.run_folder import load_run
 from oddframe.video.object_boxes import BoxFile
 
@@ -17,10 +16,7 @@ def methods(*, json: bool = False) -> dict[str, str]:
     Args:
         json: print one JSON object instead of lines for a person.
     """
-    found = {
-        name: (inspect.getdoc(method) or "").splitlines()[0]
-        for name, method in members("methods").items()
-    }
+    found = {name: entry.summary for name, entry in entries("methods").items()}
     print(
         dumps(found, indent=2)
         if json

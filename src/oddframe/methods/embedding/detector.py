@@ -28,7 +28,7 @@ from oddframe.methods.embedding.encoders import Encoder, EncoderName, encoder, n
 from oddframe.methods.embedding.finetuning import finetune
 from oddframe.methods.embedding.pretrained import put_weights
 from oddframe.progress import logger
-from oddframe.registry import members
+from oddframe.registry import member
 from oddframe.run import Run
 from oddframe.training.config import Training, rate_at
 from oddframe.training.network_detector import load_module_state
@@ -260,7 +260,7 @@ class Embedding(Embedder):
         if (words := state.get("_extra_state", {}).get("run")) is None:
             self.net = self._made()
         else:  # the folder that it was borrowed from may be gone
-            self.net = net = members("methods")[words["method"]].of(words["options"])
+            self.net = net = member("methods", words["method"], "method").of(words["options"])
             inside = {
                 name.removeprefix("net."): value
                 for name, value in state.items()

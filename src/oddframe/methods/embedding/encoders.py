@@ -123,7 +123,9 @@ class Tokens(nn.Module):
 def _torchvision(
     name: str, last: str, _frames: int, side: int, *, picture: bool = False, **more: Any
 ) -> nn.Module:
-    models = library("torchvision.models" if picture else "torchvision.models.video", name, "train")
+    models = library(
+        "torchvision.models" if picture else "torchvision.models.video", name, "networks"
+    )
     if name == "vit_b_16":
         more["image_size"] = side
     net: nn.Module = getattr(models, name)(weights=None, **more)
