@@ -51,6 +51,8 @@ class Video:
     group: str | None = None  # the recording it was cut from; whole groups are held out of fitting
     truth: Callable[[int], Truth] | None = field(default=None, compare=False)
     span: tuple[float, float] | None = None  # only these seconds of it [start, end)
+    # of grey pictures of more than 8 bits: the values that are shown as black and as white
+    levels: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,91 +1,53 @@
-"""From a file or a folder of pictures to decoded pictures in order, and a count of what was lost on the way.
+"""From a video file to decoded pictures in order: containers, codecs and their clocks, and a count of what was lost.
 
-Knows containers, codecs and their clocks; knows no ClipSpec. `reader` is the door that everybody else uses.
+Knows no ClipSpec. `source` opens files through it, `reader` is the door that everybody else uses.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
 import av
-import numpy as np
-from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 
 from oddframe.errors import BadVideo
-from oddframe.files import listing
+from oddframe.video.damage import FAULTS, MOST_PIXELS, DamageReport, error_text
 
 # PyAV's silence, its default. With any level set, its log callback takes Python's lock for each error, even for those
 # that it then drops, and whoever closes a film waits for ever on a decoding thread that waits for that lock.
 av.logging.set_level(None)
 
-PICTURE_ENDINGS = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
-SIGNATURES = {
-    b"\x89PNG": "png",
-    b"\xff\xd8": "mjpeg",
-    b"BM": "bmp",
-    b"II*\0": "tiff",
-    b"MM\0*": "tiff",
-}
+VIDEO_ENDINGS = {
+    ".mp4", ".avi", ".mkv", ".mov", ".webm", ".ts", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".mts",
+    ".m2ts", ".3gp", ".ogv", ".vob", ".asf", ".mjpeg", ".mjpg", ".h264", ".264", ".h265", ".265",
+    ".hevc", ".ivf", ".y4m",
+}  # fmt: skip
 USUAL_FPS = 25.0  # for folders of pictures and streams that give no rate
-FAULTS = (av.FFmpegError, OSError, ValueError)  # what FFmpeg raises on damaged data
-PATIENCE = (
-    1000  # faults in a row, with nothing readable between them, after which the rest is given up
-)
-MOST_PIXELS = str(1 << 27)  # 16384 × 8192: more is a damaged header that would take all the memory
-TEXT = {
-    "tty",
-    "lrc",
-    "srt",
-    "ass",
-    "webvtt",
-    "concat",
-    "hls",
-    "dash",
-    "sdp",
-}  # formats that FFmpeg takes text for
-NO_STAMPS = {
-    "avi"
-}  # containers that keep decoding order only: FFmpeg's guess at `pts` is wrong with B-frames
-
-
-class DamageReport:
-    """Counts what could not be read from one source; `lines` tells a person, one line a sort of damage."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.packets = 0  # damaged, and gave no picture
-        self.gaps = 0  # places where the container could not be followed
-        self.spoiled = 0  # pictures that the decoder itself calls damaged
-        self.pictures: list[str] = []  # files of a folder
-        self.ends = ""  # where the file breaks off
-
-    def __bool__(self) -> bool:
-        return bool(self.packets or self.gaps or self.spoiled or self.pictures or self.ends)
-
-    def lines(self) -> list[str]:
-        told = []
-        if self.packets:
-            told.append(f"{_many(self.packets, 'damaged packet')} skipped")
-        if self.gaps:
-            told.append(f"{_many(self.gaps, 'unreadable stretch', 'es')} of the file skipped")
-        if self.spoiled:
-            told.append(f"{_many(self.spoiled, 'frame')} damaged in part, and kept")
-        if self.pictures:
-            count = _many(len(self.pictures), "picture")
-            told.append(
-                f"{count} unreadable (the first is {self.pictures[0]}); a neighbour stands in for each"
-            )
-        if self.ends:
-            told.append(self.ends)
-        return [f"{self.name}: {line}" for line in told]
+HIGHEST_FPS = 1000.0  # a header that claims more is not believed
+LONGEST_SECONDS = 1e8  # three years: a header that claims more is not believed
+# faults in a row, with nothing readable between them, after which the rest is given up
+PATIENCE = 1000
+# formats that FFmpeg takes text for
+TEXT = {"tty", "lrc", "srt", "ass", "webvtt", "concat", "hls", "dash", "sdp"}
+# containers that keep decoding order only: FFmpeg's guess at `pts` is wrong with B-frames
+NO_STAMPS = {"avi"}
+# codecs of single pictures, such as the preview that some recorders put before the film
+PICTURE_CODECS = {"mjpeg", "png", "bmp", "tiff", "gif", "webp"}
+# of the longest stream: a shorter one is a preview, and the first that is not is the film
+FILM_SHARE = 0.5
+NARROWEST_PIXEL = (
+    1 / 8
+)  # aspect ratio of a pixel beyond which, either way, a header is not believed
+SQUARE = 0.01  # by how much a pixel's aspect ratio may differ from 1 and count as square
 
 
 class Clock:
-    """Seconds since the first picture, always going forward, from stamps that may be missing, repeated or set back."""
+    """Seconds since the first picture, ascending, from stamps that may be missing, repeated or set back."""
 
-    LEAP = 86400.0  # a pause longer than a day, or a step back of more than a second, is a clock that was set
+    # a pause longer than a day, or a step back of more than a second, is a clock that was set
+    LEAP = 86400.0
     BACK = 1.0
 
     def __init__(self, fps: float) -> None:
@@ -95,30 +57,35 @@ class Clock:
         self.pause = 0.0  # the longest so far
 
     def __call__(self, stamp: float | None) -> float:
-        seconds = expected = self.last + self.step
+        expected = self.last + self.step
+        seconds = expected
         if stamp is not None:
             if self.origin is None:
                 self.origin = stamp - expected
             seconds = stamp - self.origin
             if not -self.BACK < seconds - self.last < self.LEAP:
-                self.origin, seconds = stamp - expected, expected
+                self.origin = stamp - expected
+                seconds = expected
             elif seconds <= self.last:
-                seconds = (
-                    self.last + self.step / 2
-                )  # the next stamp, if it is right, still comes later
+                # the next stamp, if it is right, still comes later
+                seconds = self.last + self.step / 2
         self.pause = max(self.pause, seconds - self.last)
         self.last = seconds
         return seconds
 
 
 class VideoFile:
-    """An open video file, and the first stream in it that moves. Use it in a `with`. Raises BadVideo without one."""
+    """An open video file, and the stream in it that is the film. Use it in a `with`.
 
-    def __init__(self, source: Path, threads: int = 1, loss: DamageReport | None = None) -> None:
-        self.loss = DamageReport(source.name) if loss is None else loss
-        self.container = _opened(source)
+    Raises BadVideo for what is no regular file or holds no film.
+    """
+
+    def __init__(self, path: Path, threads: int = 1, damage: DamageReport | None = None) -> None:
+        self.damage = DamageReport(path.name) if damage is None else damage
+        self.path = path
+        self.container = open_container(path)
         try:
-            self.stream = _moving(self.container, source)
+            self.stream = film_stream(self.container, path)
         except BadVideo:
             self.container.close()
             raise
@@ -127,10 +94,19 @@ class VideoFile:
         self.codec.thread_count = threads
         self.codec.options = {"max_pixels": MOST_PIXELS}
         self.tick = float(self.stream.time_base or 0)  # seconds in one unit of a stamp
-        rates = (float(rate or 0) for rate in (self.stream.average_rate, self.stream.guessed_rate))
-        self.fps = next((rate for rate in rates if 0 < rate <= 1000), USUAL_FPS)
+        self.fps = stated_fps(self.stream) or USUAL_FPS
         self.frames: int | None = self.stream.frames or None  # as the header has it
-        self.seen = 0  # packets so far
+        self.packets_read = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file back."""
+        self.container.close()
 
     @property
     def is_picture(self) -> bool:
@@ -138,21 +114,24 @@ class VideoFile:
         name = str(self.container.format.name)
         return name.endswith("_pipe") or name == "image2"
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.container.close()
+    @property
+    def pixel_aspect(self) -> float:
+        """Width of a pixel over its height, as the file says it is to be shown; 1 where it says nothing possible."""
+        stated = self.stream.sample_aspect_ratio
+        aspect = float(stated or 1)
+        possible = NARROWEST_PIXEL <= aspect <= 1 / NARROWEST_PIXEL
+        if not possible or abs(aspect - 1) <= SQUARE:
+            return 1.0
+        return aspect
 
     @property
     def seconds(self) -> float | None:
-        """The length as the header has it."""
-        if self.stream.duration and self.stream.duration > 0:
-            return float(self.stream.duration * self.tick)
-        tagged = _from_clock_face(self.stream.metadata.get("DURATION", ""))
-        return tagged or (
-            self.container.duration / av.time_base if self.container.duration else None
-        )
+        """The length as the header has it; None where it says none, or one that no film has."""
+        own = stream_seconds(self.stream)
+        if own is not None:
+            return own
+        duration = self.container.duration
+        return believable_seconds(duration / av.time_base) if duration else None
 
     def packets(self) -> Iterator[Any]:
         """All packets of the stream from here on, over whatever faults the container has."""
@@ -162,9 +141,9 @@ class VideoFile:
                 for packet in self.container.demux(self.stream):
                     if packet.dts is None and not packet.size:
                         return  # PyAV's own, which asks to flush: the end
-                    self.loss.gaps += faults > 0
+                    self.damage.gaps += faults > 0
                     faults = 0
-                    self.seen += 1
+                    self.packets_read += 1
                     if packet.size:  # an empty one would tell the decoder that all is over
                         yield packet
                 return
@@ -192,14 +171,14 @@ class VideoFile:
             try:
                 decoded = self.codec.decode(packet)
             except FAULTS:
-                self.loss.packets += 1
+                self.damage.packets += 1
                 faults += 1
                 if faults >= PATIENCE:
                     return
                 continue
             for picture in decoded:
                 faults = 0
-                self.loss.spoiled += picture.is_corrupt
+                self.damage.spoiled += picture.is_corrupt
                 yield picture
 
     def timed(self, clock: Clock) -> Iterator[tuple[float, VideoFrame]]:
@@ -208,30 +187,39 @@ class VideoFile:
         for picture in self.pictures():
             stamp = picture.dts if unstamped else picture.pts
             yield clock(None if stamp is None else stamp * self.tick), picture
-        promised, reached = self._promised(), clock.last + clock.step
-        skipped = (
-            0.0 if self.frames else max(clock.origin or 0.0, 0.0)
-        )  # some headers count from zero, others do not
-        if promised and promised - skipped - reached > max(
-            1.5 * clock.step, 0 if self.frames else clock.pause
-        ):
-            self.loss.ends = (
-                f"the file breaks off after {reached:.1f} s of {promised:.1f} s said by its header"
+        promised = self._promised()
+        if promised is None:
+            return
+        reached = clock.last + clock.step
+        allowed = 1.5 * clock.step
+        if not self.frames:
+            # some headers count from zero, others do not; and the last frame may last as long as any
+            promised -= max(clock.origin or 0.0, 0.0)
+            allowed = max(allowed, clock.pause)
+        if promised - reached > allowed:
+            said = self._promised()
+            self.damage.ends = (
+                f"the file breaks off after {reached:.1f} s of {said:.1f} s said by its header"
             )
 
     def _promised(self) -> float | None:
+        """Seconds that the header promises, where more of them were to come."""
         if self.frames is not None:
+            if self.packets_read >= self.frames:
+                return None
             # AVI's demuxer shortens the length to what it finds; QuickTime's edits shorten it rightly
-            length = self.frames / self.fps if self.container.format.name == "avi" else self.seconds
-            return length if self.seen < self.frames else None
+            if self.container.format.name == "avi":
+                return believable_seconds(self.frames / self.fps)
+            return self.seconds
+        # a container's length may be that of a longer sound
         own = len(self.container.streams) == 1 or "DURATION" in self.stream.metadata
-        return self.seconds if own else None  # it may be the length of a longer sound
+        return self.seconds if own else None
 
 
 def opens_as_video(path: Path) -> bool:
-    """Whether FFmpeg finds moving pictures in a file. Only regular files are opened; text is not looked at twice."""
+    """Whether FFmpeg finds moving pictures in a file. Only regular files are opened, and text is not taken for one."""
     try:
-        if not path.is_file() or looks_like_text(path):
+        if not path.is_file() or begins_as_text(path):
             return False
         with VideoFile(path) as film:
             return not film.is_picture
@@ -239,7 +227,7 @@ def opens_as_video(path: Path) -> bool:
         return False
 
 
-def looks_like_text(path: Path) -> bool:
+def begins_as_text(path: Path) -> bool:
     """Whether a file begins as text does: without a zero byte, and in UTF-8."""
     with path.open("rb") as file:
         head = file.read(4096)
@@ -250,137 +238,104 @@ def looks_like_text(path: Path) -> bool:
     return b"\0" not in head
 
 
-def pictures_of(folder: Path) -> list[Path]:
-    """A frame folder's pictures in natural order."""
-    return [path for path in listing(folder) if path.suffix.lower() in PICTURE_ENDINGS]
-
-
-def read_pictures(
-    folder: Path, first: int = 0, loss: DamageReport | None = None
-) -> Iterator[VideoFrame]:
-    """A folder's pictures from this one on, each readable: see `still`. None at all when not one can be read."""
-    paths = pictures_of(folder)
-    before: VideoFrame | None = None
-    for number, path in enumerate(paths[first:], first):
-        before = _still_or_none(path, loss) or before or read_picture(paths, number, None)
-        if before is None:
-            return
-        yield before
-
-
-def read_picture(
-    paths: Sequence[Path], number: int, loss: DamageReport | None = None
-) -> VideoFrame | None:
-    """One picture of several. For one that cannot be read stands the nearest before it that can, or failing that the
-    nearest after it, so that frame numbers still fit the ground truth.
-    """
-    own = _still_or_none(paths[number], loss)
-    others = chain(reversed(paths[:number]), paths[number + 1 :])
-    return own or next(
-        (picture for path in others if (picture := _still_or_none(path, None))), None
-    )
-
-
-def turns_of(picture: VideoFrame) -> tuple[tuple[str, str | None], ...]:
-    """FFmpeg's filters, with their arguments, that turn or mirror the picture for showing; most need none."""
-    clockwise = -round(picture.rotation / 90) * 90 % 360
-    across, down, slant = _axes(picture)
-    if clockwise == 90:
-        return (("transpose", "cclock_flip" if slant > 0 else "clock"),)
-    if clockwise == 270:
-        return (("transpose", "clock_flip" if slant < 0 else "cclock"),)
-    half = clockwise == 180
-    mirrored = (("hflip", None),) if half and (across or -1) < 0 else ()
-    return (*mirrored, ("vflip", None)) if (down or -half) < 0 else mirrored
-
-
-def shown_size(picture: VideoFrame) -> tuple[int, int]:
-    """(height, width) after turning."""
-    lying = any(name == "transpose" for name, _ in turns_of(picture))
-    return (picture.width, picture.height) if lying else (picture.height, picture.width)
-
-
-def _axes(picture: VideoFrame) -> tuple[int, int, int]:
-    """Where the display matrix sends x, y, and y across: it tells a mirror from a turn. Zeros where not said."""
-    try:
-        # not picture.side_data: it keeps each full-size frame alive until the garbage collector comes by
-        data: Any = SideDataContainer(picture).get("DISPLAYMATRIX")  # type: ignore[call-arg]
-    except ValueError:  # PyAV stops at side data that it has no name for, as photographs carry
-        return 0, 0, 0
-    if data is None:
-        return 0, 0, 0
-    matrix = np.frombuffer(data, np.int32).tolist()
-    return matrix[0], matrix[4], matrix[3]
-
-
-def _still_or_none(path: Path, loss: DamageReport | None) -> VideoFrame | None:
-    try:
-        if not path.is_file():
-            raise ValueError("not a regular file")
-        data = path.read_bytes()
-        name = next(
-            (codec for signature, codec in SIGNATURES.items() if data.startswith(signature)), None
-        )
-        if name is None:
-            raise ValueError("no picture in it")
-        codec: Any = av.CodecContext.create(name, "r")
-        codec.thread_count = 1
-        codec.options = {"max_pixels": MOST_PIXELS}
-        found: list[VideoFrame] = codec.decode(av.Packet(data)) or codec.decode(None)
-        return found[0]
-    except (*FAULTS, IndexError) as error:
-        if loss is not None:
-            loss.pictures.append(f"{path.name}: {error_text(error)}")
-        return None
-
-
-def _opened(source: Path) -> Any:
-    if not source.exists():
-        raise BadVideo(f"no such file or folder: {source}")
-    if not source.is_file():
-        raise BadVideo(f"{source} is neither a file nor a folder")
+def open_container(path: Path) -> Any:
+    """A file opened by FFmpeg. Raises BadVideo, one line, where that cannot be."""
+    if not path.exists():
+        raise BadVideo(f"no such file or folder: {path}")
+    if not path.is_file():  # a device or a pipe may never end
+        raise BadVideo(f"{path} is neither a file nor a folder")
     # only local files: a playlist may not fetch from elsewhere; "file:" because a name may hold a colon
     options = {"protocol_whitelist": "file", "max_pixels": MOST_PIXELS}
     try:
-        if not source.stat().st_size:
-            raise BadVideo(f"{source} is empty (0 bytes)")
-        container = av.open(f"file:{source}", options=options, metadata_errors="replace")
+        if not path.stat().st_size:
+            raise BadVideo(f"{path} is empty (0 bytes)")
+        container = av.open(f"file:{path}", options=options, metadata_errors="replace")
     except FAULTS as error:
-        raise BadVideo(
-            f"{source} is not a video that FFmpeg can read ({_reason(source, error)})"
-        ) from error
+        reason = reason_of(path, error)
+        raise BadVideo(f"{path} is not a video that FFmpeg can read ({reason})") from error
     if container.format.name in TEXT:
         container.close()
-        raise BadVideo(f"{source} is not a video but text")
+        raise BadVideo(f"{path} is not a video but text")
     return container
 
 
-def _moving(container: Any, source: Path) -> Any:
-    read_picture = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    moving = [stream for stream in container.streams.video if not stream.disposition & read_picture]
-    if not moving:
+def film_stream(container: Any, path: Path) -> Any:
+    """The stream of a container that is the film: neither a cover, nor a preview of a picture or a few.
+
+    The first whose length is known to be at least FILM_SHARE of the longest; where no length is known, the first that
+    is not coded as single pictures. Raises BadVideo where there is none.
+    """
+    cover = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+    if not streams:
         kinds = sorted({stream.type for stream in container.streams})
-        raise BadVideo(
-            f"{source} holds no video stream" + (f", only {' and '.join(kinds)}" if kinds else "")
-        )
-    if moving[0].codec_context is None:
-        raise BadVideo(f"{source} is coded in a way that this FFmpeg does not know")
-    return moving[0]
+        only = f", only {' and '.join(kinds)}" if kinds else ""
+        raise BadVideo(f"{path} holds no video stream{only}")
+    known = [stream for stream in streams if stream.codec_context is not None]
+    if not known:
+        raise BadVideo(f"{path} is coded in a way that this FFmpeg does not know")
+    lengths = [stream_seconds(stream) or 0.0 for stream in known]
+    for stream, length in zip(known, lengths, strict=True):
+        single = stream.frames == 1 and len(known) > 1
+        if length and length >= FILM_SHARE * max(lengths) and not single:
+            return stream
+    for stream in known:
+        if stream.codec_context.codec.canonical_name not in PICTURE_CODECS:
+            return stream
+    return known[0]
 
 
-def _reason(source: Path, error: BaseException) -> str:
-    if isinstance(error, av.FFmpegError) and _lacks_index(source):
+def stated_fps(stream: Any) -> float | None:
+    """Frames per second as a stream's header has it; None for none, or one that no film has."""
+    for rate in (stream.average_rate, stream.guessed_rate):
+        fps = float(rate or 0)
+        if 0 < fps <= HIGHEST_FPS:
+            return fps
+    return None
+
+
+def stream_seconds(stream: Any) -> float | None:
+    """The length of a stream as its header, or Matroska's tag, has it; None where it says none that can be."""
+    if stream.duration and stream.duration > 0:
+        seconds = believable_seconds(float(stream.duration) * float(stream.time_base or 0))
+        if seconds is not None:
+            return seconds
+    return seconds_of_clock_face(stream.metadata.get("DURATION", ""))
+
+
+def believable_seconds(seconds: float) -> float | None:
+    """A length, or None for one that no film has."""
+    return seconds if 0 < seconds <= LONGEST_SECONDS else None
+
+
+def seconds_of_clock_face(text: str) -> float | None:
+    """Seconds of "00:01:02.500", as Matroska writes the length of each of its streams; None for other text.
+
+    >>> seconds_of_clock_face("00:01:02.500"), seconds_of_clock_face("9" * 400 + ":00:00")
+    (62.5, None)
+    """
+    try:
+        hours, minutes, seconds = text.split(":")
+        total = float(hours) * 3600 + float(minutes) * 60 + float(seconds)
+    except (ValueError, OverflowError):
+        return None
+    return believable_seconds(total) if math.isfinite(total) else None
+
+
+def reason_of(path: Path, error: BaseException) -> str:
+    """Why FFmpeg could not open a file, in words that help."""
+    if isinstance(error, av.FFmpegError) and lacks_index(path):
         return (
             "its index, the 'moov' box, is missing: it was cut off, or its recording never finished"
         )
     return error_text(error)
 
 
-def _lacks_index(source: Path) -> bool:
+def lacks_index(path: Path) -> bool:
     """Whether an mp4 or mov has no whole moov box at its top level."""
     boxes: set[bytes] = set()
-    at, size = 0, source.stat().st_size
-    with source.open("rb") as file:
+    at, size = 0, path.stat().st_size
+    with path.open("rb") as file:
         while at + 8 <= size and len(boxes) < 1000:
             file.seek(at)
             head = file.read(16)
@@ -393,21 +348,3 @@ def _lacks_index(source: Path) -> bool:
             if at <= size:
                 boxes.add(head[4:8])
     return b"ftyp" in boxes and b"moov" not in boxes
-
-
-def _from_clock_face(text: str) -> float | None:
-    """Seconds of "00:01:02.500", as Matroska writes the length of each of its streams."""
-    try:
-        hours, minutes, seconds = text.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    except ValueError:
-        return None
-
-
-def _many(count: int, what: str, ending: str = "s") -> str:
-    return f"{count} {what}{'' if count == 1 else ending}"
-
-
-def error_text(error: BaseException) -> str:
-    """FFmpeg's own words for what went wrong."""
-    return str(getattr(error, "strerror", None) or error)

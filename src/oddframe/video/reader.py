@@ -1,14 +1,13 @@
 """One way from a source to frames, at the size, colour and rate that a method's ClipSpec asks for.
 
 A source is a video file or a folder of pictures. Reading streams: memory does not grow with the length of the video.
-What is damaged is skipped and said, what is readable is read. T frames, H × W pixels, C channels.
+What is damaged is skipped and reported, what is readable is read. T frames, H × W pixels, C channels.
 """
 
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,18 +17,11 @@ from av.video.frame import VideoFrame
 
 from oddframe.errors import BadVideo
 from oddframe.types import Bytes, ClipSpec, Floats, Frame, Ints, Video
-from oddframe.video.decoder import (
-    PICTURE_ENDINGS,
-    USUAL_FPS,
-    Clock,
-    DamageReport,
-    VideoFile,
-    pictures_of,
-    read_picture,
-    read_pictures,
-    shown_size,
-)
+from oddframe.video.damage import DamageReport, LostPictures
+from oddframe.video.decoder import USUAL_FPS, VIDEO_ENDINGS, Clock, VideoFile
+from oddframe.video.pictures import PICTURE_ENDINGS, pictures_of, read_picture, read_pictures
 from oddframe.video.scaling import Scaler, size_of
+from oddframe.video.source import Facts, Source, content_hash, open_source, unreadable
 
 __all__ = [
     "PICTURE_ENDINGS",
@@ -41,63 +33,19 @@ __all__ = [
     "frames_at",
     "pictures_of",
     "read",
+    "read_frames",
+    "read_spans",
     "size_of",
     "thinned",
     "times_of",
     "video_of",
-    "whole",
 ]
 
-VIDEO_ENDINGS = {
-    *(
-        ".mp4",
-        ".avi",
-        ".mkv",
-        ".mov",
-        ".webm",
-        ".ts",
-        ".m4v",
-        ".mpg",
-        ".mpeg",
-        ".wmv",
-        ".flv",
-        ".mts",
-        ".m2ts",
-    ),
-    *(
-        ".3gp",
-        ".ogv",
-        ".vob",
-        ".asf",
-        ".mjpeg",
-        ".mjpg",
-        ".h264",
-        ".264",
-        ".h265",
-        ".265",
-        ".hevc",
-        ".ivf",
-        ".y4m",
-    ),
-}
-EARLY = 0.0015  # seconds by which a frame may come before a period and still open it: Matroska rounds to milliseconds
-WORTH_SEEKING = (
-    4.0  # seconds into a video; before that, decoding on is no slower than looking for the place
-)
-MOST_REORDERED = 64  # frames between a picture's place in decoding and in showing
-HEAD = 8  # pictures decoded to see whether a container's stamps are to be believed
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a source says of itself without being decoded."""
-
-    width: int
-    height: int
-    fps: float
-    frames: int | None  # None where the header does not say
-    seconds: float | None
-    codec: str
+# seconds by which a frame may come before a period and still open it: Matroska rounds to milliseconds
+EARLY = 0.0015
+# seconds into a video; before that, decoding on is no slower than looking for the place
+WORTH_SEEKING = 4.0
+WORTH_JUMPING = 30  # frames between two that are wanted; fewer are decoded on the way
 
 
 def video_of(source: str | Path, fps: float | None = None) -> Video:
@@ -114,45 +62,26 @@ def video_of(source: str | Path, fps: float | None = None) -> Video:
 
 
 def facts_of(video: Video) -> Facts:
-    """Size (as shown, after rotation), rate and length as the header gives them. Raises BadVideo."""
-    if video.source.is_dir():
-        height, width = shown_size(_first(read_pictures(video.source), video.source))
-        count, fps = len(pictures_of(video.source)), video.fps or USUAL_FPS
-        return Facts(width, height, fps, count, count / fps, "pictures")
-    with VideoFile(video.source) as film:
-        height, width = shown_size(_first(film.pictures(), video.source))
-        return Facts(
-            width,
-            height,
-            video.fps or film.fps,
-            film.frames,
-            film.seconds,
-            film.codec.codec.canonical_name,
-        )
+    """Size (as shown), rate and length of a video's source; at the video's own rate where it has one.
 
-
-def read(
-    video: Video, spec: ClipSpec, damage: list[str] | None = None, threads: int = 0
-) -> Iterator[Frame]:
-    """The frames of a video in order, at the spec's size, colour and rate.
-
-    `damage` receives, at the end, a line for each sort of damage; `threads` is FFmpeg's (0: as many as it likes).
-    Raises BadVideo when not one frame can be read.
+    Raises BadVideo.
     """
-    loss = DamageReport(video.source.name)
-    start, end = video.span or (0.0, np.inf)
-    scaler, before = Scaler(spec), -1
-    try:
-        for index, seconds, picture in _timed(video, start, threads, loss, scaler):
-            if seconds >= end:
-                break
-            period = int(_period(seconds, spec.fps)) if spec.fps else index
-            if seconds >= start and period > before:
-                before = period
-                yield Frame(index, seconds, scaler(picture))
-    finally:
-        if damage is not None:
-            damage.extend(loss.lines())
+    facts = open_source(video.source).facts
+    if not video.fps:
+        return facts
+    if facts.codec == "pictures":
+        return replace(facts, fps=video.fps, seconds=(facts.frames or 0) / video.fps)
+    return replace(facts, fps=video.fps)
+
+
+def times_of(video: Video) -> Floats:
+    """(T,) seconds of every frame of the source, span or not, as `read` gives them.
+
+    Read from the container without decoding; only where its stamps cannot be trusted is the source decoded once.
+    In a file with damage this counts the frames that should be there, which may be more than can be read.
+    """
+    seconds = open_source(video.source).seconds
+    return np.arange(len(seconds)) / video.fps if video.fps else seconds
 
 
 def thinned(seconds: Floats, fps: float | None) -> Ints:
@@ -163,259 +92,244 @@ def thinned(seconds: Floats, fps: float | None) -> Ints:
     """
     if fps is None:
         return np.arange(len(seconds))
-    return np.flatnonzero(np.diff(_period(seconds, fps), prepend=-1) > 0)
+    return np.flatnonzero(np.diff(period_of(seconds, fps), prepend=-1) > 0)
 
 
-def times_of(video: Video) -> Floats:
-    """(frames,) seconds of every frame of the source, span or not, as `read` gives them.
+def read(
+    video: Video, spec: ClipSpec, damage: list[str] | None = None, threads: int = 0
+) -> Iterator[Frame]:
+    """The frames of a video in order, at the spec's size, colour and rate.
 
-    Read from the container without decoding; only where its stamps cannot be trusted is the source decoded once.
-    In a file with damage this counts the frames that should be there, which may be more than can be read.
+    `damage` receives, at the end, a line for each sort of damage and each stretch without a picture; `threads` is
+    FFmpeg's (0: as many as it likes). Raises BadVideo when not one frame can be read.
     """
-    stamps = _stamps_of(video.source)
-    count = len(stamps.seconds)
-    return np.arange(count) / video.fps if video.fps else stamps.seconds
+    report = DamageReport(video.source.name)
+    lost = LostPictures()
+    try:
+        with decoding(video, threads, report) as pictures:
+            for frame in frames_of_span(video, spec, pictures):
+                if damage is not None:
+                    lost.see(frame.seconds, frame.pixels)
+                yield frame
+    finally:
+        if damage is not None:
+            report.lost_pictures = lost.lines()
+            damage.extend(report.lines())
+
+
+def read_spans(
+    video: Video, spec: ClipSpec, spans: Sequence[tuple[float, float]]
+) -> Iterator[Iterator[Frame]]:
+    """The frames of each of several spans [start, end) in seconds, as `read` gives them, from one opening.
+
+    Take each to its end before the next.
+    """
+    with decoding(video, 0, DamageReport(video.source.name)) as pictures:
+        for span in spans:
+            yield frames_of_span(replace(video, span=span), spec, pictures)
+
+
+def read_frames(
+    video: Video, spec: ClipSpec, indices: Sequence[int], damage: list[str] | None = None
+) -> dict[int, Bytes]:
+    """(H, W, C) by index: those of the frames with these indices that can be read, by seeking, from one opening.
+
+    The same pixels as reading in order gives. `damage` receives a line for each sort of damage met on the way.
+    """
+    source = open_source(video.source)
+    report = DamageReport(video.source.name)
+    wanted = sorted({int(index) for index in indices})
+    scaler = Scaler(spec, source.shown, video.levels)
+    found: dict[int, Bytes] = {}
+    with decoding(video, 1, report) as pictures:
+        for index, picture in pictures.at(wanted):
+            found[index] = scaler(picture)
+    report.pages = 0  # of files that are as they should be
+    if damage is not None:
+        damage.extend(report.lines())
+    return found
 
 
 def frames_at(
     video: Video, spec: ClipSpec, indices: Sequence[int], damage: list[str] | None = None
 ) -> Bytes:
-    """(T, H, W, C): the frames with these indices, by seeking. The same pixels as reading in order gives.
+    """(T, H, W, C): the frames with these indices, as `read_frames` gives them.
 
-    `damage` receives a line for each sort of damage met on the way. Raises BadVideo when one of them cannot be read.
+    Raises BadVideo when one of them cannot be read.
     """
-    stamps, loss, wanted = (
-        _stamps_of(video.source),
-        DamageReport(video.source.name),
-        set(map(int, indices)),
-    )
-    scaler, found = Scaler(spec, stamps.shown), {}
-    for index, picture in _pictures_at(video.source, stamps, sorted(wanted), loss):
-        if index in wanted:
-            found[index] = scaler(picture)
-    if damage is not None:
-        damage.extend(loss.lines())
-    if missing := wanted - set(found):
-        raise BadVideo(
-            f"{video.source} gave no frame {min(missing)}; it has {len(stamps.seconds)}, counted from 0"
-        )
+    found = read_frames(video, spec, indices, damage)
+    for index in sorted({int(index) for index in indices}):
+        if index not in found:
+            count = len(open_source(video.source).seconds)
+            raise BadVideo(f"{video.source} gave no frame {index}; it has {count}, counted from 0")
     return np.stack([found[int(index)] for index in indices])
 
 
-def content_hash(source: Path) -> str:
-    """A name for what a source holds, whatever it is called: 16 hex digits.
-
-    Files up to 64 MiB are read whole; of a longer one its length and 64 blocks of 1 MiB spread evenly over it.
-    """
-    digest = hashlib.blake2b(digest_size=8)
-    for path in pictures_of(source) if source.is_dir() else [source]:
-        try:
-            if not path.is_file():
-                raise BadVideo(f"{path} is not a regular file")
-            size = path.stat().st_size
-            digest.update(size.to_bytes(8, "little"))
-            block, blocks = 1 << 20, 64
-            with path.open("rb") as file:
-                if size <= block * blocks:
-                    digest.update(file.read())
-                    continue
-                for k in range(blocks):
-                    file.seek((size - block) * k // (blocks - 1))
-                    digest.update(file.read(block))
-        except OSError as error:
-            raise BadVideo(f"cannot read {path}: {error.strerror or error}") from error
-    return digest.hexdigest()
+def period_of(seconds: Any, fps: float) -> Any:
+    """The number of the period 1 / fps in which a time lies."""
+    return np.floor((seconds + EARLY) * fps)
 
 
-def whole(video: Video) -> Video:
-    """The video without its span."""
-    return replace(video, span=None)
+def frames_of_span(video: Video, spec: ClipSpec, pictures: "Pictures") -> Iterator[Frame]:
+    """The frames of a video, within its span, out of a source that is open."""
+    start, end = video.span or (0.0, np.inf)
+    scaler = Scaler(spec, pictures.source.shown, video.levels)
+    before = -1
+    for index, seconds, picture in pictures.timed_from(start):
+        if seconds >= end:
+            break
+        period = int(period_of(seconds, spec.fps)) if spec.fps else index
+        if seconds >= start and period > before:
+            before = period
+            yield Frame(index, seconds, scaler(picture))
 
 
-@dataclass(frozen=True)
-class _Stamps:
-    """When each frame of a source is shown, and how to get to it."""
-
-    shown: tuple[int, int]  # height and width of the first picture after turning
-    seconds: Floats  # (frames,)
-    pts: Ints | None = (
-        None  # (frames,) ascending; None where frames can only be counted, by decoding from the start
-    )
-    place: Ints | None = None  # (frames,) position in decoding order
-    keys: Ints | None = None  # (keys,) indices of the frames at which decoding can begin
-    seeks: Ints | None = None  # (keys,) where to seek for them: decoding stamps where known
-
-    def find(self, pts: int | None) -> int | None:
-        """The index of the frame with this stamp."""
-        assert self.pts is not None
-        index = None if pts is None else int(np.searchsorted(self.pts, pts))
-        return (
-            index
-            if index is not None and index < len(self.pts) and self.pts[index] == pts
-            else None
-        )
-
-
-def _stamps_of(source: Path) -> _Stamps:
+@contextmanager
+def decoding(video: Video, threads: int, damage: DamageReport) -> Iterator["Pictures"]:
+    """The decoded pictures of a video's source, which is open as long as the block lasts."""
+    pictures = Pictures(video, threads, damage)
     try:
-        about = source.stat()
-    except OSError as error:
-        raise BadVideo(f"no such file or folder: {source}") from error
-    return _stamps(source, about.st_mtime_ns, about.st_size)
+        yield pictures
+    finally:
+        pictures.close()
 
 
-@lru_cache(maxsize=256)
-def _stamps(source: Path, _changed: int, _size: int) -> _Stamps:
-    if source.is_dir():
-        shown = shown_size(_first(read_pictures(source), source))
-        return _Stamps(shown, np.arange(len(pictures_of(source))) / USUAL_FPS)
-    return _believed(source) or _counted(source)
+class Pictures:
+    """Decoded pictures of one source from wherever they are asked for; a file is opened once if it can be."""
 
+    def __init__(self, video: Video, threads: int, damage: DamageReport) -> None:
+        self.source: Source = open_source(video.source)
+        self.fps = video.fps
+        self.threads = threads
+        self.damage = damage
+        self.film: VideoFile | None = None
+        self.at_start = True  # nothing was read of the file that is open
 
-def _believed(source: Path) -> _Stamps | None:
-    """The stamps as the container has them; None where they cannot be what the decoder will give."""
-    with VideoFile(source) as film:
-        packets = [
-            (packet.pts, packet.dts, packet.is_keyframe)
-            for packet in film.packets()
-            if not packet.is_discard
-            and not (film.codec.name == "vp8" and not bytes(packet)[0] & 0x10)  # never shown
-        ]
-        clock, tick = Clock(film.fps), film.tick
-    with VideoFile(source) as film:
-        head = list(islice(film.pictures(), HEAD))
-    if not head or any(stamp is None for stamp, _, _ in packets):
-        return None
-    decoding = [dts for _, dts, _ in packets if dts is not None]
-    begins = head[
-        0
-    ].pts  # a stream cut out of another begins with packets that nothing can be made of
-    packets = [packet for packet in packets if begins is not None and packet[0] >= begins]
-    pts = np.array([stamp for stamp, _, _ in packets], np.int64)
-    place = np.argsort(pts, kind="stable")
-    pts = pts[place]
-    if (
-        [picture.pts for picture in head] != pts[:HEAD].tolist()
-        or (np.diff(pts) <= 0).any()
-        or (np.diff(decoding) < 0).any()
-        or np.abs(place - np.arange(len(place))).max() > MOST_REORDERED
-    ):
-        return None
-    keys = np.flatnonzero([packets[k][2] for k in place])
-    seeks = [pts[key] if packets[place[key]][1] is None else packets[place[key]][1] for key in keys]
-    seconds = np.array([clock(float(stamp) * tick) for stamp in pts.tolist()])
-    return _Stamps(shown_size(head[0]), seconds, pts, place, keys, np.array(seeks, np.int64))
+    def close(self) -> None:
+        """Give the file back."""
+        if self.film is not None:
+            self.film.close()
+            self.film = None
 
-
-def _counted(source: Path) -> _Stamps:
-    """The stamps found by decoding the whole."""
-    seconds, shown = [], None
-    with VideoFile(source, threads=0) as film:
-        for second, picture in film.timed(Clock(film.fps)):
-            shown = shown or shown_size(picture)
-            seconds.append(second)
-    if shown is None:
-        raise _unreadable(source, film.loss)
-    return _Stamps(shown, np.array(seconds))
-
-
-def _timed(
-    video: Video, start: float, threads: int, loss: DamageReport, scaler: Scaler
-) -> Iterator[tuple[int, float, VideoFrame]]:
-    """Index, seconds and picture of every frame from `start` on, and perhaps of some before it."""
-    source = video.source
-    if source.is_dir():
-        fps = video.fps or USUAL_FPS
-        first = max(0, math.ceil(start * fps - 1e-6))
-        if first:
-            scaler.settle(_stamps_of(source).shown)
-        index = -1
-        for index, picture in enumerate(read_pictures(source, first, loss), first):
-            yield index, index / fps, picture
-        if index < 0 and first == 0:
-            raise _unreadable(source, loss)
-    elif start >= WORTH_SEEKING and (stamps := _stamps_of(source)).pts is not None:
-        seconds = times_of(video)
-        scaler.settle(stamps.shown)
-        for index, picture in _pictures_from(
-            source, stamps, int(np.searchsorted(seconds, start)), threads, loss
-        ):
-            yield index, float(seconds[index]), picture
-    else:
-        with VideoFile(source, threads, loss) as film:
+    def timed_from(self, start: float) -> Iterator[tuple[int, float, VideoFrame]]:
+        """Index, seconds and picture of every frame from `start` seconds on, and perhaps of some before it."""
+        source = self.source
+        if source.pictures:
+            fps = self.fps or USUAL_FPS
+            first = max(0, math.ceil(start * fps - 1e-6))
+            for index, picture in self.from_index(first):
+                yield index, index / fps, picture
+        elif source.seek_table is not None and (start >= WORTH_SEEKING or not self.at_start):
+            seconds = source.seconds
+            if self.fps:
+                seconds = np.arange(len(seconds)) / self.fps
+            for index, picture in self.from_index(int(np.searchsorted(seconds, start))):
+                yield index, float(seconds[index]), picture
+        else:
+            film = self._film_at_start()
             index = -1
             for index, (second, picture) in enumerate(film.timed(Clock(film.fps))):
-                yield index, index / video.fps if video.fps else second, picture
+                yield index, index / self.fps if self.fps else second, picture
             if index < 0:
-                raise _unreadable(source, loss)
+                raise unreadable(source.path, self.damage)
 
-
-def _pictures_at(
-    source: Path, stamps: _Stamps, wanted: list[int], loss: DamageReport
-) -> Iterator[tuple[int, VideoFrame]]:
-    """Pictures with their indices, all those wanted that can be read among them. `wanted` ascends."""
-    if not wanted or wanted[0] < 0 or wanted[-1] >= len(stamps.seconds):
-        return
-    if source.is_dir():
-        paths = pictures_of(source)
-        for index in wanted:
-            picture = read_picture(paths, index, loss)
-            if picture is not None:
-                yield index, picture
-        return
-    for index, picture in _pictures_from(source, stamps, wanted[0], 1, loss):
-        yield index, picture
-        if index >= wanted[-1]:
+    def at(self, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
+        """The pictures of these ascending indices that can be read."""
+        source = self.source
+        inside = [index for index in wanted if 0 <= index < len(source.seconds)]
+        if len(inside) < len(wanted):
             return
+        if source.pictures:
+            for index in wanted:
+                picture = read_picture(source.pictures, index, self.damage)
+                if picture is not None:
+                    yield index, picture
+            return
+        for run in self._runs(wanted):
+            missing = set(run)
+            for index, picture in self.from_index(run[0]):
+                if index in missing:
+                    missing.discard(index)
+                    yield index, picture
+                if index >= run[-1]:
+                    break
 
-
-def _pictures_from(
-    source: Path, stamps: _Stamps, first: int, threads: int, loss: DamageReport
-) -> Iterator[tuple[int, VideoFrame]]:
-    """Pictures of a file from this index on, decoded from the nearest key frame that leads to it."""
-    if first >= len(stamps.seconds):
-        return
-    if stamps.pts is None or stamps.place is None or stamps.keys is None or stamps.seeks is None:
-        with VideoFile(source, threads, loss) as film:
+    def from_index(self, first: int) -> Iterator[tuple[int, VideoFrame]]:
+        """Pictures with their indices from this one on, decoded from the nearest key frame that leads to it."""
+        source = self.source
+        if source.pictures:
+            pictures = read_pictures(source.pictures, first, self.damage)
+            yield from enumerate(pictures, first)
+        elif first >= len(source.seconds):
+            return
+        elif source.seek_table is None:
+            film = self._film_at_start()
             yield from islice(enumerate(film.pictures()), first, None)
-        return
-    place, step = stamps.place, 1
-    k = int(np.searchsorted(stamps.keys, first, "right")) - 1
-    while True:
-        with VideoFile(source, threads, loss) as film:
-            packets = film.packets()
-            if k > 0:
-                key = int(stamps.keys[k])
+        else:
+            yield from self._after_seek(first)
 
-                def behind(packet: Any, key: int = key) -> bool:
-                    index = stamps.find(packet.pts)
-                    return index is not None and bool(place[index] > place[key])
-
-                packets = film.packets_from(int(stamps.pts[key]), int(stamps.seeks[k]), behind)
+    def _after_seek(self, first: int) -> Iterator[tuple[int, VideoFrame]]:
+        table = self.source.seek_table
+        assert table is not None
+        key = table.key_before(first)
+        step = 1
+        while True:
             reached = False
-            for picture in film.pictures(packets):
-                index = stamps.find(picture.pts)
+            for picture in self._pictures_from_key(key):
+                index = table.find(picture.pts)
                 if index is None or index < first:
                     continue
-                if index > first and not reached and k > 0:
+                if index > first and not reached and key > 0:
                     break  # the picture asked for needs more of the past than this key frame gives
                 reached = True
                 yield index, picture
-            if reached or k <= 0:
+            if reached or key <= 0:
                 return
-        k, step = max(0, k - step), step * 4
+            key = max(0, key - step)
+            step *= 4
 
+    def _pictures_from_key(self, key: int) -> Iterator[VideoFrame]:
+        """The pictures decoded from a key frame on; of the first key frame, or none, from the file's start."""
+        table = self.source.seek_table
+        assert table is not None
+        if key <= 0:
+            return self._film_at_start().pictures()
+        film = self._film()
+        self.at_start = False
+        frame = int(table.keys[key])
+        place = table.place
 
-def _first(pictures: Iterator[VideoFrame], source: Path) -> VideoFrame:
-    for picture in pictures:
-        return picture
-    raise _unreadable(source, None)
+        def behind(packet: Any) -> bool:
+            index = table.find(packet.pts)
+            return index is not None and bool(place[index] > place[frame])
 
+        packets = film.packets_from(int(table.pts[frame]), int(table.seeks[key]), behind)
+        return film.pictures(packets)
 
-def _unreadable(source: Path, loss: DamageReport | None) -> BadVideo:
-    told = f" ({'; '.join(loss.lines())})" if loss else ""
-    return BadVideo(f"no frame can be read from {source}{told}")
+    def _runs(self, wanted: Sequence[int]) -> list[list[int]]:
+        """The indices in runs that are decoded in one go: between two runs seeking saves many frames."""
+        table = self.source.seek_table
+        runs: list[list[int]] = []
+        for index in wanted:
+            far = False
+            if runs and table is not None:
+                key = table.key_before(index)
+                far = key > 0 and int(table.keys[key]) - runs[-1][-1] > WORTH_JUMPING
+            if not runs or far:
+                runs.append([])
+            runs[-1].append(index)
+        return runs
 
+    def _film(self) -> VideoFile:
+        if self.film is None:
+            self.film = VideoFile(self.source.path, self.threads, self.damage)
+            self.at_start = True
+        return self.film
 
-def _period(seconds: Any, fps: float) -> Any:
-    return np.floor((seconds + EARLY) * fps)
+    def _film_at_start(self) -> VideoFile:
+        """The file with nothing read of it: opened anew where something was."""
+        if not self.at_start:
+            self.close()
+        film = self._film()
+        self.at_start = False
+        return film

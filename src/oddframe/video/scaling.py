@@ -4,13 +4,28 @@ from fractions import Fraction
 from typing import Any
 
 import av
+import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 
 from oddframe.errors import BadVideo
 from oddframe.types import Bytes, ClipSpec
-from oddframe.video.decoder import FAULTS, error_text, shown_size, turns_of
+from oddframe.video.damage import FAULTS, error_text
 
-SCALING = "area+accurate_rnd+full_chroma_int"  # mean error 1.15 grey levels, against 3.9 with FFmpeg's default
+# mean error 1.15 grey levels, against 3.9 with FFmpeg's default
+SCALING = "area+accurate_rnd+full_chroma_int"
+UNSPECIFIED = 2  # FFmpeg's number, for colour matrix, primaries and transfer alike
+# FFmpeg's numbers of what its scaler can work with (H.273). Other tags are taken as unspecified: they change no grey
+# level, and refusing the film for them would lose it whole.
+MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}
+PRIMARIES = {1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 22}
+TRANSFERS = {1, 2, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 16, 17, 18}
+RANGES = {0, 1, 2}
+FULL_RANGE = 2
+FLOAT_PIXELS = {"grayf32le", "grayf32be"}
+DEEP_PIXELS = FLOAT_PIXELS | {
+    f"gray{bits}{order}" for bits in (9, 10, 12, 14, 16) for order in ("le", "be")
+}
 
 
 def size_of(spec: ClipSpec, width: int, height: int) -> tuple[int, int]:
@@ -26,44 +41,57 @@ def size_of(spec: ClipSpec, width: int, height: int) -> tuple[int, int]:
 class Scaler:
     """Decoded picture in, (H, W, C) array out.
 
-    The size follows from the source's first picture (`shown`: its height and width, or the first that comes) and is
-    kept when a stream changes its own.
+    The size follows from `shown`, the height and width at which the source is shown, and is kept when a stream changes
+    its own. Grey pictures of more than 8 bits are shown from `levels[0]` (black) to `levels[1]` (white) where given;
+    those of floats have to be.
     """
 
-    def __init__(self, spec: ClipSpec, shown: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, spec: ClipSpec, shown: tuple[int, int], levels: tuple[float, float] | None = None
+    ) -> None:
         self.spec = spec
-        self.size = size_of(spec, shown[1], shown[0]) if shown else None
+        self.size = size_of(spec, shown[1], shown[0])
+        self.levels = levels
         self.made_for: tuple[Any, ...] | None = None
 
     def __call__(self, picture: VideoFrame) -> Bytes:
-        shape = (
-            picture.width,
-            picture.height,
-            picture.format.name,
-            picture.color_range,
-            picture.colorspace,
-        )
-        kind = (*shape, turns_of(picture))
+        turns = turns_of(picture)
         try:
+            picture = self._prepared(picture)
+            shape = (picture.width, picture.height, picture.format.name)
+            kind = (*shape, picture.color_range, picture.colorspace, turns)
             if kind != self.made_for:
-                self._make(picture)
+                self._make(picture, turns)
                 self.made_for = kind
             self.source.push(picture)
             scaled: Any = self.sink.pull()
             pixels: Bytes = scaled.to_ndarray()
         except FAULTS as error:
-            raise BadVideo(
-                f"pictures of the kind {picture.format.name} cannot be scaled ({error_text(error)})"
-            ) from error
+            name = picture.format.name
+            reason = error_text(error)
+            raise BadVideo(f"pictures of the kind {name} cannot be scaled ({reason})") from error
         return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
-    def settle(self, shown: tuple[int, int]) -> None:
-        """Take the size from a picture of this height and width."""
-        self.size = self.size or size_of(self.spec, shown[1], shown[0])
+    def _prepared(self, picture: VideoFrame) -> VideoFrame:
+        """The picture with tags that the scaler can work with, and eight bits where levels are given."""
+        name = picture.format.name
+        if name in DEEP_PIXELS and self.levels is not None:
+            return shown_at_levels(picture, self.levels)
+        if name in FLOAT_PIXELS:
+            raise ValueError(
+                "floating-point pictures are read only at the levels that a fit learned"
+            )
+        if picture.colorspace not in MATRICES:
+            picture.colorspace = UNSPECIFIED
+        if picture.color_primaries not in PRIMARIES:
+            picture.color_primaries = UNSPECIFIED
+        if picture.color_trc not in TRANSFERS:
+            picture.color_trc = UNSPECIFIED
+        if picture.color_range not in RANGES:
+            picture.color_range = 0
+        return picture
 
-    def _make(self, picture: VideoFrame) -> None:
-        self.settle(shown_size(picture))
-        assert self.size is not None
+    def _make(self, picture: VideoFrame, turns: tuple[tuple[str, str | None], ...]) -> None:
         self.graph: Any = av.filter.Graph()  # kept: FFmpeg's buffers die with it
         self.source = last = self.graph.add_buffer(
             width=picture.width,
@@ -71,9 +99,10 @@ class Scaler:
             format=picture.format,
             time_base=picture.time_base or Fraction(1, 25),
         )
+        height, width = self.size
         steps: list[tuple[str, str | None]] = [
-            *turns_of(picture),
-            ("scale", f"{self.size[1]}:{self.size[0]}:flags={SCALING}"),
+            *turns,
+            ("scale", f"{width}:{height}:flags={SCALING}"),
             ("format", "rgb24" if self.spec.colour == "rgb" else "gray"),
             ("buffersink", None),
         ]
@@ -83,3 +112,58 @@ class Scaler:
             last = step
         self.sink = last
         self.graph.configure()
+
+
+def shown_at_levels(picture: VideoFrame, levels: tuple[float, float]) -> VideoFrame:
+    """A grey picture of more than 8 bits as one of 8: levels[0] is black, levels[1] white, the rest in proportion."""
+    low, high = levels
+    values = np.asarray(picture.to_ndarray(), np.float32)  # (H, W)
+    scaled = (values - low) * (255 / max(high - low, 1e-12))
+    shown = VideoFrame.from_ndarray(np.rint(scaled.clip(0, 255)).astype(np.uint8), format="gray")
+    shown.color_range = FULL_RANGE
+    shown.pts = picture.pts
+    return shown
+
+
+def turns_of(picture: VideoFrame) -> tuple[tuple[str, str | None], ...]:
+    """FFmpeg's filters, with their arguments, that turn or mirror the picture for showing; most need none."""
+    clockwise = -round(picture.rotation / 90) * 90 % 360
+    across, down, slant = display_axes(picture)
+    if clockwise == 90:
+        return (("transpose", "cclock_flip" if slant > 0 else "clock"),)
+    if clockwise == 270:
+        return (("transpose", "clock_flip" if slant < 0 else "cclock"),)
+    half = clockwise == 180
+    turns: list[tuple[str, str | None]] = []
+    if half and (across or -1) < 0:
+        turns.append(("hflip", None))
+    if (down or -half) < 0:
+        turns.append(("vflip", None))
+    return tuple(turns)
+
+
+def shown_size(picture: VideoFrame, pixel_aspect: float = 1.0) -> tuple[int, int]:
+    """(height, width) at which a picture is shown, turned, with square pixels.
+
+    Where pixels are not square the shorter of their sides is stretched: what was recorded is never made smaller.
+    """
+    height, width = picture.height, picture.width
+    if pixel_aspect < 1:
+        height = round(height / pixel_aspect)
+    else:
+        width = round(width * pixel_aspect)
+    lying = any(name == "transpose" for name, _ in turns_of(picture))
+    return (width, height) if lying else (height, width)
+
+
+def display_axes(picture: VideoFrame) -> tuple[int, int, int]:
+    """Where the display matrix sends x, y, and y across: it tells a mirror from a turn. Zeros where not said."""
+    try:
+        # not picture.side_data: it keeps each full-size frame alive until the garbage collector comes by
+        data: Any = SideDataContainer(picture).get("DISPLAYMATRIX")  # type: ignore[call-arg]
+    except ValueError:  # PyAV stops at side data that it has no name for, as photographs carry
+        return 0, 0, 0
+    if data is None:
+        return 0, 0, 0
+    matrix = np.frombuffer(data, np.int32).tolist()
+    return matrix[0], matrix[4], matrix[3]
