@@ -24,8 +24,9 @@ from oddframe.datasets.base import open_data
 from oddframe.methods.reconstruction import C3D, ConvLSTM, Reconstruction
 from oddframe.scoring.pipeline import concatenate, score_video
 from oddframe.training.precision import SmallInSingle, autocast
+from oddframe.training.random_clips import clip_at
 from oddframe.types import Video
-from oddframe.video.sampling import clip_at, clip_windows
+from oddframe.video.sampling import clip_windows
 
 NETWORKS: dict[str, Callable[..., Reconstruction]] = {
     "conv-lstm": ConvLSTM,

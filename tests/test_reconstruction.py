@@ -24,10 +24,10 @@ from oddframe.methods.reconstruction import (
 from oddframe.run import Run
 from oddframe.serialization import load, save
 from oddframe.training.config import Training
+from oddframe.training.random_clips import RandomClips
 from oddframe.types import Clips, Video
 from oddframe.video.clips import clips_of
 from oddframe.video.reader import read, video_of
-from oddframe.video.sampling import RandomClips
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 BRIEF = Training(epochs=1, batch=2, precision="float32")

@@ -20,9 +20,10 @@ from oddframe.run import Run
 from oddframe.training.config import Training
 from oddframe.training.network_detector import NetworkDetector
 from oddframe.training.precision import autocast, channels_last
+from oddframe.training.random_clips import RandomClips
 from oddframe.training.trainer import by_loss, train
 from oddframe.types import Clips, ClipSpec, Floats, Scores, Video
-from oddframe.video.sampling import RandomClips, clip_windows
+from oddframe.video.sampling import clip_windows
 
 WINDOW = 16  # pixels of the side of the window in which errors are summed
 CELL = 4  # pixels of a cell of the map, which holds the worst window of its place

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from oddframe.embeddings.heads.autoencoder import Rebuilder
 from oddframe.run import Run
 from oddframe.training.config import Training
+from oddframe.training.random_clips import RandomClips
 from oddframe.training.trainer import by_loss, train
 from oddframe.types import ClipSpec, Video
-from oddframe.video.sampling import RandomClips
 
 TINY = 1e-12  # so that embeddings that are all the same are no division by zero
 

@@ -11,10 +11,11 @@ from torch.utils.data import DataLoader
 
 from films import B_FRAMES, film, number_of
 from oddframe.errors import BadInput
+from oddframe.training.random_clips import RandomClips, Sample, clip_at
 from oddframe.types import ClipSpec, Truth, Video
 from oddframe.video.clips import clips_of
 from oddframe.video.reader import read, video_of
-from oddframe.video.sampling import RandomClips, Sample, clip_at, clip_windows
+from oddframe.video.sampling import clip_windows
 
 SPEC = ClipSpec(length=4, stride=2, hop=3, size=None)
 
@@ -55,8 +56,8 @@ def test_windows_are_the_clips_of_reading_in_order(
         windows = clip_windows(part, spec)
         assert windows[:, -1].tolist() == [index for one in batches for index in one.frame]
         if batches:
-            clips = torch.cat([one.pixels for one in batches])
-            assert torch.equal(clip_at(part, spec, windows[-1].tolist()), clips[-1])
+            last = clip_at(part, spec, windows[-1].tolist())
+            assert np.array_equal(last.numpy(), batches[-1].pixels[-1])
 
 
 def test_an_item_is_a_clip_of_the_video_that_it_names(videos: list[Video]) -> None:
@@ -97,14 +98,11 @@ def same(one: Sample, other: Sample) -> bool:
 
 def test_workers_change_nothing(videos: list[Video]) -> None:
     clips = RandomClips(videos, SPEC, count=10, seed=5)
-    loaders = [
-        DataLoader(clips, batch_size=4, num_workers=workers, persistent_workers=workers > 0)
-        for workers in (0, 2)
-    ]
     seen = []
-    for epoch in range(2):  # the second epoch is asked of workers that live on
+    for epoch in range(2):
         clips.set_epoch(epoch)
-        alone, together = (list(loader) for loader in loaders)
+        alone = list(DataLoader(clips, batch_size=4))
+        together = list(DataLoader(clips, batch_size=4, num_workers=2))
         assert [len(batch.video) for batch in alone] == [4, 4, 2]
         for one, other in zip(alone, together, strict=True):
             assert torch.equal(one.pixels, other.pixels)
