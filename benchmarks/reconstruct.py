@@ -23,7 +23,7 @@ from machine import middle, write
 from oddframe.datasets.base import open_data
 from oddframe.methods.reconstruction import C3D, ConvLSTM, Reconstruction
 from oddframe.scoring.pipeline import concatenate, score_video
-from oddframe.training.precision import SmallInSingle, autocast
+from oddframe.training.precision import SmallConvolutionsInFloat32, autocast
 from oddframe.training.random_clips import clip_at
 from oddframe.types import Video
 from oddframe.video.sampling import clip_windows
@@ -87,7 +87,7 @@ def steps(detector: Reconstruction, batch: int, rounds: int) -> dict[str, float]
             optimizer.zero_grad()
             clip = pixels.float() / 255
             if half:
-                with autocast("cpu", "bf16"), SmallInSingle():
+                with autocast("cpu", "bf16"), SmallConvolutionsInFloat32():
                     loss = detector.loss(net, (pixels,))
             else:
                 loss = ((net(clip) - clip) ** 2).mean()

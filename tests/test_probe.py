@@ -182,7 +182,7 @@ def test_an_interrupted_classifier_goes_on_and_another_is_trained_anew(
     """Checkpoints of an interrupted probe lie in the folder: other weights, labels, seeds must not go on from them."""
     embedder = load_run(run).detector
     split = open_data("labelled", classes)[1]
-    training = Training(epochs=1, batch=5, optimizer="adam", rate=1e-2, precision="float32")
+    training = Training(epochs=1, batch=5, optimizer="adam", lr=1e-2, precision="float32")
     histories: list[list[dict[str, float]]] = []
     stop = True
 

@@ -40,6 +40,9 @@ class Numbers(Dataset[Tensor]):
     def __len__(self) -> int:
         return self.count
 
+    def fingerprint(self) -> str:
+        return f"{self.count} numbers"
+
     def __getitem__(self, item: int) -> Tensor:
         time.sleep(self.wait)
         if item == self.bad:
@@ -84,7 +87,7 @@ def job(folder: str, done: str, wait: float) -> None:
         Numbers(wait=wait),
         by_loss(reconstruct),
         Run(Path(folder)),
-        replace(CPU, checkpoint_every=2),
+        replace(CPU, resume_every=2),
     )
     torch.save(module.state_dict(), done)
 
@@ -158,7 +161,7 @@ def test_stopped_in_the_middle_of_accumulating_it_goes_on_exactly(tmp_path: Path
         CPU,
         accumulate=2,
         batch=2,
-        checkpoint_every=1,
+        resume_every=1,
         optimizer="adamw",
         schedule="plateau",
         patience=0,
@@ -332,7 +335,7 @@ def test_warming_up_comes_first() -> None:
 
 
 def test_a_loss_that_is_no_number_stops_and_the_good_checkpoint_stays(tmp_path: Path) -> None:
-    recipe = replace(CPU, checkpoint_every=1, batch=4, lr=0.01)
+    recipe = replace(CPU, resume_every=1, batch=4, lr=0.01)
     calls = 0
 
     def diverging(module: nn.Module, batch: Tensor) -> Tensor:
@@ -393,11 +396,11 @@ def test_a_damaged_or_hostile_checkpoint_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"epochs": 0}, "epochs is 1 or more"),
-        ({"lr": -1}, "above 0"),
+        ({"epochs": 0}, "epochs is from 1 to"),
+        ({"lr": -1}, "lr is above 0"),
         ({"step_factor": 2.0}, "at most 1"),
         ({"batch": 3, "devices": 2}, "cannot be shared"),
-        ({"grad_clip": math.nan}, "grad_clip is 0 or more"),
+        ({"grad_clip": math.nan}, "grad_clip is from 0 to"),
     ],
 )
 def test_impossible_recipes_are_refused(wrong: dict[str, Any], told: str) -> None:

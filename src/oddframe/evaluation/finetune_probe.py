@@ -140,7 +140,7 @@ def tuned(
     # a checkpoint of another run, other labels or other options must not be found: its name holds them all
     work = key(embedder.depends_on(), data.fingerprint(), classes, training, run.seed)
     name = f"{mode}-{work[:12]}"
-    train(model, data, by_loss(_loss), run, training, name=name, begins_from=embedder.depends_on())
+    train(model, data, by_loss(_loss), run, training, name=name)
     model.eval()
     predicted = []
     with torch.inference_mode(), progress("asking", len(sides[1]), "videos") as tick:

@@ -117,6 +117,7 @@ class Reconstruction(NetworkDetector):
         count = sum(len(clip_windows(video, self.spec)) for video in videos) // self.spec.span
         data = RandomClips(videos, self.spec, count=max(1, count), seed=run.seed)
         history = train(self.net, data, by_loss(self.loss), run, self.training_recipe)
+        self.use_precision(history.precision)
         seconds = sum(history.column("seconds"))  # also those before an interruption
         run.notes["training"] = {
             "epochs": len(history.rows),
@@ -168,7 +169,7 @@ class Reconstruction(NetworkDetector):
         """What was wanted, what was made, and how much each pixel counts, each (N, C, T, H, W) float32."""
         device = next(self.net.parameters()).device
         given, wanted, weight = self._task(pixels.to(device))
-        with torch.inference_mode(), autocast(device, self.training_recipe.precision):
+        with torch.inference_mode(), autocast(device, self.precision):
             made = self._of_target(self.net(given))
         return wanted, made.float(), weight
 
@@ -206,7 +207,7 @@ class Reconstruction(NetworkDetector):
             norm.reset_running_stats()
             norm.momentum = None  # the mean over all batches
             norm.train()
-        with torch.no_grad(), autocast(device, self.training_recipe.precision):
+        with torch.no_grad(), autocast(device, self.precision):
             for start in range(0, min(len(clips), SETTLED_ON) // batch * batch, batch):
                 pixels = torch.stack([clips[k].pixels for k in range(start, start + batch)])
                 self.net(self._task(pixels.to(device))[0])

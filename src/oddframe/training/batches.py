@@ -22,36 +22,38 @@ def batches_from(
     collate: Callable[[list[Any]], Any] | None,
 ) -> Iterator[Any]:
     """The batches of one of `world` processes from a step on, for the rest of the training."""
-    t = training
-    order = _Order(epoch_steps * t.accumulate, t.batch, rank, world)
-    # a generator of its own: the loader draws from it in this thread, while the step draws from torch's in another
-    more: dict[str, Any] = {"generator": torch.Generator()}
-    if t.workers:
-        more |= {
-            "persistent_workers": True,
-            "multiprocessing_context": "forkserver",
-            "prefetch_factor": 2,
-        }
+    order = BatchOrder(epoch_steps * training.accumulate, training.batch, rank, world)
+    # the loader draws from a generator in this thread, while the step draws from torch's in another
+    options: dict[str, Any] = {"generator": torch.Generator()}
+    if training.workers:
+        options["persistent_workers"] = True
+        options["multiprocessing_context"] = "forkserver"
+        options["prefetch_factor"] = 2
     loader = DataLoader(
-        _Turned(data), batch_sampler=order, num_workers=t.workers, collate_fn=collate, **more
+        EpochItems(data),
+        batch_sampler=order,
+        num_workers=training.workers,
+        collate_fn=collate,
+        **options,
     )
     try:
-        for epoch in range(step // epoch_steps, t.epochs):
-            order.start = (
-                (step - epoch * epoch_steps) * t.accumulate if step > epoch * epoch_steps else 0
-            )
+        for epoch in range(step // epoch_steps, training.epochs):
+            done = max(0, step - epoch * epoch_steps)  # steps of this epoch
+            order.start = done * training.accumulate
             order.epoch = epoch
             yield from loader
     except OddframeError as error:
-        # from a worker it comes with the worker's whole traceback; the last line is ours
-        line = str(error).strip().splitlines()[-1]
-        raise type(error)(
-            line.removeprefix(f"{type(error).__module__}.{type(error).__qualname__}: ")
-        ) from None
+        raise type(error)(last_line(error)) from None
 
 
-class _Turned(Dataset[Any]):
-    """Items by epoch and number, so that worker processes, which have a copy of the data, turn it with us."""
+def last_line(error: OddframeError) -> str:
+    """The error's own line: from a worker process it comes behind the worker's whole traceback."""
+    line = str(error).strip().splitlines()[-1]
+    return line.removeprefix(f"{type(error).__module__}.{type(error).__qualname__}: ")
+
+
+class EpochItems(Dataset[Any]):
+    """Items by epoch and number: worker processes have copies of the data, whose epoch is set with each item."""
 
     def __init__(self, data: Dataset[Any]) -> None:
         self.data = data
@@ -64,8 +66,8 @@ class _Turned(Dataset[Any]):
 
 
 @dataclass
-class _Order:
-    """Which items go into which batch of this process: those of batch b, in order, dealt out to the processes."""
+class BatchOrder:
+    """Which items go into which batch of one process: those of a batch, in order, dealt out to the processes."""
 
     count: int  # batches in an epoch
     size: int  # items in a batch, over all processes
@@ -75,11 +77,10 @@ class _Order:
     start: int = 0  # the first batch of this epoch
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for b in range(self.start, self.count):
-            yield [
-                (self.epoch, item)
-                for item in range(b * self.size + self.rank, (b + 1) * self.size, self.world)
-            ]
+        for batch in range(self.start, self.count):
+            first = batch * self.size
+            items = range(first + self.rank, first + self.size, self.world)
+            yield [(self.epoch, item) for item in items]
 
     def __len__(self) -> int:
         return self.count - self.start

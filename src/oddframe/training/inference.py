@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oddframe.training.precision import Dtype, autocast
+from oddframe.training.precision import Dtype, Trial, autocast
 
 Core = Callable[[Tensor], Tensor]  # a network, or a function of one: (rows, …) to (rows, …)
 
@@ -54,6 +54,15 @@ def infer(
                 made = core(given)
             found.append(made[:count].float())
         return torch.cat(found)
+
+
+def forward_trial(core: Core, row: Tensor) -> Trial:
+    """One pass of a network over a row (1, …), in a precision: for `choose_precision` where nothing is trained."""
+
+    def trial(precision: Dtype) -> None:
+        infer(core, row, batch=1, precision=precision)
+
+    return trial
 
 
 def passes(x: Tensor, size: int) -> Iterator[tuple[Tensor, int]]:

@@ -9,6 +9,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from oddframe.detector import Detector
+from oddframe.run import Run
+from oddframe.training.inference import Core, forward_trial
+from oddframe.training.precision import (
+    Dtype,
+    Precision,
+    PrecisionChoice,
+    bf16_support,
+    choose_precision,
+)
 
 
 class NetworkDetector(Detector, nn.Module):
@@ -16,7 +25,44 @@ class NetworkDetector(Detector, nn.Module):
 
     Buffers whose shape is only known after fitting are registered empty. `get_extra_state` gives plain values only.
     `fit` and `load_state` leave the module in eval mode.
+
+    What the network computes in when it scores is chosen once, in fit (`use_precision`), and is part of the state: the
+    same run gives the same scores everywhere. Only where bfloat16 would have to be emulated it computes in float32,
+    unless bf16 was asked for.
     """
+
+    bf16: Tensor  # () bool
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("bf16", torch.tensor(self.asked_precision == "bf16"))
+
+    @property
+    def asked_precision(self) -> Precision:
+        """The precision among the options of the training."""
+        training = self.options.get("training") or {}
+        asked: Precision = training.get("precision", "auto")
+        return asked
+
+    @property
+    def precision(self) -> Dtype:
+        """What the network computes in when it scores, on the device where it is."""
+        if not bool(self.bf16):
+            return "float32"
+        emulated = not bf16_support(str(self.bf16.device)).native
+        if emulated and self.asked_precision == "auto":
+            return "float32"
+        return "bf16"
+
+    def use_precision(self, choice: PrecisionChoice) -> None:
+        """Compute in what was chosen, from now on."""
+        self.bf16.fill_(choice.precision == "bf16")
+
+    def choose_precision(self, core: Core, row: Tensor, run: Run) -> None:
+        """Choose for a network that is not trained here; `row` (1, …) is what it is tried on."""
+        choice = choose_precision(self.asked_precision, run.device, forward_trial(core, row))
+        choice.note(run.notes, self.name)
+        self.use_precision(choice)
 
     def core(self) -> nn.Module | None:
         """The network, for export and drawing; None where there is none yet."""

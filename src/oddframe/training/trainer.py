@@ -1,7 +1,7 @@
-"""The one gradient loop, on Lightning Fabric: every method that descends a loss calls `train`.
+"""The one training loop, on Lightning Fabric: every method that descends a loss calls `train`.
 
 What step s does depends on the weights before it, the seed and s alone: items are drawn by their number, and torch's
-random state is set anew for every step. So a training that was killed and goes on from its last checkpoint ends with
+random state is set anew for every step. So a training that was killed and resumed from its last checkpoint ends with
 the very weights of one that never was (on a CPU, with as many threads).
 """
 
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -25,21 +25,26 @@ from oddframe.errors import BadInput, missing_package
 from oddframe.files import aside
 from oddframe.progress import Tick, logger, progress
 from oddframe.run import Run, launched_by_torchrun
-from oddframe.training.batches import batches_from
 from oddframe.training.checkpoints import read_checkpoint
 from oddframe.training.config import Training, rate_at
+from oddframe.training.job import (
+    REMEDY,
+    Backward,
+    Job,
+    Scalars,
+    Step,
+    decide_precision,
+    identity_of,
+    refuse_empty,
+)
 from oddframe.training.logs import Log
-from oddframe.training.precision import SmallInSingle
+from oddframe.training.precision import PrecisionChoice, SmallConvolutionsInFloat32
 from oddframe.video.prefetch import prefetch
 
-Scalars = Mapping[str, Any]  # by name; "loss" is what is descended
-Rows = list[dict[str, float]]
-UNTOUCHED = {
-    "workers",
-    "checkpoint_every",
-    "epochs",
-}  # options that may change when a training goes on
-OUT_OF_MEMORY = (
+__all__ = ["Backward", "History", "Scalars", "Step", "by_loss", "train"]
+
+Row = dict[str, float]
+OUT_OF_MEMORY = (  # what libraries say
     "out of memory",
     "can't allocate memory",
     "not enough memory",
@@ -47,31 +52,40 @@ OUT_OF_MEMORY = (
 )
 
 
-class Backward(Protocol):
-    """Pushes a gradient back from a tensor. A step may call it several times; the gradients are summed."""
-
-    def __call__(self, tensor: Tensor, gradient: Tensor | None = None) -> None: ...
-
-
-class Step(Protocol):
-    """Computes the losses of a batch, pushes their gradients back, and says what they were."""
-
-    def __call__(self, module: nn.Module, batch: Any, backward: Backward, /) -> Scalars: ...
-
-
 @dataclass(frozen=True)
 class History:
-    """What a training was like: one row an epoch with the mean of each scalar, the rate, the criterion, the seconds."""
+    """What a training was like.
 
-    rows: Rows
+    `rows` has one row an epoch with the mean of each scalar, the learning rate, the criterion and the seconds.
+    """
+
+    rows: list[Row]
+    precision: PrecisionChoice
 
     def column(self, name: str) -> list[float]:
+        """One value an epoch."""
         return [row[name] for row in self.rows]
 
 
 def by_loss(loss: Callable[[nn.Module, Any], Tensor | Scalars]) -> Step:
     """The step of an ordinary loss: a tensor, or several by name of which "loss" is descended."""
-    return partial(_ordinary, loss)
+    return partial(step_by_loss, loss)
+
+
+def step_by_loss(
+    loss: Callable[[nn.Module, Any], Tensor | Scalars],
+    module: nn.Module,
+    batch: Any,
+    backward: Backward,
+) -> Scalars:
+    """Compute a loss, push its gradient back, and return what it was."""
+    found = loss(module, batch)
+    losses: Scalars = {"loss": found} if isinstance(found, Tensor) else found
+    backward(losses["loss"])
+    scalars = {}
+    for name, value in losses.items():
+        scalars[name] = value.detach() if isinstance(value, Tensor) else value
+    return scalars
 
 
 def train(
@@ -84,224 +98,299 @@ def train(
     name: str = "train",
     collate: Callable[[list[Any]], Any] | None = None,
     validate: Callable[[nn.Module], float] | None = None,
-    begins_from: str = "",
 ) -> History:
     """Train a network in place; it is left in eval mode on the run's device.
 
-    Batches are items of `data` in order, whole batches only; `data.set_epoch` is called where there is one, and item i
-    must depend on the seed, the epoch and i alone (`video.sampling.RandomClips` does). `validate` is asked after each
-    epoch; lower is better. On more devices than one, all of it must be picklable. `begins_from` is the key of the
-    first weights, where these are not drawn with the run's seed: only a checkpoint that began from the same is gone
-    on from.
+    Args:
+        module: The network. A checkpoint is resumed only if it began with the same weights.
+        data: Items, taken in order in whole batches. `set_epoch` is called where there is one; item i must depend on
+            the seed, the epoch and i alone (`video.sampling.RandomClips` does). `fingerprint` names the content.
+        step: What is done with a batch; see `by_loss`.
+        run: Where to write, the seed, the device.
+        training: The options.
+        name: Of the checkpoint and the logs.
+        collate: Makes a batch of items; torch's own way unless given.
+        validate: Gives the criterion after each epoch, lower is better; the mean loss unless given.
 
-    Checkpoints lie in `run.folder/checkpoints`, logs (CSV and TensorBoard) in `run.folder/logs`. A checkpoint of the
-    same training that lies there already is gone on from. Raises BadInput for a loss that is no number, for too
-    little memory and too little data, and when a checkpoint belongs to another training.
+    On more devices than one, all of it must be picklable. Checkpoints lie in `run.folder/checkpoints` (those that
+    stay in `run.folder/epochs`), logs in `run.folder/logs`. What the network computes in is in `run.notes`. Raises
+    BadInput for a loss that is no number, for too little memory and too little data, and when a checkpoint belongs to
+    another training.
     """
-    job = _Job(module, data, step, run, training, name, collate, validate, begins_from)
-    if job.epoch_steps < 1:
-        raise BadInput(
-            f"an epoch has {job.items} clips, fewer than the {training.batch * training.accumulate} of a step; "
-            "lower --batch" + (" or --accumulate" if training.accumulate > 1 else "")
-        )
-    fabric = _fabric(run, training)
-    many, launched = fabric.world_size > 1, launched_by_torchrun()
-    if (
-        many and not launched
-    ):  # processes of its own, which end with the training and leave its checkpoint
-        rows = fabric.launch(partial(_descend_apart, job=job))
+    job = Job(module, data, step, run, training, name, collate, validate)
+    refuse_empty(job)
+    choice = decide_precision(job)
+    job = replace(job, training=replace(training, precision=choice.precision), choice=choice)
+    job = replace(job, identity=identity_of(job))
+    choice.note(run.notes, name)
+
+    fabric = open_fabric(run, job.training)
+    spawned = fabric.world_size > 1 and not launched_by_torchrun()
+    if spawned:  # processes of its own, which end with the training and leave its checkpoint
+        rows = fabric.launch(partial(run_spawned, job=job))
         module.load_state_dict(read_checkpoint(job.checkpoint)["module"])
     else:
         fabric.launch()
-        rows = _descend(fabric, job)
+        rows = run_loop(fabric, job)
     if training.keep == "best":
-        best: Any = read_checkpoint(job.best)["module"] if fabric.is_global_zero else None
-        module.load_state_dict(fabric.broadcast(best) if many and launched else best)
+        load_best(fabric, job)
     module.to(run.device).eval()
-    return History(rows)
+    return History(rows, choice)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """All that a process of a training has to know."""
-
-    module: nn.Module
-    data: Dataset[Any]
-    step: Step
-    run: Run
-    training: Training
-    name: str
-    collate: Callable[[list[Any]], Any] | None
-    validate: Callable[[nn.Module], float] | None
-    begins_from: str = ""
-
-    @property
-    def items(self) -> int:
-        return len(self.data)  # type: ignore[arg-type]
-
-    @property
-    def epoch_steps(self) -> int:
-        return self.items // (self.training.batch * self.training.accumulate)
-
-    @property
-    def steps(self) -> int:
-        return self.epoch_steps * self.training.epochs
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.run.folder / "checkpoints" / f"{self.name}.pt"
-
-    @property
-    def best(self) -> Path:
-        return self.run.folder / "checkpoints" / f"{self.name}-best.pt"
-
-    def identity(self) -> dict[str, str]:
-        """What must be the same for a checkpoint to be gone on from, in words that can be shown."""
-        options = {
-            key: value for key, value in asdict(self.training).items() if key not in UNTOUCHED
-        }
-        if self.training.schedule == "cosine":
-            options["epochs"] = (
-                self.training.epochs
-            )  # the only schedule that depends on where it ends
-        told = options | {"seed": self.run.seed, "clips in an epoch": self.items}
-        told["data"] = getattr(self.data, "fingerprint", lambda: "")()
-        told["first weights"] = self.begins_from
-        shapes = {
-            key: tuple(value.shape)
-            for key, value in self.module.state_dict().items()
-            if _is_tensor(value)
-        }
-        told["architecture"] = (
-            f"{len(shapes)} tensors, {crc32(repr(sorted(shapes.items())).encode()):08x}"
-        )
-        return {key: str(value) for key, value in told.items()}
+def load_best(fabric: Any, job: Job) -> None:
+    """Give the network the weights of its best epoch, in every process."""
+    best: Any = None
+    if fabric.is_global_zero:
+        best = read_checkpoint(job.best)["module"]
+    if launched_by_torchrun() and fabric.world_size > 1:
+        best = fabric.broadcast(best)
+    job.module.load_state_dict(best)
 
 
-@dataclass
-class _State:
-    """Where a training is; with weights and optimizer, all of it."""
+def run_spawned(fabric: Any, job: Job) -> list[Row]:
+    """The loop in a process that ends with it.
 
-    step: int = 0
-    rows: Rows = field(default_factory=list)
-    sums: dict[str, float] = field(default_factory=dict)  # of this epoch's steps so far
-    seconds: float = 0.0
-    best: float = math.inf
-
-
-def _descend_apart(fabric: Any, job: _Job) -> Rows:
-    """The same in a process that ends with it: gloo's threads must have ended before, or they abort it."""
-    rows = _descend(fabric, job, shared=True)
+    The weights came in memory that all processes share, so each takes a copy. gloo's threads must have ended before
+    the process does, or they abort it.
+    """
+    rows = run_loop(fabric, replace(job, module=deepcopy(job.module)))
     fabric.barrier()
     torch.distributed.destroy_process_group()
     return rows
 
 
-def _descend(fabric: Any, job: _Job, shared: bool = False) -> Rows:
-    """Train in one process of perhaps several. `shared`: the weights came in memory that all processes see."""
-    t, state = job.training, _State()
-    if shared:
-        job = replace(job, module=deepcopy(job.module))
-    module, optimizer = fabric.setup(job.module.to(fabric.device), _optimizer(job.module, t))
-    _resume(fabric, job, state, optimizer)
+@dataclass
+class TrainingState:
+    """Where a training is; with weights and optimizer, all of it."""
+
+    step: int = 0
+    rows: list[Row] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)  # of this epoch's steps so far
+    seconds: float = 0.0
+    best: float = math.inf
+
+
+def run_loop(fabric: Any, job: Job) -> list[Row]:
+    """Train in one process of perhaps several; gives the rows of the epochs."""
+    module, optimizer = fabric.setup(
+        job.module.to(fabric.device), optimizer_of(job.module, job.training)
+    )
+    loop = Loop(fabric, job, module, optimizer)
+    loop.resume()
+    state = loop.state
     if state.step >= job.steps:
         return state.rows
     module.train()
-    logs = Log(
+    log = Log(
         job.run.folder / "logs",
         job.name,
         steps=job.steps,
         step=state.step,
         writes=fabric.is_global_zero,
+        logger=job.training.logger,
     )
-    with logs as log, progress(job.name, job.steps, "steps") as tick:
+    with log, progress(job.name, job.steps, "steps") as tick:
         tick(state.step)
-        batches = _batches(fabric, job, state.step)
+        own = job.batches(state.step, rank=fabric.global_rank, world=fabric.world_size)
+        on_device = (fabric.to_device(batch) for batch in own)
+        batches: Any = prefetch(on_device, depth=2)
         try:
             while state.step < job.steps:
-                _one_step(fabric, job, state, module, optimizer, batches, log, tick)
+                loop.one_step(batches, log, tick)
                 epoch_ends = state.step % job.epoch_steps == 0
                 if epoch_ends:
-                    _end_of_epoch(fabric, job, state, module, log)
-                if epoch_ends or state.step % t.checkpoint_every == 0:
-                    _save(fabric, job, state, optimizer)
+                    loop.end_epoch(log)
+                if epoch_ends or state.step % job.training.resume_every == 0:
+                    loop.save()
         finally:
             batches.close()
     return state.rows
 
 
-def _one_step(
-    fabric: Any,
-    job: _Job,
-    state: _State,
-    module: Any,
-    optimizer: Any,
-    batches: Iterator[Any],
-    log: Log,
-    tick: Tick,
-) -> None:
-    t, began = job.training, perf_counter()
-    rate = rate_at(t, state.step, job.epoch_steps, [row["criterion"] for row in state.rows])
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad()
-    told: dict[str, float] = {}
-    for part in range(t.accumulate):
-        batch = next(batches)
-        words = [job.run.seed, crc32(job.name.encode()), state.step, part, fabric.global_rank]
-        torch.manual_seed(int(np.random.SeedSequence(words).generate_state(1)[0]))
+class Loop:
+    """The steps of a training in one process."""
+
+    def __init__(self, fabric: Any, job: Job, module: Any, optimizer: Any) -> None:
+        self.fabric = fabric
+        self.job = job
+        self.module = module  # as the accelerator wraps it
+        self.optimizer = optimizer
+        self.state = TrainingState()
+
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        criteria = [row["criterion"] for row in self.state.rows]
+        return rate_at(self.job.training, step, self.job.epoch_steps, criteria)
+
+    def one_step(self, batches: Iterator[Any], log: Log, tick: Tick) -> None:
+        """Descend once, over as many batches as are accumulated."""
+        began = perf_counter()
+        state = self.state
+        training = self.job.training
+        lr = self.learning_rate(state.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.zero_grad()
+        means: dict[str, float] = {}
+        for part in range(training.accumulate):
+            batch = next(batches)
+            for name, value in self.losses_of(batch, part).items():
+                means[name] = means.get(name, 0.0) + float(value) / training.accumulate
+            if not math.isfinite(means["loss"]):
+                raise BadInput(self.diverged(means["loss"], batch))
+        if training.grad_clip:
+            self.fabric.clip_gradients(
+                self.module,
+                self.optimizer,
+                max_norm=training.grad_clip,
+                error_if_nonfinite=False,
+            )
+        self.optimizer.step()
+        state.step += 1
+        for name, mean in means.items():
+            state.sums[name] = state.sums.get(name, 0.0) + mean
+        state.seconds += perf_counter() - began
+        log.step(state.step, means, lr)
+        tick(1, note=f"loss {means['loss']:.4g}, lr {lr:.2g}")
+
+    def losses_of(self, batch: Any, part: int) -> Scalars:
+        """The losses of one batch, their gradient pushed back. Raises BadInput for too little memory."""
+        job = self.job
+        set_random_state(
+            job.run.seed, crc32(job.name.encode()), self.state.step, part, self.fabric.global_rank
+        )
         try:
-            with fabric.autocast(), SmallInSingle():
-                scalars = job.step(module, batch, partial(_push, fabric, t.accumulate))
+            with self.fabric.autocast(), SmallConvolutionsInFloat32():
+                return job.step(self.module, batch, self.push)
         except RuntimeError as error:
-            if any(sign in str(error).lower() for sign in OUT_OF_MEMORY):
-                raise BadInput(_too_little_memory(t)) from error
+            text = str(error).lower()
+            if any(sign in text for sign in OUT_OF_MEMORY):
+                raise BadInput(too_little_memory(job.training)) from error
             raise
-        for key, value in scalars.items():
-            told[key] = told.get(key, 0.0) + float(value) / t.accumulate
-        if not math.isfinite(told["loss"]):
-            raise BadInput(_diverged(job, state, told["loss"], batch))
-    if t.grad_clip:
-        fabric.clip_gradients(module, optimizer, max_norm=t.grad_clip, error_if_nonfinite=False)
-    optimizer.step()
-    state.step += 1
-    for key, value in told.items():
-        state.sums[key] = state.sums.get(key, 0.0) + value
-    state.seconds += perf_counter() - began
-    log.step(state.step, told, rate)
-    tick(1, note=f"loss {told['loss']:.4g}, rate {rate:.2g}")
 
+    def push(self, tensor: Tensor, gradient: Tensor | None = None) -> None:
+        """A batch's share of the gradient."""
+        accumulate = self.job.training.accumulate
+        if gradient is None:
+            self.fabric.backward(tensor / accumulate)
+        else:
+            self.fabric.backward(tensor, gradient / accumulate)
 
-def _end_of_epoch(fabric: Any, job: _Job, state: _State, module: Any, log: Log) -> None:
-    means = {key: value / job.epoch_steps for key, value in state.sums.items()}
-    if fabric.world_size > 1:
-        means = {key: float(fabric.all_reduce(torch.tensor(value))) for key, value in means.items()}
-    if job.validate is not None:
-        module.eval()
+    def end_epoch(self, log: Log) -> None:
+        """Write the row of an epoch, and the weights where it is the best or its turn."""
+        job = self.job
+        state = self.state
+        means = {name: total / job.epoch_steps for name, total in state.sums.items()}
+        if self.fabric.world_size > 1:
+            for name, mean in means.items():
+                means[name] = float(self.fabric.all_reduce(torch.tensor(mean)))
+        if job.validate is not None:
+            means["held_out"] = self.validated(job.validate)
+        criterion = means.get("held_out", means["loss"])
+        row = {"epoch": float(len(state.rows) + 1), "step": float(state.step)}
+        row |= means
+        row["criterion"] = criterion
+        row["lr"] = self.learning_rate(state.step - 1)
+        row["seconds"] = state.seconds
+        state.rows.append(row)
+        state.sums = {}
+        state.seconds = 0.0
+        log.epoch(state.rows)
+        if self.fabric.is_global_zero:
+            logger.info(epoch_line(job, row))
+            self.keep_weights(criterion)
+
+    def validated(self, validate: Callable[[nn.Module], float]) -> float:
+        """The criterion of the network as it is."""
+        self.module.eval()
         with torch.no_grad():
-            means["held_out"] = float(job.validate(job.module))
-        module.train()
-    criterion = means.get("held_out", means["loss"])
-    rate = rate_at(
-        job.training, state.step - 1, job.epoch_steps, [row["criterion"] for row in state.rows]
-    )
-    told = {"criterion": criterion, "lr": rate, "seconds": state.seconds}
-    state.rows.append(
-        {"epoch": float(len(state.rows) + 1), "step": float(state.step)} | means | told
-    )
-    state.sums, state.seconds = {}, 0.0
-    log.epoch(state.rows)
-    if fabric.is_global_zero:
-        logger.info(_epoch_line(job, state.rows[-1]))
-    if criterion < state.best or not job.best.is_file():
-        state.best = criterion
-        if job.training.keep == "best" and fabric.is_global_zero:
-            _refuse_broken(job, state)
-            with aside(job.best) as part:
-                torch.save({"module": job.module.state_dict()}, part)
+            criterion = float(validate(self.job.module))
+        self.module.train()
+        return criterion
+
+    def keep_weights(self, criterion: float) -> None:
+        """Write the weights of an epoch that is the best so far, or that stays by --checkpoint-every."""
+        training = self.job.training
+        epoch = len(self.state.rows)
+        if criterion < self.state.best or not self.job.best.is_file():
+            self.state.best = criterion
+            if training.keep == "best":
+                self.write({}, self.job.best)
+        if training.checkpoint_every and epoch % training.checkpoint_every == 0:
+            self.write({}, self.job.kept(epoch))
+
+    def save(self) -> None:
+        """Write all that a resumed training needs."""
+        job = self.job
+        if self.fabric.is_global_zero:
+            rest = {
+                "identity": job.identity,
+                "precision": job.choice.as_dict() if job.choice else {},
+                "optimizer": self.optimizer.state_dict(),
+                "state": asdict(self.state),
+            }
+            self.write(rest, job.checkpoint)
+        self.fabric.barrier()
+
+    def write(self, rest: dict[str, Any], path: Path) -> None:
+        """Write the weights and the rest. A checkpoint must be good: of broken weights none is written."""
+        weights = self.job.module.state_dict()
+        for value in weights.values():
+            if isinstance(value, Tensor) and not is_finite(value):
+                raise BadInput(self.diverged(math.nan, None))
+        with aside(path) as part:
+            torch.save({"module": weights, **rest}, part)
+
+    def resume(self) -> None:
+        """Go on from the checkpoint, where there is one of this very training. Raises BadInput."""
+        job = self.job
+        saved: Any = None
+        if self.fabric.is_global_zero and job.checkpoint.is_file():
+            saved = read_checkpoint(job.checkpoint, REMEDY)
+        saved = self.fabric.broadcast(saved)
+        if saved is None:
+            return
+        refuse_other(saved, job)
+        job.module.load_state_dict(saved["module"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.state = TrainingState(**saved["state"])
+        step = self.state.step
+        if 0 < step < job.steps and self.fabric.is_global_zero:
+            logger.info(f"{job.name}: going on after step {step} of {job.steps}; {REMEDY}")
+
+    def diverged(self, loss: float, batch: Any) -> str:
+        """What to say of a loss that is no number."""
+        job = self.job
+        kept = "no checkpoint yet"
+        if job.checkpoint.is_file():
+            kept = f"the checkpoint of before is kept ({job.checkpoint})"
+        where = f"step {self.state.step + 1} of {job.steps}"
+        if not all(is_finite(part) for part in tensors_in(batch)):
+            return f"{where}: a batch holds pixels that are no numbers; {kept}"
+        return (
+            f"the loss is no number any more at {where} ({loss}); {kept}; "
+            "a lower --lr or --grad-clip 1 would help"
+        )
 
 
-def _epoch_line(job: _Job, row: Mapping[str, float]) -> str:
+def refuse_other(saved: Mapping[str, Any], job: Job) -> None:
+    """Raise BadInput for a checkpoint that is not of this very training."""
+    before = saved.get("identity")
+    whole = {"module", "optimizer", "state"} <= saved.keys()
+    if not isinstance(before, dict) or not whole:
+        raise BadInput(f"{job.checkpoint} is no checkpoint of a training; {REMEDY}")
+    differ = []
+    for name, now in job.identity.items():
+        if before.get(name) != now:
+            differ.append(f"{name} {before.get(name)}, now {now}")
+    if differ:
+        raise BadInput(
+            f"{job.checkpoint} is of another training ({'; '.join(differ[:3])}); {REMEDY}"
+        )
+
+
+def epoch_line(job: Job, row: Mapping[str, float]) -> str:
     """What an epoch came to, for somebody who reads a log."""
     line = f"{job.name}: epoch {row['epoch']:.0f} of {job.training.epochs}, loss {row['loss']:.4g}"
     if "held_out" in row:
@@ -309,167 +398,83 @@ def _epoch_line(job: _Job, row: Mapping[str, float]) -> str:
     return f"{line}, {row['seconds']:.1f} s"
 
 
-def _batches(fabric: Any, job: _Job, step: int) -> Any:
-    """Batches on the device from a step on, decoded ahead, for the rest of the training."""
-    mine = {"rank": fabric.global_rank, "world": fabric.world_size}
-    whole = batches_from(step, job.data, job.training, job.epoch_steps, collate=job.collate, **mine)
-    return prefetch((fabric.to_device(batch) for batch in whole), depth=2)
-
-
-# Checkpoints.
-
-
-def _save(fabric: Any, job: _Job, state: _State, optimizer: Any) -> None:
-    if fabric.is_global_zero:
-        _refuse_broken(job, state)
-        held = {
-            "identity": job.identity(),
-            "module": job.module.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "state": asdict(state),
-        }
-        with aside(job.checkpoint) as part:
-            torch.save(held, part)
-    fabric.barrier()
-
-
-def _resume(fabric: Any, job: _Job, state: _State, optimizer: Any) -> None:
-    """Go on from the checkpoint, where there is one of this very training."""
-    held = None
-    if fabric.is_global_zero and job.checkpoint.is_file():
-        held = read_checkpoint(job.checkpoint, "--no-resume begins anew")
-    held = fabric.broadcast(held)
-    if held is None:
-        return
-    was, now = held.get("identity"), job.identity()
-    if not isinstance(was, dict) or not {"module", "optimizer", "state"} <= held.keys():
-        raise BadInput(f"{job.checkpoint} is no checkpoint of a training; --no-resume begins anew")
-    differ = [
-        f"{key} {was.get(key)}, now {value}" for key, value in now.items() if was.get(key) != value
-    ]
-    if differ:
-        raise BadInput(
-            f"{job.checkpoint} is of another training ({'; '.join(differ[:3])}); --no-resume begins anew"
-        )
-    job.module.load_state_dict(held["module"])
-    optimizer.load_state_dict(held["optimizer"])
-    vars(state).update(held["state"])
-    if 0 < state.step < job.steps and fabric.is_global_zero:
-        logger.info(
-            f"{job.name}: going on after step {state.step} of {job.steps}; --no-resume begins anew"
-        )
-
-
-def _refuse_broken(job: _Job, state: _State) -> None:
-    """A checkpoint must be good: the last good one stays."""
-    broken = [
-        key
-        for key, value in job.module.state_dict().items()
-        if _is_tensor(value) and not _finite(value)
-    ]
-    if broken:
-        raise BadInput(_diverged(job, state, math.nan, None))
-
-
-# The rest.
-
-
-def _ordinary(
-    loss: Callable[[nn.Module, Any], Tensor | Scalars],
-    module: nn.Module,
-    batch: Any,
-    backward: Backward,
-) -> Scalars:
-    told = loss(module, batch)
-    told = {"loss": told} if isinstance(told, Tensor) else told
-    backward(told["loss"])
-    return {
-        key: value.detach() if isinstance(value, Tensor) else value for key, value in told.items()
-    }
-
-
-def _push(fabric: Any, accumulate: int, tensor: Tensor, gradient: Tensor | None = None) -> None:
-    if gradient is None:
-        fabric.backward(tensor / accumulate)
-    else:
-        fabric.backward(tensor, gradient / accumulate)
-
-
-def _optimizer(module: nn.Module, t: Training) -> torch.optim.Optimizer:
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    if t.optimizer == "sgd":
-        nesterov = t.nesterov and t.momentum > 0
+def optimizer_of(module: nn.Module, training: Training) -> torch.optim.Optimizer:
+    """The optimizer that the options name, over all parameters that learn."""
+    parameters = [part for part in module.parameters() if part.requires_grad]
+    if training.optimizer == "sgd":
         return torch.optim.SGD(
-            parameters, t.lr, t.momentum, weight_decay=t.weight_decay, nesterov=nesterov
+            parameters,
+            training.lr,
+            training.momentum,
+            weight_decay=training.weight_decay,
+            nesterov=training.nesterov and training.momentum > 0,
         )
-    kind = torch.optim.Adam if t.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, t.lr, weight_decay=t.weight_decay)
+    kind = torch.optim.Adam if training.optimizer == "adam" else torch.optim.AdamW
+    return kind(parameters, training.lr, weight_decay=training.weight_decay)
 
 
-def _fabric(run: Run, t: Training) -> Any:
+def open_fabric(run: Run, training: Training) -> Any:
+    """Lightning's Fabric for the devices asked for. Raises BadInput where they are not here."""
     try:
-        import tensorboard  # type: ignore[import-untyped]  # noqa: F401
         from lightning.fabric import Fabric
     except ModuleNotFoundError as error:
         raise missing_package("training a network", error) from error
 
     accelerator, _, index = run.device.partition(":")
     launched = launched_by_torchrun()
-    if t.nodes > 1 and not launched:
+    if training.nodes > 1 and not launched:
         raise BadInput(
-            f"{t.nodes} nodes are started by torchrun: `torchrun --nnodes {t.nodes} --nproc-per-node {t.devices} "
-            "-m oddframe.cli.main fit …` on each"
+            f"{training.nodes} nodes are started by torchrun: `torchrun --nnodes {training.nodes} "
+            f"--nproc-per-node {training.devices} -m oddframe.cli.main fit …` on each"
         )
-    many = t.devices * t.nodes > 1
-    if accelerator == "cuda" and many and t.devices > torch.cuda.device_count():
+    several = training.processes > 1
+    if accelerator == "cuda" and several and training.devices > torch.cuda.device_count():
         raise BadInput(
-            f"{t.devices} devices were asked for, this host has {torch.cuda.device_count()}"
+            f"{training.devices} devices were asked for, this machine has {torch.cuda.device_count()}"
         )
     for name in ("fabric", "pytorch"):  # they repeat what they were told
         logging.getLogger(f"lightning.{name}.utilities.rank_zero").setLevel(logging.WARNING)
+    strategy = "auto"
+    if several:
+        strategy = "ddp" if launched else "ddp_spawn"
+    devices: Any = training.devices
+    if index and not several:
+        devices = [int(index)]
     return Fabric(
         accelerator=accelerator,
-        devices=[int(index)] if index and not many else t.devices,
-        num_nodes=t.nodes,
-        strategy=("ddp" if launched else "ddp_spawn") if many else "auto",
-        precision="bf16-mixed" if t.precision == "bf16" else "32-true",
+        devices=devices,
+        num_nodes=training.nodes,
+        strategy=strategy,
+        precision="bf16-mixed" if training.precision == "bf16" else "32-true",
     )
 
 
-def _diverged(job: _Job, state: _State, loss: float, batch: Any) -> str:
-    kept = (
-        f"the checkpoint of before is kept ({job.checkpoint})"
-        if job.checkpoint.is_file()
-        else "no checkpoint yet"
-    )
-    if not all(_finite(part) for part in _tensors(batch)):
-        return f"step {state.step + 1} of {job.steps}: a batch holds pixels that are no numbers; {kept}"
-    where = f"step {state.step + 1} of {job.steps}"
-    return f"the loss is no number any more at {where} ({loss}); {kept}; a lower --lr or --grad-clip 1 would help"
+def set_random_state(*words: int) -> None:
+    """Set torch's random state to one that depends on the words alone."""
+    torch.manual_seed(int(np.random.SeedSequence(list(words)).generate_state(1)[0]))
 
 
-def _too_little_memory(t: Training) -> str:
-    more = "" if t.precision == "bf16" else " or --precision bf16"
+def too_little_memory(training: Training) -> str:
+    """What to say of a batch that does not fit."""
+    more = "" if training.precision == "bf16" else " or --precision bf16"
     return (
-        f"out of memory with batches of {t.batch} clips; lower --batch (and raise --accumulate as much), smaller "
-        f"pictures{more} need less"
+        f"out of memory with batches of {training.batch} clips; lower --batch (and raise --accumulate as much), "
+        f"smaller pictures{more} need less"
     )
 
 
-def _tensors(batch: Any) -> Iterator[Tensor]:
+def tensors_in(batch: Any) -> Iterator[Tensor]:
+    """All tensors of a batch, however nested."""
     if isinstance(batch, Tensor):
         yield batch
     elif isinstance(batch, Mapping):
         for part in batch.values():
-            yield from _tensors(part)
+            yield from tensors_in(part)
     elif isinstance(batch, list | tuple):
         for part in batch:
-            yield from _tensors(part)
+            yield from tensors_in(part)
 
 
-def _finite(tensor: Tensor) -> bool:
+def is_finite(tensor: Tensor) -> bool:
+    """Whether a tensor holds numbers only."""
     return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
-
-
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, Tensor)

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from oddframe import serialization as saving
-from oddframe.cache import key
 from oddframe.embeddings.embedder import Embedder, held_out_heads
 from oddframe.embeddings.heads.autoencoder import Autoencoder
 from oddframe.embeddings.heads.base import AS_PUBLISHED, HeadName, HeadOptions
@@ -36,7 +35,7 @@ from oddframe.training.precision import autocast, channels_last
 from oddframe.types import ClipSpec, Scores, Video
 
 AT_ONCE = 8  # clips in one pass on a GPU, always as many, so that a clip's embedding does not depend on the batch
-TRAINING = replace(AS_PUBLISHED, precision="bf16")
+TRAINING = replace(AS_PUBLISHED, precision="auto")
 TRAINED = ("autoencoder", "density")  # heads that take too long to be fitted again for every fold
 
 
@@ -62,7 +61,7 @@ class Embedding(Embedder):
         unfreeze_epoch: Epoch from which on the network is trained along with an autoencoder; never unless given.
         unfreeze_from: First part of the network that is then trained: its name's beginning, or a parameter's number.
         training: Of the autoencoder, in single precision, and of the network once unfrozen; its precision is the
-            network's, which in bf16 is two to three times as fast where the processor knows it.
+            network's.
     """
 
     name = "embedding"
@@ -118,7 +117,7 @@ class Embedding(Embedder):
             raise ValueError(
                 f"unfreeze_epoch is between 1 and the {training.epochs} epochs, got {unfreeze_epoch}"
             )
-        self.weights, self.precision = weights, training.precision
+        self.weights = weights
         self.unfreeze_epoch, self.unfreeze_from = unfreeze_epoch, unfreeze_from
         self.came_from = ""
         # calibrate by leaving videos out where a head is fitted in no time
@@ -172,6 +171,8 @@ class Embedding(Embedder):
             "numbers": self.recipe.width,
         }
         self.net = net.to(run.device)
+        pixels = torch.zeros((1, 3, self.frames, self.side, self.side), dtype=torch.uint8)
+        self.choose_precision(net, normalised(pixels, self.recipe, torch.device(run.device)), run)
         if self.unfreeze_epoch is not None:
             self._finetune(net, self.unfreeze_epoch, videos, run)
 
@@ -202,7 +203,6 @@ class Embedding(Embedder):
                 rest,
                 clips=total(embedded),
                 first=self.unfreeze_from,
-                begins_from=key(self.depends_on(), head.state_dict()),
             )
         except ValueError as error:
             raise BadInput(f"{self.name}: {error}") from error

@@ -38,20 +38,19 @@ def finetune(
     clips: int,
     first: str = "0",
     detach: bool = True,
-    begins_from: str = "",
 ) -> list[dict[str, float]]:
     """Train both in place on `clips` random clips an epoch; returns the rows of the training's history.
 
     `prepare` makes what `net` takes of uint8 clips. Parameters of `net` before `first` stay as they are, and so does
-    its batch norm. `detach=False` is the original's way, kept to show what it leads to. `begins_from` is the key of the
-    weights that both begin with. Raises ValueError for a `first` that there is not.
+    its batch norm. `detach=False` is the original's way, kept to show what it leads to.
+    Raises ValueError for a `first` that there is not.
     """
     unfreeze(net, first)
     both = _Both(net, rebuilder, prepare, detach)
     step = by_loss(lambda module, batch: module(batch[0]))
     data = RandomClips(videos, spec, count=max(clips, training.batch), seed=run.seed)
     try:
-        history = train(both, data, step, run, training, name="finetune", begins_from=begins_from)
+        history = train(both, data, step, run, training, name="finetune")
         return history.rows
     finally:
         net.eval().requires_grad_(False)

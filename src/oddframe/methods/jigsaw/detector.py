@@ -489,7 +489,8 @@ class Jigsaw(NetworkDetector):
         if self.easy:
             easy = replace(options, epochs=self.easy)
             train(net, data, by_loss(replace(self.task, some=True)), run, easy, name=f"{name}-easy")
-        train(net, data, by_loss(self.task), run, options, name=name, validate=judge)
+        history = train(net, data, by_loss(self.task), run, options, name=name, validate=judge)
+        self.use_precision(history.precision)
         return data.cache
 
     def _checked(self, held: list[BoxedVideo], seed: int) -> Tensor:
@@ -510,7 +511,7 @@ class Jigsaw(NetworkDetector):
             some = cubes[start : start + size]
             full = torch.zeros((size, *some.shape[1:]), dtype=torch.uint8, device=some.device)
             full[: len(some)] = some
-            with torch.inference_mode(), autocast(device, self.training_options.precision):
+            with torch.inference_mode(), autocast(device, self.precision):
                 told = self.task.look(net, full.to(device))
             parts.append(torch.stack(list(told.values()), 1)[: len(some)].cpu().numpy())
         return np.concatenate(parts)

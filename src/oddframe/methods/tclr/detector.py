@@ -288,6 +288,9 @@ class TCLR(Embedder):
         )  # what was learned before is forgotten
         if self.weights:
             load_tclr(self.model, Path(self.weights))
+            T = self.timing.length
+            clip = torch.zeros((1, 3, T, self.size, self.size), device=run.device)
+            self.choose_precision(self.model[0], clip, run)
             return
         data = TwoViews(videos, self.timing, self.size, longest=self.longest, seed=run.seed)
         for one in data.skipped:
@@ -297,6 +300,7 @@ class TCLR(Embedder):
             step_through, weights=self.losses, memory=self.memory, channels=self.channels
         )
         history = train(self.model, data, step, run, self.training_options, name=self.name)
+        self.use_precision(history.precision)
         run.notes["loss"] = {
             name: history.column(name)[-1] for name in ("loss", "ic2", "ic1", "ll", "gl")
         }
@@ -310,7 +314,7 @@ class TCLR(Embedder):
         # one by one on a CPU, where what a convolution gives may hang on how many clips it is given
         alone = device.type == "cpu" and not self.training
         for part in torch.split(pixels, 1 if alone else len(pixels)):
-            with autocast(device, self.training_options.precision):
+            with autocast(device, self.precision):
                 found = body(floats(part.to(device), self.channels))[
                     ..., 0, 0
                 ].float()  # (n, 512, moments)

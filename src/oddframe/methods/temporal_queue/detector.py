@@ -271,10 +271,10 @@ class TemporalQueue(Embedder):
         for one in data.skipped:
             logger.warning(f"not trained on: {one.video} {one.reason}")
         channels_last(self.model)
-        begins_from = key(self.model.state_dict()) if self.weights else ""
+        first_weights = key(self.model.state_dict())
         # kept, for a fit that goes on after an interruption cannot see it any more
         before = run.remember(
-            f"{self.name}-before-{key(data.fingerprint(), begins_from, run.seed)}",
+            f"{self.name}-before-{key(data.fingerprint(), first_weights)}",
             lambda: self._sampled(data),
         )
         step = partial(step_through, queue=self.queue, loss=self.loss, prepared=self._prepared)
@@ -286,8 +286,8 @@ class TemporalQueue(Embedder):
             self.training_options,
             name=self.name,
             collate=_only,
-            begins_from=begins_from,
         )
+        self.use_precision(history.precision)
         after = self._sampled(data)
         for when, arrays in (("before", before), ("after", after)):
             with aside(run.folder / "embeddings" / f"{when}.npz") as part:
@@ -311,7 +311,7 @@ class TemporalQueue(Embedder):
         parts = torch.split(
             frames, 1 if device.type == "cpu" and not self.training else len(frames)
         )
-        with autocast(device, self.training_options.precision):
+        with autocast(device, self.precision):
             found = torch.cat(
                 [self.model(self._prepared(part.to(device))).float() for part in parts]
             )
