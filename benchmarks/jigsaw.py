@@ -135,9 +135,9 @@ class Seen:
     def __init__(self, detector: Jigsaw, video: Video, every: int) -> None:
         self.frame, self.count, self.shape, cubes, things, frames = [], [], (0, 0), [], [], 0
         for clips in clips_of(read(video, detector.spec), detector.spec, video.name):
-            frames = int(clips.frame[-1]) + 1 + detector.spec.lookahead
+            frames = int(clips.frame_index[-1]) + 1 + detector.spec.lookahead
             for pixels, frame in zip(
-                clips.pixels.transpose(0, 2, 3, 4, 1), clips.frame, strict=True
+                clips.pixels.transpose(0, 2, 3, 4, 1), clips.frame_index, strict=True
             ):
                 if frame % every == 0:
                     found = pixels[None]

@@ -21,13 +21,15 @@ def stream(frames: int, height: int = 2, width: int = 3) -> list[Frame]:
 def by_hand(frames: list[Frame], spec: ClipSpec) -> list[tuple[np.ndarray, Frame, list[float]]]:
     """The definition: each clip's pixels (C, T, H, W), the frame that it speaks for, and its frames' times."""
     padded = [(frame, frame.seconds) for frame in frames]
-    if spec.fill_start and frames:
-        padded = [(frames[0], np.nan)] * spec.voice + padded
+    if spec.pad_start and frames:
+        padded = [(frames[0], np.nan)] * spec.target_index + padded
     found = []
     for start in range(0, len(padded) - spec.span + 1, spec.hop):
         clip = padded[start : start + spec.span : spec.stride]
         pixels = np.stack([frame.pixels for frame, _ in clip]).transpose(3, 0, 1, 2)
-        found.append((pixels, padded[start + spec.voice][0], [seconds for _, seconds in clip]))
+        found.append(
+            (pixels, padded[start + spec.target_index][0], [seconds for _, seconds in clip])
+        )
     return found
 
 
@@ -36,8 +38,8 @@ specs = st.builds(
     length=st.integers(1, 5),
     stride=st.integers(1, 3),
     hop=st.integers(1, 17),
-    speaks_for=st.sampled_from(["first", "centre", "last"]),
-    fill_start=st.booleans(),
+    target=st.sampled_from(["first", "centre", "last"]),
+    pad_start=st.booleans(),
 )
 
 
@@ -54,16 +56,18 @@ def test_clips_are_stacks_of_frames(frames: int, spec: ClipSpec, batch: int) -> 
     got = [(one, k) for one in batches for k in range(len(one))]
     for (one, k), (pixels, spoken, times) in zip(got, wanted, strict=True):
         assert np.array_equal(one.pixels[k], pixels)
-        assert (one.frame[k], one.seconds[k]) == (spoken.index, spoken.seconds)
+        assert (one.frame_index[k], one.seconds[k]) == (spoken.index, spoken.seconds)
         assert np.array_equal(one.times[k], times, equal_nan=True)
 
 
 def test_with_the_start_filled_every_frame_up_to_the_lookahead_has_a_clip() -> None:
-    for speaks_for, lookahead in (("last", 0), ("centre", 4), ("first", 8)):
-        spec = ClipSpec(length=5, stride=2, speaks_for=speaks_for, fill_start=True)
-        spoken = [int(index) for one in clips_of(stream(20), spec, "v", 4) for index in one.frame]
+    for target, lookahead in (("last", 0), ("centre", 4), ("first", 8)):
+        spec = ClipSpec(length=5, stride=2, target=target, pad_start=True)
+        spoken = [
+            int(index) for one in clips_of(stream(20), spec, "v", 4) for index in one.frame_index
+        ]
         assert spec.lookahead == lookahead
-        assert spoken == [3 * k for k in range(20 - lookahead)], speaks_for
+        assert spoken == [3 * k for k in range(20 - lookahead)], target
 
 
 def test_overlapping_clips_share_one_strip() -> None:

@@ -50,8 +50,10 @@ class Rememberer(Detector):
         self.known = {(video.name, frame.index) for video in videos for frame in read(video, FIRST)}
 
     def score(self, clips: Clips) -> Scores:
-        value = np.array([(clips.video, int(n)) in self.known for n in clips.frame], float)
-        return Scores(clips.video, clips.frame, clips.seconds, value, map=value[:, None, None])
+        value = np.array([(clips.video, int(n)) in self.known for n in clips.frame_index], float)
+        return Scores(
+            clips.video, clips.frame_index, clips.seconds, value, map=value[:, None, None]
+        )
 
 
 class Slow(Rememberer):
@@ -336,7 +338,10 @@ def test_smoothing_begins_anew_in_each_part(films: list[Video], tmp_path: Path) 
 
         def score(self, clips: Clips) -> Scores:
             return Scores(
-                clips.video, clips.frame, clips.seconds, (clips.frame % 30 == 0).astype(float)
+                clips.video,
+                clips.frame_index,
+                clips.seconds,
+                (clips.frame_index % 30 == 0).astype(float),
             )
 
     for scores in fit_and_cross_validate(Smooth(), films, Run(tmp_path)).scores:

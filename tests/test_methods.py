@@ -132,8 +132,8 @@ def same(one: Scores, other: Scores, close: float = CLOSE) -> None:
     np.testing.assert_array_equal(one.seconds, other.seconds)
     scale = max(1e-6, float(np.abs(one.value).max()))
     np.testing.assert_allclose(one.value, other.value, rtol=close, atol=close * scale)
-    assert list(one.parts) == list(other.parts)
-    for part, again in zip(one.parts.values(), other.parts.values(), strict=True):
+    assert list(one.components) == list(other.components)
+    for part, again in zip(one.components.values(), other.components.values(), strict=True):
         np.testing.assert_allclose(
             part, again, rtol=close, atol=close * max(1e-6, float(np.abs(part).max()))
         )
@@ -184,7 +184,7 @@ def test_scores_have_the_promised_shapes(detector: Detector, frames: list[Frame]
         assert scores.video == "film"
         assert scores.value.shape == (len(clips),)
         assert np.issubdtype(scores.value.dtype, np.floating)
-        np.testing.assert_array_equal(scores.frame, clips.frame)
+        np.testing.assert_array_equal(scores.frame, clips.frame_index)
         np.testing.assert_array_equal(scores.seconds, clips.seconds)
         nothing_said = np.isnan(scores.value)
         assert np.isfinite(scores.value[~nothing_said]).all()
@@ -195,7 +195,7 @@ def test_scores_have_the_promised_shapes(detector: Detector, frames: list[Frame]
             assert len(scores.map) == len(clips)
             assert np.isfinite(scores.map).all()
             assert (scores.map >= 0).all()
-        for part in scores.parts.values():
+        for part in scores.components.values():
             assert part.shape == scores.value.shape
             assert np.isfinite(part[~nothing_said]).all()
         for boxes in scores.boxes or ():
@@ -229,7 +229,7 @@ def test_order_in_a_batch_does_not_matter(detector: Detector, frames: list[Frame
     shuffled = Clips(
         clips.pixels[order],
         "film",
-        clips.frame[order],
+        clips.frame_index[order],
         clips.seconds[order],
         clips.times[order],
     )

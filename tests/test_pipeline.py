@@ -40,17 +40,17 @@ class Brightness(Detector):
         last = clips.pixels[:, 0, -1].astype(np.float32)  # (N, H, W)
         value = last.mean((1, 2))
         if self.silent:
-            value[clips.frame % self.silent == 0] = np.nan
-        boxes = tuple(np.full((n % 2, 5), n / 100) for n in clips.frame)
+            value[clips.frame_index % self.silent == 0] = np.nan
+        boxes = tuple(np.full((n % 2, 5), n / 100) for n in clips.frame_index)
         halves = {"upper": last[:, :4].mean((1, 2)), "lower": last[:, 4:].mean((1, 2))}
         return Scores(
             clips.video,
-            clips.frame,
+            clips.frame_index,
             clips.seconds,
             value,
             map=last[:, ::4, ::4],
             boxes=boxes,
-            parts=halves,
+            components=halves,
         )
 
 
@@ -59,7 +59,9 @@ def stream(value: np.ndarray, batch: int, heat: bool = True) -> Iterator[Scores]
         part = slice(start, start + batch)
         n = np.arange(len(value))[part]
         where = value[part, None, None] * np.ones((1, 2, 3)) if heat else None
-        yield Scores("film", n, n / 10, value[part], map=where, parts={"double": 2 * value[part]})
+        yield Scores(
+            "film", n, n / 10, value[part], map=where, components={"double": 2 * value[part]}
+        )
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 0.9])
@@ -74,7 +76,7 @@ def test_smoothing_is_a_causal_running_mean(weight: float, batch: int) -> None:
     assert scores.map is not None
     assert scores.map.shape == (50, 2, 3)
     np.testing.assert_allclose(scores.map[:, 1, 2], expected, rtol=1e-5)
-    np.testing.assert_allclose(scores.parts["double"], 2 * np.array(expected), rtol=1e-12)
+    np.testing.assert_allclose(scores.components["double"], 2 * np.array(expected), rtol=1e-12)
     assert (scores.frame == np.arange(50)).all()
 
 
@@ -85,20 +87,22 @@ def test_smoothing_leaves_what_it_is_given_alone() -> None:
     concatenate(smooth(given, 0.5))
     for scores, was in zip(given, before, strict=True):
         np.testing.assert_array_equal(scores.value, was)
-        np.testing.assert_array_equal(scores.parts["double"], 2 * was)
+        np.testing.assert_array_equal(scores.components["double"], 2 * was)
     assert concatenate(smooth(stream(value, 5, heat=False), 0.5)).map is None
 
 
 def test_a_part_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match=r"3 frames, but the part upper has shape \(2,\)"):
-        Scores("film", np.arange(3), np.arange(3) / 10, np.zeros(3), parts={"upper": np.zeros(2)})
+        Scores(
+            "film", np.arange(3), np.arange(3) / 10, np.zeros(3), components={"upper": np.zeros(2)}
+        )
 
 
 def test_joined_is_one_scores() -> None:
     scores = concatenate(stream(np.arange(10.0), 3))
     assert len(scores) == 10
     assert scores.value.tolist() == list(range(10))
-    assert scores.parts["double"].tolist() == list(range(0, 20, 2))
+    assert scores.components["double"].tolist() == list(range(0, 20, 2))
     nothing = concatenate([], "silence")
     assert (len(nothing), nothing.video) == (0, "silence")
 
@@ -183,7 +187,7 @@ def test_frames_of_which_nothing_is_said_are_left_out(tmp_path: Path) -> None:
     assert some.map is not None
     assert everything.map is not None
     np.testing.assert_array_equal(some.map, everything.map[told])
-    np.testing.assert_array_equal(some.parts["lower"], everything.parts["lower"][told])
+    np.testing.assert_array_equal(some.components["lower"], everything.components["lower"][told])
     assert some.boxes is not None
     assert [len(box) for box in some.boxes] == [int(n) % 2 for n in some.frame]
     assert np.isfinite(concatenate(score_video(Brightness(silent=3), video)).value).all(), (

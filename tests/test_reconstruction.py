@@ -191,7 +191,7 @@ def test_what_is_predicted_has_not_been_seen() -> None:
         size=(32, 48), length=4, training=BRIEF, target="next", error_of="frame"
     ).eval()
     one = clips((1, 1, 5, 32, 48))
-    other = Clips(one.pixels.copy(), "film", one.frame, one.seconds, one.times)
+    other = Clips(one.pixels.copy(), "film", one.frame_index, one.seconds, one.times)
     other.pixels[:, :, -1] = 0
     np.testing.assert_array_equal(detector.reconstruct(one)[1], detector.reconstruct(other)[1])
     assert detector.score(one).value != detector.score(other).value

@@ -207,7 +207,7 @@ class InParts(FrameDifference):
 
     def score(self, clips: Clips) -> Scores:
         scores = super().score(clips)
-        return replace(scores, parts={"less": 0.5 * scores.value, "more": 1.5 * scores.value})
+        return replace(scores, components={"less": 0.5 * scores.value, "more": 1.5 * scores.value})
 
 
 def test_parts_of_a_score_are_kept_beside_it(tmp_path: Path, video: Video) -> None:
@@ -215,12 +215,12 @@ def test_parts_of_a_score_are_kept_beside_it(tmp_path: Path, video: Video) -> No
         run_of(tmp_path / "run", FrameDifference(width=64)), detector=InParts(width=64)
     )
     one = score_to(tmp_path / "film.npz", fitted, video, maps=False)
-    assert list(one.scores.parts) == list(one.raw_parts) == ["less", "more"]
+    assert list(one.scores.components) == list(one.raw_parts) == ["less", "more"]
     np.testing.assert_allclose(
-        one.scores.parts["more"], 1.5 * one.score, err_msg="smoothed, and no rarity", rtol=1e-6
+        one.scores.components["more"], 1.5 * one.score, err_msg="smoothed, and no rarity", rtol=1e-6
     )
     np.testing.assert_allclose(one.raw_parts["less"], 0.5 * one.raw, rtol=1e-6)
-    assert not np.allclose(one.raw_parts["less"], one.scores.parts["less"])
+    assert not np.allclose(one.raw_parts["less"], one.scores.components["less"])
     with np.load(one.path) as held:
         kept = {name: held[name] for name in held.files}
     assert {name for name in kept if "." in name} == {
@@ -232,7 +232,7 @@ def test_parts_of_a_score_are_kept_beside_it(tmp_path: Path, video: Video) -> No
     np.savez(one.path, **{name: values for name, values in kept.items() if "." not in name})
     older = score_to(tmp_path / "film.npz", fitted, video, maps=False)
     np.testing.assert_array_equal(older.scores.value, one.scores.value)
-    assert older.scores.parts == older.raw_parts == {}, (
+    assert older.scores.components == older.raw_parts == {}, (
         "what was scored before parts were kept is read as ever"
     )
 
@@ -260,7 +260,7 @@ def test_a_video_without_scores_is_stored_as_such(tmp_path: Path) -> None:
     class Pairs(FrameDifference):
         @property
         def spec(self):  # type: ignore[no-untyped-def]
-            return replace(super().spec, fill_start=False)
+            return replace(super().spec, pad_start=False)
 
     fitted = replace(run_of(tmp_path / "run", FrameDifference(width=64)), detector=Pairs(width=64))
     picture = tmp_path / "pictures" / "0.png"

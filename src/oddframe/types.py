@@ -70,7 +70,7 @@ class ClipSpec:
 
     `size` is (height, width); one number is a width, the height follows the video's shape (never enlarged); None leaves
     it as it is. `fps` thins faster video to that rate, so that a camera's frame rate does not change what a
-    method sees; slower video is taken as it comes. With `fill_start` a stream begins with clips whose missing past is
+    method sees; slower video is taken as it comes. With `pad_start` a stream begins with clips whose missing past is
     its first frame repeated, so that every frame has a clip; `Clips.times` says which frames are made up.
     """
 
@@ -79,11 +79,9 @@ class ClipSpec:
     hop: int = 1  # frames from one clip to the next
     size: tuple[int, int] | int | None = (112, 112)
     colour: Literal["rgb", "grey"] = "rgb"
-    speaks_for: Literal["first", "centre", "last"] = (
-        "last"  # the frame of a clip that its score belongs to
-    )
+    target: Literal["first", "centre", "last"] = "last"  # the frame that a clip's score is of
     fps: float | None = None
-    fill_start: bool = False
+    pad_start: bool = False
 
     def __post_init__(self) -> None:
         for name in ("length", "stride", "hop"):
@@ -96,14 +94,14 @@ class ClipSpec:
         return (self.length - 1) * self.stride + 1
 
     @property
-    def voice(self) -> int:
-        """Position, within the span, of the frame that the clip speaks for."""
-        return {"first": 0, "centre": (self.span - 1) // 2, "last": self.span - 1}[self.speaks_for]
+    def target_index(self) -> int:
+        """Position, within the span, of the frame that the clip's score is of."""
+        return {"first": 0, "centre": (self.span - 1) // 2, "last": self.span - 1}[self.target]
 
     @property
     def lookahead(self) -> int:
-        """Frames (at the spec's rate) after the one spoken for that a clip's score has read."""
-        return self.span - 1 - self.voice
+        """Frames (at the spec's rate) after its target that a clip's score has read."""
+        return self.span - 1 - self.target_index
 
 
 @dataclass(frozen=True)
@@ -112,18 +110,18 @@ class Clips:
 
     pixels: Bytes  # (N, C, T, H, W)
     video: str
-    frame: Ints  # (N,) index, in the source, of the frame that each clip speaks for
+    frame_index: Ints  # (N,) index, in the source, of each clip's target frame
     seconds: Floats  # (N,) and its time
-    # (N, T) seconds of every frame of every clip; NaN for those made up at a stream's start (`fill_start`)
+    # (N, T) seconds of every frame of every clip; NaN for those made up at a stream's start (`pad_start`)
     times: Floats
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 5:
             raise ValueError(f"clips are (N, C, T, H, W), got {self.pixels.shape}")
-        _same_length(self, "pixels", "frame", "seconds", "times")
+        _same_length(self, "pixels", "frame_index", "seconds", "times")
 
     def __len__(self) -> int:
-        return len(self.frame)
+        return len(self.frame_index)
 
 
 @dataclass(frozen=True)
@@ -140,17 +138,15 @@ class Scores:
     boxes: tuple[Floats, ...] | None = (
         None  # N × (n, 5): x1 y1 x2 y2 as fractions of the picture, and a value
     )
-    lookahead: int = 0  # frames after `frame` that the score has read, in the source's frames
-    parts: Mapping[str, Floats] = field(
-        default_factory=dict
-    )  # (N,) each: what the value was made of, by name
+    # (N,) each, by name: what the value is made of
+    components: Mapping[str, Floats] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _same_length(self, "frame", "seconds", "value", "map", "boxes")
-        for name, part in self.parts.items():
-            if part.shape != (len(self.frame),):
+        for name, values in self.components.items():
+            if values.shape != (len(self.frame),):
                 raise ValueError(
-                    f"Scores: {len(self.frame)} frames, but the part {name} has shape {part.shape}"
+                    f"Scores: {len(self.frame)} frames, but the component {name} has shape {values.shape}"
                 )
 
     def __len__(self) -> int:

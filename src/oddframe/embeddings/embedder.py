@@ -65,7 +65,7 @@ class Embedder(NetworkDetector):
         """How far, in the head's eyes, each clip's embedding is from the normal ones."""
         with torch.inference_mode():
             distance = self.head.distance(self.embed(torch.from_numpy(clips.pixels)))
-        return Scores(clips.video, clips.frame, clips.seconds, distance.cpu().numpy())
+        return Scores(clips.video, clips.frame_index, clips.seconds, distance.cpu().numpy())
 
     def embed_videos(self, videos: Sequence[Video], run: Run) -> list[VideoEmbeddings]:
         """The embeddings of every clip of each video. Videos shorter than a clip are named, and come back empty.
@@ -123,7 +123,7 @@ class Embedder(NetworkDetector):
         for clips in stream:
             with torch.inference_mode():
                 vector = self.embed(torch.from_numpy(clips.pixels))  # (N, D)
-            yield clips.frame, clips.seconds, vector.float().cpu().numpy()
+            yield clips.frame_index, clips.seconds, vector.float().cpu().numpy()
 
 
 def _bytes_of(tensor: Tensor) -> bytes:

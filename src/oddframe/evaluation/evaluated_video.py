@@ -117,7 +117,7 @@ def align_with_truth(scored: ScoredVideo, threshold: Threshold) -> EvaluatedVide
         map=scored.scores.map,
         map_frame=scored.scores.frame,
         boxes=scored.scores.boxes,
-        parts={name: fill(part) for name, part in scored.scores.parts.items()},
+        parts={name: fill(part) for name, part in scored.scores.components.items()},
         raw_parts={name: fill(part) for name, part in scored.raw_parts.items()},
     )
 

@@ -27,7 +27,9 @@ class Constant(Detector):
         """There is nothing to learn."""
 
     def score(self, clips: Clips) -> Scores:
-        return Scores(clips.video, clips.frame, clips.seconds, np.zeros(len(clips), np.float32))
+        return Scores(
+            clips.video, clips.frame_index, clips.seconds, np.zeros(len(clips), np.float32)
+        )
 
 
 class FrameDifference(Detector):
@@ -48,7 +50,7 @@ class FrameDifference(Detector):
 
     @property
     def spec(self) -> ClipSpec:
-        return ClipSpec(length=2, size=self.width, colour="grey", fill_start=True)
+        return ClipSpec(length=2, size=self.width, colour="grey", pad_start=True)
 
     def fit(self, videos: Sequence[Video], run: Run) -> None:
         """There is nothing to learn."""
@@ -68,5 +70,9 @@ class FrameDifference(Detector):
             for part, mean in zip(where, value, strict=True)
         ]
         return Scores(
-            clips.video, clips.frame, clips.seconds, value, map=np.stack(heat).astype(np.float32)
+            clips.video,
+            clips.frame_index,
+            clips.seconds,
+            value,
+            map=np.stack(heat).astype(np.float32),
         )

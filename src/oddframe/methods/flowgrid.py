@@ -145,7 +145,7 @@ class FlowGrid(Detector):
             size=self.width,
             colour="grey",
             fps=self.fps,
-            fill_start=True,
+            pad_start=True,
         )
 
     @property
@@ -194,7 +194,7 @@ class FlowGrid(Detector):
 
         with ThreadPoolExecutor(usable_threads()) as pool:
             list(pool.map(one, range(len(clips))))
-        return Scores(clips.video, clips.frame, clips.seconds, value, map=heat)
+        return Scores(clips.video, clips.frame_index, clips.seconds, value, map=heat)
 
     def held_out(self, videos: Sequence[Video], folds: Sequence[int], run: Run) -> Iterator[Scores]:
         """Leave-one-fold-out with one pass over the pixels, for descriptions do not depend on what was learned."""
@@ -285,7 +285,9 @@ class FlowGrid(Detector):
         for clips in stream:
             pixels = clips.pixels[:, 0]  # (N, 2, H, W)
             shape = self.look.grid(pixels.shape[-2:])
-            for (before, now), times, frame in zip(pixels, clips.times, clips.frame, strict=True):
+            for (before, now), times, frame in zip(
+                pixels, clips.times, clips.frame_index, strict=True
+            ):
                 spoken = not np.isnan(times[0])
                 parts["first"].append(count)
                 if spoken:

@@ -99,7 +99,7 @@ class Reconstruction(NetworkDetector):
             stride=self.stride,
             size=(self.size[0], self.size[1]),
             colour=self.colour,
-            speaks_for=self.speaks_for,
+            target=self.speaks_for,
         )
 
     @property
@@ -143,9 +143,7 @@ class Reconstruction(NetworkDetector):
             if self.judge == "worst"
             else np.maximum(beyond * self.scale[0] + self.scale[1], 0)
         )
-        return Scores(
-            clips.video, clips.frame, clips.seconds, value, map=heat, lookahead=self.spec.lookahead
-        )
+        return Scores(clips.video, clips.frame_index, clips.seconds, value, map=heat)
 
     def reconstruct(self, clips: Clips) -> tuple[Floats, Floats]:
         """Pixels (N, T, H, W, C) that were to be copied and what the network made of them, both from 0 to 1."""
@@ -161,7 +159,7 @@ class Reconstruction(NetworkDetector):
         wanted, made, weight = self._through(pixels)
         error = (weight * (made - wanted) ** 2).mean(1) * 255**2
         if self.error_of == "frame":
-            at = self.spec.voice // self.stride if self.target == "clip" else 0
+            at = self.spec.target_index // self.stride if self.target == "clip" else 0
             error = error[:, at : at + 1]
         return np.asarray(error.cpu().numpy())
 
@@ -217,7 +215,7 @@ class Reconstruction(NetworkDetector):
 
     def _beyond(self, error: Floats) -> Floats:
         """(N, h, w) errors of windows of the frame spoken for, beyond what is usual there, from (N, T, H, W)."""
-        at = self.spec.voice // self.stride if self.error_of == "clip" else 0
+        at = self.spec.target_index // self.stride if self.error_of == "clip" else 0
         heat = np.stack([window_errors(one[at]) for one in error])
         return np.maximum(heat - self.usual.cpu().numpy(), 0) if self.usual.numel() else heat
 

@@ -246,7 +246,7 @@ def _names(segments: Sequence[Video]) -> tuple[str, ...]:
 
 
 def _without_maps(scores: Scores) -> Scores:
-    return replace(scores, map=None, boxes=None, parts={})
+    return replace(scores, map=None, boxes=None, components={})
 
 
 def _times_within(video: Video) -> np.ndarray:

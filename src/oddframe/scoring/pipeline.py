@@ -50,7 +50,7 @@ def smooth(stream: Iterable[Scores], weight: float) -> Iterator[Scores]:
     past: np.ndarray | None = None
     past_map: np.ndarray | None = None
     for scores in stream:
-        rows = np.array([scores.value, *scores.parts.values()], np.float64)  # (1 + parts, N)
+        rows = np.array([scores.value, *scores.components.values()], np.float64)  # (1 + parts, N)
         heat = None if scores.map is None else np.array(scores.map, np.float32)
         for t in range(len(scores)):
             if past is not None:
@@ -61,7 +61,10 @@ def smooth(stream: Iterable[Scores], weight: float) -> Iterator[Scores]:
                     heat[t] = weight * past_map + (1 - weight) * heat[t]
                 past_map = heat[t]
         yield replace(
-            scores, value=rows[0], map=heat, parts=dict(zip(scores.parts, rows[1:], strict=True))
+            scores,
+            value=rows[0],
+            map=heat,
+            components=dict(zip(scores.components, rows[1:], strict=True)),
         )
 
 
@@ -79,8 +82,9 @@ def concatenate(stream: Iterable[Scores], video: str = "") -> Scores:
         value=np.concatenate([part.value for part in parts]),
         map=np.concatenate(maps) if maps else None,
         boxes=tuple(boxes) if parts[0].boxes is not None else None,
-        parts={
-            name: np.concatenate([part.parts[name] for part in parts]) for name in parts[0].parts
+        components={
+            name: np.concatenate([part.components[name] for part in parts])
+            for name in parts[0].components
         },
     )
 
@@ -98,5 +102,5 @@ def _spoken(scores: Scores) -> Scores:
         boxes=None
         if scores.boxes is None
         else tuple(b for b, k in zip(scores.boxes, keep, strict=True) if k),
-        parts={name: part[keep] for name, part in scores.parts.items()},
+        components={name: part[keep] for name, part in scores.components.items()},
     )

@@ -74,7 +74,7 @@ def score_to(path: Path, fitted: FittedDetector, video: Video, *, maps: bool = T
                     parts["score"].append(smoothed.value)
                     parts["rarity"].append(rare.value)
                     for begins, of in (("part.", smoothed), ("raw.", raw)):
-                        for name, part_of_score in of.parts.items():
+                        for name, part_of_score in of.components.items():
                             parts.setdefault(f"{begins}{name}", []).append(part_of_score)
                     if maps and rare.map is not None:
                         shape = rare.map.shape[1:]
@@ -152,7 +152,7 @@ def _found(path: Path, key: str, video: Video) -> ScoredVideo | None:
                 seconds,
                 held["rarity"],
                 boxes=_boxes(held),
-                parts=_named(held, "part."),
+                components=_named(held, "part."),
             )
             if "map" in held.files:
                 scores = replace(scores, map=_map_of(path))

@@ -37,8 +37,8 @@ def clips_of(
             continue
         if strip is None:
             strip = np.empty((room, *frame.pixels.shape), np.uint8)
-            if spec.fill_start:
-                filled = spec.voice
+            if spec.pad_start:
+                filled = spec.target_index
                 strip[:filled], index[:filled], times[:filled] = frame.pixels, frame.index, np.nan
         strip[filled], index[filled], times[filled] = frame.pixels, frame.index, frame.seconds
         filled += 1
@@ -57,11 +57,11 @@ def _cut(strip: Bytes, index: Ints, times: Floats, spec: ClipSpec, video: str) -
     # torch warns of arrays that cannot be written to, and each network would have to copy them
     windows = sliding_window_view(strip, spec.span, axis=0, writeable=True)
     pixels = windows[:: spec.hop, ..., :: spec.stride]  # (N, H, W, C, T)
-    spoken = np.arange(len(pixels)) * spec.hop + spec.voice
+    spoken = np.arange(len(pixels)) * spec.hop + spec.target_index
     return Clips(
         pixels=pixels.transpose(0, 3, 4, 1, 2),  # (N, C, T, H, W)
         video=video,
-        frame=index[spoken],
+        frame_index=index[spoken],
         seconds=times[spoken],
         times=sliding_window_view(times, spec.span)[:: spec.hop, :: spec.stride].copy(),
     )

@@ -222,7 +222,7 @@ def report_facts(fitted: FittedDetector, threshold: Threshold) -> dict[str, Any]
 
 
 def _write_csv(path: Path, pairs: Sequence[tuple[ScoredVideo, Timeline]]) -> None:
-    named = list(dict.fromkeys(name for one, _ in pairs for name in one.scores.parts))
+    named = list(dict.fromkeys(name for one, _ in pairs for name in one.scores.components))
     with aside(path) as part, part.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(
@@ -249,7 +249,7 @@ def _write_csv(path: Path, pairs: Sequence[tuple[ScoredVideo, Timeline]]) -> Non
                     f"{scores.value[at]:.4f}",
                 )
                 made_of = [
-                    f"{scores.parts[name][at]:.6g}" if name in scores.parts else ""
+                    f"{scores.components[name][at]:.6g}" if name in scores.components else ""
                     for name in named
                 ]
                 rows.writerow([one.video.name, *row, number[at] or "", *made_of])

@@ -240,12 +240,12 @@ class Jigsaw(NetworkDetector):
     def spec(self) -> ClipSpec:
         if self.level == "object":
             return ClipSpec(
-                length=self.frames, size=self.width, colour=self.colour, speaks_for="centre"
+                length=self.frames, size=self.width, colour=self.colour, target="centre"
             )
         long = any(name.startswith("clip") for name in self.weights)
         length = self.frames * (self.clips if long else 1)
         return ClipSpec(
-            length=length, size=(self.side, self.side), colour=self.colour, speaks_for="centre"
+            length=length, size=(self.side, self.side), colour=self.colour, target="centre"
         )
 
     @property
@@ -294,15 +294,15 @@ class Jigsaw(NetworkDetector):
             peaks = self._judged(torch.from_numpy(clips.pixels))
             return Scores(
                 clips.video,
-                clips.frame,
+                clips.frame_index,
                 clips.seconds,
                 _value(peaks),
-                parts=parts_of(peaks, self.weights),
+                components=parts_of(peaks, self.weights),
             )
         with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
             found = list(
                 pool.map(
-                    lambda n: self._cut(pixels[n], clips.video, int(clips.frame[n])),
+                    lambda n: self._cut(pixels[n], clips.video, int(clips.frame_index[n])),
                     range(len(clips)),
                 )
             )
@@ -318,12 +318,12 @@ class Jigsaw(NetworkDetector):
             said.append(np.column_stack([boxes / [W, H, W, H], mine.mean(1)]).astype(np.float32))
         return Scores(
             clips.video,
-            clips.frame,
+            clips.frame_index,
             clips.seconds,
             _value(peaks),
             map=np.stack(heat),
             boxes=tuple(said),
-            parts=parts_of(peaks, self.weights),
+            components=parts_of(peaks, self.weights),
         )
 
     # 1. Things: where they are in a clip, and what is cut around them.
@@ -418,7 +418,9 @@ class Jigsaw(NetworkDetector):
         for clips in clips_of(
             _noted(read(video, spec, damage, threads=1), index), spec, video.name
         ):
-            for clip, frame in zip(clips.pixels.transpose(0, 2, 3, 4, 1), clips.frame, strict=True):
+            for clip, frame in zip(
+                clips.pixels.transpose(0, 2, 3, 4, 1), clips.frame_index, strict=True
+            ):
                 if (place - spec.length // 2) % self.every == 0:
                     boxes.append(
                         whole
