@@ -91,8 +91,8 @@ def test_smoothing_leaves_what_it_is_given_alone() -> None:
     assert concatenate(smooth(stream(value, 5, heat=False), 0.5)).map is None
 
 
-def test_a_part_of_another_length_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"3 frames, but the part upper has shape \(2,\)"):
+def test_a_component_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"3 frames, but the component upper has shape \(2,\)"):
         Scores(
             "film", np.arange(3), np.arange(3) / 10, np.zeros(3), components={"upper": np.zeros(2)}
         )
