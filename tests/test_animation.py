@@ -21,21 +21,21 @@ from oddframe.video.writer import video_writer
 from oddframe.visualization.animation import write_film, write_score_animation
 from oddframe.visualization.architecture import (
     Layer,
-    architecture_png,
     draw_run,
-    drawn_of,
     layers,
-    layers_csv,
     one_of_copies,
-    training_png,
+    run_pictures,
+    write_architecture_png,
+    write_layers_csv,
+    write_training_png,
 )
 from oddframe.visualization.overlay import overlay_frames
 from oddframe.visualization.palette import ODD, RARITY
-from oddframe.visualization.plots import regularity_png
+from oddframe.visualization.plots import write_regularity_png
 from oddframe.visualization.reconstructions import HEAD, WIDE, moments, write_reconstructions
 from oddframe.visualization.timeline import Timeline
 
-LOG = "epoch,step,loss,criterion,rate,seconds\n1,10,0.5,0.5,0.01,3\n2,20,0.25,0.25,0.005,3\n"
+LOG = "epoch,step,loss,criterion,lr,seconds\n1,10,0.5,0.5,0.01,3\n2,20,0.25,0.25,0.005,3\n"
 FLOAT = Training(precision="float32")
 
 
@@ -71,20 +71,20 @@ def test_layers_are_listed_in_order_with_all_parameters() -> None:
 
 def test_the_table_of_layers_adds_up(tmp_path: Path) -> None:
     rows = layers(ConvLSTM(size=(16, 24), length=2, training=FLOAT).eval())
-    layers_csv(tmp_path / "layers.csv", rows)
+    write_layers_csv(tmp_path / "layers.csv", rows)
     lines = (tmp_path / "layers.csv").read_text().splitlines()
     assert len(lines) == len(rows) + 2
     assert lines[-1].endswith("5763137,5765249")
-    architecture_png(tmp_path / "net.png", rows, "conv-lstm")
+    write_architecture_png(tmp_path / "net.png", rows, "conv-lstm")
     assert shows(tmp_path / "net.png", RARITY)
 
 
 def test_training_is_drawn_from_its_log(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text(LOG)
-    assert training_png(tmp_path / "loss.png", tmp_path / "train.csv")
+    assert write_training_png(tmp_path / "loss.png", tmp_path / "train.csv")
     assert shows(tmp_path / "loss.png", RARITY)
     (tmp_path / "empty.csv").write_text(LOG.splitlines()[0] + "\n")
-    assert not training_png(tmp_path / "none.png", tmp_path / "empty.csv")
+    assert not write_training_png(tmp_path / "none.png", tmp_path / "empty.csv")
     assert not (tmp_path / "none.png").exists()
 
 
@@ -93,9 +93,9 @@ def test_a_run_folder_gets_its_pictures_and_one_without_a_network_none(tmp_path:
     (tmp_path / "logs" / "train.csv").write_text(LOG)
     film = timeline(tmp_path).video
     draw_run(tmp_path, ConvLSTM(size=(16, 24), length=2, training=FLOAT).eval(), film)
-    assert list(drawn_of(tmp_path)) == ["Training: train", "Network"]
+    assert list(run_pictures(tmp_path)) == ["Training: train", "Network"]
     draw_run(tmp_path / "other", FrameDifference(), film)
-    assert drawn_of(tmp_path / "other") == {}
+    assert run_pictures(tmp_path / "other") == {}
 
 
 def test_copies_are_shown_beside_what_was_given(tmp_path: Path) -> None:
@@ -160,10 +160,10 @@ def test_a_folder_of_pictures_becomes_a_film(tmp_path: Path) -> None:
 def test_regularity_is_drawn_between_the_extremes(tmp_path: Path) -> None:
     line = timeline(tmp_path)
     score = np.where((np.arange(40) >= 20) & (np.arange(40) < 30), 8.0, 2.0)
-    regularity_png(tmp_path / "regularity.png", line, score, 5.0)
+    write_regularity_png(tmp_path / "regularity.png", line, score, 5.0)
     assert shows(tmp_path / "regularity.png", ODD)
     constant = Timeline(Video("v", line.video.source), line.scores, [], 2.0)
-    regularity_png(tmp_path / "constant.png", constant, np.ones(40), np.inf)
+    write_regularity_png(tmp_path / "constant.png", constant, np.ones(40), np.inf)
     assert not shows(tmp_path / "constant.png", ODD)
 
 

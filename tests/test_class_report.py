@@ -20,7 +20,7 @@ from oddframe.evaluation.class_report import (
     propose,
 )
 from oddframe.types import Video
-from oddframe.visualization.class_plots import boxes_png, tsne
+from oddframe.visualization.class_plots import tsne, write_boxes_png
 
 SMALL = {"encoder": "image-resnet18", "frames": 2, "seconds": 0.2, "side": 32}
 
@@ -305,5 +305,5 @@ def test_neighbours_stay_near_in_the_plane(tmp_path: Path) -> None:
     middle = [flat[:6].mean(0), flat[6:].mean(0)]
     assert np.linalg.norm(middle[0] - middle[1]) > 2 * max(flat[:6].std(), flat[6:].std())
     assert tsne(points[:4]) is None
-    boxes_png(tmp_path / "empty.png", {"": {}}, "error")
+    write_boxes_png(tmp_path / "empty.png", {"": {}}, "error")
     assert (tmp_path / "empty.png").is_file()

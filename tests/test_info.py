@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from oddframe.cli.main import main
-from oddframe.visualization.plots import spread_png
+from oddframe.visualization.plots import write_spread_png
 from oddframe.workflows.info import inside
 
 
@@ -47,5 +47,5 @@ def test_what_cannot_be_looked_into_is_one_line(
 def test_scores_of_normal_and_odd_frames_are_drawn(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for odd in (random.exponential(1.5, 200), np.zeros(0)):
-        spread_png(tmp_path / "spread.png", random.exponential(0.43, 500), odd, 2.0)
+        write_spread_png(tmp_path / "spread.png", random.exponential(0.43, 500), odd, 2.0)
         assert (tmp_path / "spread.png").stat().st_size > 5000

@@ -17,7 +17,8 @@ import pytest
 from oddframe.evaluation.protocol import EvaluatedVideo, curves, measure
 from oddframe.scoring.calibration import calibrate
 from oddframe.types import Event, Scores, Truth, Video
-from oddframe.visualization.report import Reason, rate, verdict, write_report
+from oddframe.visualization.report import rate, verdict, write_report
+from oddframe.visualization.report_data import Reason
 from oddframe.visualization.thumbnails import save
 from oddframe.visualization.timeline import Timeline
 

@@ -18,13 +18,13 @@ from oddframe.visualization.overlay import RIBBON, film, heat, overlay, places
 from oddframe.visualization.palette import ODD
 from oddframe.visualization.plots import (
     Curve,
-    calibration_png,
     cost,
-    detection_png,
-    drawn_interval,
     roc_curves,
-    roc_png,
-    timeline_png,
+    shown_interval,
+    write_calibration_png,
+    write_detection_png,
+    write_roc_png,
+    write_timeline_png,
 )
 from oddframe.visualization.thumbnails import (
     save,
@@ -195,7 +195,7 @@ def test_a_single_frame(tmp_path: Path, film_of: FilmOf) -> None:
     (event,) = write_event_pictures(tmp_path, timeline)
     assert event.picture is not None
     assert picture_in(event.picture).shape[1] == 240
-    timeline_png(tmp_path / "t.png", timeline)
+    write_timeline_png(tmp_path / "t.png", timeline)
     assert plot_of(tmp_path / "t.png").shape[1] > 1000
 
 
@@ -205,7 +205,7 @@ def test_a_video_too_short_for_one_clip_has_a_picture_all_the_same(
     nothing = Scores("film", np.zeros(0, int), np.zeros(0), np.zeros(0))
     timeline = Timeline(film_of(3), nothing, [], 2.0)
     assert overlay(tmp_path / "overlay.mp4", timeline) == 3
-    timeline_png(tmp_path / "t.png", timeline)
+    write_timeline_png(tmp_path / "t.png", timeline)
     assert timeline.length == 0
 
 
@@ -328,8 +328,8 @@ def plot_of(path: Path) -> Bytes:
 
 def test_the_timeline_plot_shows_rarity_events_and_truth(tmp_path: Path, film_of: FilmOf) -> None:
     timeline = timeline_of(film_of(50), 50)
-    timeline_png(tmp_path / "with.png", timeline)
-    timeline_png(tmp_path / "without.png", replace(timeline, events=[], truth=None))
+    write_timeline_png(tmp_path / "with.png", timeline)
+    write_timeline_png(tmp_path / "without.png", replace(timeline, events=[], truth=None))
     whole, bare = plot_of(tmp_path / "with.png"), plot_of(tmp_path / "without.png")
     truth = (31, 145, 128)
     assert is_near(whole, truth, 12).sum() > 500
@@ -342,7 +342,9 @@ def test_the_timeline_plot_shows_rarity_events_and_truth(tmp_path: Path, film_of
 def test_an_hour_with_a_dollar_sign_is_plotted(tmp_path: Path) -> None:
     frame = np.arange(90_000)
     scores = Scores("x", frame, frame / 25, np.abs(np.sin(frame / 500)))
-    timeline_png(tmp_path / "hour.png", Timeline(Video("$x_{$", tmp_path), scores, [], np.inf))
+    write_timeline_png(
+        tmp_path / "hour.png", Timeline(Video("$x_{$", tmp_path), scores, [], np.inf)
+    )
     plot_of(tmp_path / "hour.png")
 
 
@@ -354,9 +356,9 @@ def test_curves_are_plotted(tmp_path: Path) -> None:
     }
     curves = roc_curves({"roc": one, "roc_videos": {"a": one, "b": None}})
     assert [(curve.name, curve.pooled) for curve in curves] == [("all frames", True), ("a", False)]
-    roc_png(tmp_path / "roc.png", curves)
+    write_roc_png(tmp_path / "roc.png", curves)
     line = np.linspace(0, 1, 50_000)
-    detection_png(tmp_path / "detection.png", [Curve("RBDC", line, line**0.5, 0.667)])
+    write_detection_png(tmp_path / "detection.png", [Curve("RBDC", line, line**0.5, 0.667)])
     for name in ("roc.png", "detection.png"):
         assert is_near(plot_of(tmp_path / name), (59, 110, 168), 12).sum() > 500
 
@@ -369,7 +371,7 @@ def test_what_a_threshold_costs_is_plotted(tmp_path: Path) -> None:
     ]
     calibration = calibrate(normal, "leave one video out")
     threshold = calibration.threshold(1.0)
-    calibration_png(tmp_path / "calibration.png", calibration, threshold)
+    write_calibration_png(tmp_path / "calibration.png", calibration, threshold)
     assert is_near(plot_of(tmp_path / "calibration.png"), ODD, 12).sum() > 50
     level, per_hour = cost(calibration, threshold)
     assert level[0] <= threshold.rarity <= level[-1]
@@ -443,7 +445,7 @@ def test_words_claim_no_more_than_was_seen(rarity: float, seen: int | None, word
 
 def test_the_interval_is_drawn_on_an_axis_that_ends() -> None:
     threshold = Threshold(4.0, 1.0, 0.9, (0.0, 6.0), counted=False, supported=90.0, note="")
-    assert drawn_interval(threshold) == (0.01, 6.0)
+    assert shown_interval(threshold) == (0.01, 6.0)
 
 
 def test_plain_rarities_can_be_drawn() -> None:

@@ -65,37 +65,42 @@ class ScoreCurve:
             )
         cv2.rectangle(self.sheet, (left, top), (right, bottom), FAINT, 1)
         if np.isfinite(timeline.threshold):
-            row = self._at(0, timeline.threshold)[1]
-            for x in range(left, right, 8):
-                cv2.line(self.sheet, (x, row), (min(x + 4, right), row), INK, 1)
-            write(
-                self.sheet,
-                f"threshold, {odds(timeline.threshold)}",
-                (right, row - 16),
-                QUIET,
-                right=True,
-            )
+            self._draw_threshold(timeline.threshold)
         write(self.sheet, clock(timeline.start), (left, bottom + 10), QUIET)
         write(self.sheet, clock(timeline.end), (right, bottom + 10), QUIET, right=True)
 
     def __call__(self, seconds: float) -> Bytes:
+        """The plot (H, W, 3) with the curve up to these seconds."""
         scores = self.timeline.scores
         while self.done < len(scores) and scores.seconds[self.done] <= seconds + 1e-6:
             if self.done:
-                a, b = (
-                    self._at(float(scores.seconds[k]), float(self.timeline.rarity[k]))
-                    for k in self._pair()
-                )
-                odd = self.timeline.rarity[self.done] >= self.timeline.threshold
-                cv2.line(self.sheet, a, b, ODD if odd else RARITY, 2, cv2.LINE_AA)
+                self._draw_piece(self.done)
             self.done += 1
         picture = self.sheet.copy()
-        colour: RGB = ODD if in_event(self.timeline, seconds) else INK
+        colour: RGB = INK
+        if in_event(self.timeline, seconds):
+            colour = ODD
         write(picture, f"how rare, up to {clock(seconds)}", (self.area[0], 4), colour)
         return picture
 
-    def _pair(self) -> tuple[int, int]:
-        return self.done - 1, self.done
+    def _draw_threshold(self, threshold: float) -> None:
+        left, _, right, _ = self.area
+        row = self._at(0, threshold)[1]
+        for x in range(left, right, 8):
+            cv2.line(self.sheet, (x, row), (min(x + 4, right), row), INK, 1)
+        words = f"threshold, {odds(threshold)}"
+        write(self.sheet, words, (right, row - 16), QUIET, right=True)
+
+    def _draw_piece(self, end: int) -> None:
+        """The line from the score before `end` to that one."""
+        seconds = self.timeline.scores.seconds
+        rarity = self.timeline.rarity
+        before = self._at(float(seconds[end - 1]), float(rarity[end - 1]))
+        now = self._at(float(seconds[end]), float(rarity[end]))
+        colour: RGB = RARITY
+        if rarity[end] >= self.timeline.threshold:
+            colour = ODD
+        cv2.line(self.sheet, before, now, colour, 2, cv2.LINE_AA)
 
     def _at(self, seconds: float, rarity: float) -> tuple[int, int]:
         left, top, right, bottom = self.area

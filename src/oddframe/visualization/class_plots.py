@@ -17,79 +17,90 @@ PARTS_COLOURS = {"train": css(RARITY), "val": css(TRUTH), "test": css(QUIET), "a
 Groups = Mapping[str, Mapping[str, Floats]]  # by panel, by box
 
 
-def boxes_png(path: Path, groups: Groups, what: str) -> None:
+def write_boxes_png(path: Path, groups: Groups, what: str) -> None:
     """Box plots, each panel a part and each box a class; of one panel, each box a part. With every clip as a dot."""
     from matplotlib.figure import Figure
 
-    shown = {
-        panel: {name: values for name, values in boxes.items() if len(values)}
-        for panel, boxes in groups.items()
-    }
-    shown = {panel: boxes for panel, boxes in shown.items() if boxes} or {"": {}}
+    shown = without_empty(groups)
     columns = min(2, len(shown))
     lines = -(-len(shown) // columns)
     widest = max(len(boxes) for boxes in shown.values())
-    figure = Figure(
-        figsize=(columns * max(4.5, 0.75 * widest + 2), 3.8 * lines), layout="constrained"
-    )
+    size = (columns * max(4.5, 0.75 * widest + 2), 3.8 * lines)
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(lines, columns, squeeze=False, sharey=True)
     for axis in axes.flat[len(shown) :]:
         axis.set_visible(False)
     for axis, (panel, boxes) in zip(axes.flat, shown.items(), strict=False):
-        if boxes:
-            axis.boxplot(
-                list(boxes.values()), widths=0.55, showfliers=False, medianprops={"color": ACCENT}
-            )
-        for k, (name, values) in enumerate(boxes.items(), 1):
-            spread = np.linspace(-0.18, 0.18, len(values)) if len(values) > 1 else np.zeros(1)
-            colour = PARTS_COLOURS.get(name, PARTS_COLOURS.get(panel.partition(":")[0], GREY))
-            axis.plot(k + spread, np.asarray(values), ".", color=colour, alpha=0.5, markersize=4)
-        names = [f"{name}\n{len(values)}" for name, values in boxes.items()]
-        axis.set_xticks(
-            range(1, len(boxes) + 1), names, rotation=0 if widest < 5 else 30, fontsize=8
-        )
-        axis.set_title(panel, fontsize=10)
+        draw_boxes(axis, panel, boxes)
         axis.set_ylabel(what)
-        axis.grid(axis="y", alpha=0.3)
-    _save(figure, path)
+        if widest >= 5:
+            axis.tick_params(axis="x", rotation=30)
+    save_figure(figure, path)
 
 
-def counts_png(
+def without_empty(groups: Groups) -> dict[str, dict[str, Floats]]:
+    """The panels and boxes that hold values; one empty panel where none does."""
+    shown: dict[str, dict[str, Floats]] = {}
+    for panel, boxes in groups.items():
+        for name, values in boxes.items():
+            if len(values):
+                shown.setdefault(panel, {})[name] = values
+    return shown or {"": {}}
+
+
+def draw_boxes(axis: Any, panel: str, boxes: Mapping[str, Floats]) -> None:
+    """One panel: a box for each group, and every value as a dot."""
+    axis.set_title(panel, fontsize=10)
+    axis.grid(axis="y", alpha=0.3)
+    if not boxes:
+        return
+    values = list(boxes.values())
+    axis.boxplot(values, widths=0.55, showfliers=False, medianprops={"color": ACCENT})
+    of_panel = PARTS_COLOURS.get(panel.partition(":")[0], GREY)
+    names = []
+    for k, (name, dots) in enumerate(boxes.items(), 1):
+        across = np.full(len(dots), float(k))
+        if len(dots) > 1:
+            across += np.linspace(-0.18, 0.18, len(dots))
+        colour = PARTS_COLOURS.get(name, of_panel)
+        axis.plot(across, np.asarray(dots), ".", color=colour, alpha=0.5, markersize=4)
+        names.append(f"{name}\n{len(dots)}")
+    axis.set_xticks(range(1, len(boxes) + 1), names, fontsize=8)
+
+
+def write_counts_png(
     path: Path, counts: Mapping[str, Mapping[str, int]], seconds: Mapping[str, Floats]
 ) -> None:
     """How many clips of each class each part has, and how long clips are."""
     from matplotlib.figure import Figure
 
     parts = [part for part in counts if counts[part]]
-    classes = list(dict.fromkeys(label for part in parts for label in counts[part]))
+    classes: list[str] = []
+    for part in parts:
+        classes += [label for label in counts[part] if label not in classes]
     figure = Figure(figsize=(11, max(3.2, 0.42 * len(classes) + 1.6)), layout="constrained")
     left, right = figure.subplots(1, 2)
     start = np.zeros(len(classes))
     for part in parts:
         width = np.array([counts[part].get(label, 0) for label in classes])
-        left.barh(
-            classes,
-            width,
-            left=start,
-            color=PARTS_COLOURS.get(part, GREY),
-            label=f"{part} {width.sum()}",
-        )
+        colour = PARTS_COLOURS.get(part, GREY)
+        left.barh(classes, width, left=start, color=colour, label=f"{part} {width.sum()}")
         start += width
     left.invert_yaxis()
     left.set_xlabel("clips")
     left.legend(fontsize=8)
-    longest = max((float(values.max()) for values in seconds.values() if len(values)), default=1.0)
+    lengths = []
+    colours = []
+    for part in parts:
+        if len(seconds[part]):
+            lengths.append(seconds[part])
+            colours.append(PARTS_COLOURS.get(part, GREY))
+    longest = float(np.max(np.concatenate([[0.0], *lengths]))) or 1.0
     bins = np.linspace(0, longest * 1.001, 25)
-    held = [part for part in parts if len(seconds[part])]
-    right.hist(
-        [seconds[part] for part in held],
-        bins,
-        stacked=True,
-        color=[PARTS_COLOURS.get(part, GREY) for part in held],
-    )
+    right.hist(lengths, bins, stacked=True, color=colours)
     right.set_xlabel("seconds")
     right.set_ylabel("clips")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def tsne(points: Floats, seed: int = 0) -> Floats | None:
@@ -105,7 +116,7 @@ def tsne(points: Floats, seed: int = 0) -> Floats | None:
     return np.asarray(made)
 
 
-def scatter_png(path: Path, flat: Floats, labels: Sequence[str], title: str) -> None:
+def write_scatter_png(path: Path, flat: Floats, labels: Sequence[str], title: str) -> None:
     """Points in the plane, a colour for each class."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure
@@ -113,46 +124,39 @@ def scatter_png(path: Path, flat: Floats, labels: Sequence[str], title: str) -> 
     figure = Figure(figsize=(7, 5.5), layout="constrained")
     axis = figure.subplots()
     names = list(dict.fromkeys(labels))
+    every = np.asarray(labels)
     for k, name in enumerate(names):
-        mine = [n for n, label in enumerate(labels) if label == name]
-        axis.scatter(
-            flat[mine, 0],
-            flat[mine, 1],
-            s=16,
-            color=colormaps["tab20"](k % 20),
-            label=f"{name} ({len(mine)})",
-        )
+        x, y = flat[every == name].T
+        colour = colormaps["tab20"](k % 20)
+        axis.scatter(x, y, s=16, color=colour, label=f"{name} ({len(x)})")
     axis.set_title(title, fontsize=10)
     axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     axis.set_xticks([])
     axis.set_yticks([])
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def scatter_html(
+def write_scatter_html(
     path: Path, flat: Floats, labels: Sequence[str], names: Sequence[str], title: str
 ) -> None:
     """The same to move about in, with each clip's name; one file, no network."""
     from plotly import graph_objects
 
     figure = graph_objects.Figure(layout={"title": title, "template": "simple_white"})
+    every = np.asarray(labels)
+    texts = np.asarray(names)
     for label in dict.fromkeys(labels):
-        mine = [n for n, other in enumerate(labels) if other == label]
-        figure.add_scatter(
-            x=flat[mine, 0],
-            y=flat[mine, 1],
-            mode="markers",
-            name=label,
-            text=[names[n] for n in mine],
-            hoverinfo="text+name",
-        )
+        mine = every == label
+        x, y = flat[mine].T
+        text = texts[mine].tolist()
+        figure.add_scatter(x=x, y=y, mode="markers", name=label, text=text, hoverinfo="text+name")
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     with aside(path) as part:
         figure.write_html(part, include_plotlyjs=True)
 
 
-def learning_png(path: Path, epochs: Sequence[Mapping[str, float]]) -> None:
+def write_learning_png(path: Path, epochs: Sequence[Mapping[str, float]]) -> None:
     """Loss and held-out criterion over epochs, and the rate."""
     from matplotlib.figure import Figure
 
@@ -170,9 +174,10 @@ def learning_png(path: Path, epochs: Sequence[Mapping[str, float]]) -> None:
     rate.set_ylabel("rate")
     axis.legend(fontsize=8)
     axis.grid(alpha=0.3)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _save(figure: Any, path: Path) -> None:
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
     with aside(path) as part:
         figure.savefig(part, dpi=110)

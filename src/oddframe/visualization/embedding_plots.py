@@ -17,7 +17,7 @@ from oddframe.files import aside
 from oddframe.training.collapse import spread_of
 from oddframe.types import Floats, Ints
 from oddframe.visualization.palette import INK, OTHERS, QUIET, css
-from oddframe.visualization.plots import drawn_axes
+from oddframe.visualization.plots import axes_to_png
 
 DRAWN = 800  # points of a picture: more hide each other, and t-SNE takes long over them
 PERPLEXITY = 30.0  # as the temporal queue's authors drew
@@ -38,31 +38,29 @@ class Points:
     def colour(self) -> Floats:
         """(N,) from 0 to 1: which video, or when, where there is one video."""
         names, number = np.unique(self.video, return_inverse=True)
-        return (
-            number / (len(names) - 1)
-            if len(names) > 1
-            else self.frame / max(1, int(self.frame.max()))
-        )
+        if len(names) > 1:
+            return number / (len(names) - 1)
+        return self.frame / max(1, int(self.frame.max()))
 
 
 def draw_embeddings(folder: Path) -> list[Path]:
     """Draw what is there, into `folder`; returns the pictures made."""
     made: list[Path] = []
-    points = [
-        part
-        for when in WHEN
-        if (part := _points(folder / "embeddings" / f"{when}.npz", when)) is not None
-    ]
     solid = []
-    for part in points:
-        flat, deep = (neighbourhood(part.vector, dimensions) for dimensions in (2, 3))
-        made += [
-            _picture(folder / f"embeddings-{part.when}-{at.shape[1]}d.png", part, at)
-            for at in (flat, deep)
-        ]
-        solid.append((part, deep))
+    for when in WHEN:
+        points = read_points(folder / "embeddings" / f"{when}.npz", when)
+        if points is None:
+            continue
+        for dimensions in (2, 3):
+            at = neighbourhood(points.vector, dimensions)
+            path = folder / f"embeddings-{when}-{dimensions}d.png"
+            write_points_png(path, points, at)
+            made.append(path)
+        solid.append((points, at))
     if solid:
-        made.append(_page(folder / "embeddings.html", solid))
+        page = folder / "embeddings.html"
+        write_points_page(page, solid)
+        made.append(page)
     return made
 
 
@@ -75,7 +73,8 @@ def neighbourhood(vectors: Floats, dimensions: int) -> Floats:
     return np.asarray(found.fit_transform(np.asarray(vectors, np.float32)))
 
 
-def _points(path: Path, when: str) -> Points | None:
+def read_points(path: Path, when: str) -> Points | None:
+    """The embeddings that a training left there; None where there are none, or too few."""
     if not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as held:
@@ -86,26 +85,20 @@ def _points(path: Path, when: str) -> Points | None:
     return Points(when, video[kept], frame[kept], vector[kept])
 
 
-def _picture(path: Path, points: Points, at: Floats) -> Path:
+def write_points_png(path: Path, points: Points, at: Floats) -> None:
+    """Points at (N, 2) or (N, 3), coloured by video or time."""
     solid = at.shape[1] == 3
-    with drawn_axes(path, 6.0, 5.6, solid=solid) as axes:
-        looks: dict[str, Any] = {
-            "c": points.colour,
-            "cmap": "turbo",
-            "s": 9,
-            "linewidths": 0,
-            "alpha": 0.85,
-        }
-        axes.scatter(*at.T, **looks)
+    style: dict[str, Any] = {"cmap": "turbo", "s": 9, "linewidths": 0, "alpha": 0.85}
+    with axes_to_png(path, 6.0, 5.6, solid=solid) as axes:
+        axes.scatter(*at.T, c=points.colour, **style)
         axes.set(xticks=[], yticks=[])
         if solid:
             axes.set_zticks([])  # type: ignore[attr-defined]
         axes.set_title(f"{points.when} training", loc="left", fontsize=10, color=css(INK))
-        axes.set_title(_told(points), loc="right", fontsize=8, color=css(QUIET))
-    return path
+        axes.set_title(_summary(points), loc="right", fontsize=8, color=css(QUIET))
 
 
-def _page(path: Path, solid: list[tuple[Points, Floats]]) -> Path:
+def write_points_page(path: Path, solid: list[tuple[Points, Floats]]) -> None:
     """A page that can be turned with the mouse and needs no network."""
     from plotly.graph_objects import Figure, Scatter3d
     from plotly.subplots import make_subplots
@@ -115,10 +108,9 @@ def _page(path: Path, solid: list[tuple[Points, Floats]]) -> Path:
         cols=len(solid), specs=[[{"type": "scene"}] * len(solid)], subplot_titles=titles
     )
     for column, (points, at) in enumerate(solid, 1):
-        names = [
-            f"{video}, frame {frame}"
-            for video, frame in zip(points.video, points.frame, strict=True)
-        ]
+        names = []
+        for video, frame in zip(points.video, points.frame, strict=True):
+            names.append(f"{video}, frame {frame}")
         marker = {"size": 2.5, "color": points.colour, "colorscale": "Turbo", "line": {"width": 0}}
         x, y, z = at.T
         dots = Scatter3d(x=x, y=y, z=z, mode="markers", marker=marker, text=names, hoverinfo="text")
@@ -140,12 +132,13 @@ def _page(path: Path, solid: list[tuple[Points, Floats]]) -> Path:
     )
     with aside(path) as part:
         figure.write_html(str(part), include_plotlyjs=True)
-    return path
 
 
 def _colours(points: Points) -> str:
-    return "videos" if len(set(points.video.tolist())) > 1 else "time"
+    if len(set(points.video.tolist())) > 1:
+        return "videos"
+    return "time"
 
 
-def _told(points: Points) -> str:
+def _summary(points: Points) -> str:
     return f"{len(points.frame)} frames, colours are {_colours(points)}; {spread_of(points.vector)}"

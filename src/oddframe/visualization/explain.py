@@ -13,7 +13,7 @@ from oddframe.video.clips import clips_of
 from oddframe.video.reader import frames_at, read, video_of
 from oddframe.visualization.overlay import outline
 from oddframe.visualization.palette import RARITY
-from oddframe.visualization.report import Reason
+from oddframe.visualization.report_data import Reason
 from oddframe.visualization.thumbnails import save
 from oddframe.visualization.timeline import Timeline, file_stem
 
@@ -42,9 +42,10 @@ def reasons_for(
                 continue
             example = detector.nearest_normal(clips)
             picture = folder / f"{file_stem(timeline.video.name)}-{n:03d}-normal.jpg"
-            reasons[event] = Reason(
-                example.text, picture if _drawn(picture, example) else None, example.example_box
-            )
+            shown = None
+            if draw_example(picture, example):
+                shown = picture
+            reasons[event] = Reason(example.text, shown, example.example_box)
     return reasons
 
 
@@ -52,8 +53,7 @@ def clip_at(spec: ClipSpec, timeline: Timeline, seconds: float) -> Clips | None:
     """The clips up to the one that speaks for a moment, cut exactly as in scoring."""
     video = timeline.video
     rate = spec.fps or video.fps or 1 / timeline.step
-    span = spec.span / rate + 1.0
-    begin = max(video.span[0] if video.span else 0.0, seconds - span)
+    begin = max(timeline.start, seconds - spec.span / rate - 1.0)
     near = replace(video, span=(begin, seconds + (spec.lookahead + 0.5) / rate))
     last = None
     try:
@@ -64,8 +64,8 @@ def clip_at(spec: ClipSpec, timeline: Timeline, seconds: float) -> Clips | None:
     return last
 
 
-def _drawn(path: Path, example: Example) -> bool:
-    """False where the training video is no longer there to be shown."""
+def draw_example(path: Path, example: Example) -> bool:
+    """Write the frame of the nearest normal example with its box; False where its video is no longer there."""
     if example.source is None or example.example_box is None:
         return False
     try:

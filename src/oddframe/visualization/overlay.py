@@ -88,21 +88,19 @@ def draw_on(frame: Frame, timeline: Timeline, picture: Bytes) -> Bytes:
     at = timeline.at(frame.index)
     odd = in_event(timeline, frame.seconds)
     if at is not None:
-        level = timeline.threshold * (
-            RELEASE if odd else 1
-        )  # what keeps an event open is worth a box too
+        level = timeline.threshold
+        if odd:
+            level *= RELEASE  # what keeps an event open is worth a box too
         if timeline.scores.map is not None:
             heat(picture, plain(timeline.scores.map[at]), timeline.threshold)
         for x1, y1, x2, y2 in places(timeline.scores, at, level):
             outline(picture, (x1, y1, x2, y2))
     if odd:
         thick = max(2, picture.shape[1] // 160)
-        picture[:thick], picture[-thick:], picture[:, :thick], picture[:, -thick:] = (
-            ODD,
-            ODD,
-            ODD,
-            ODD,
-        )
+        picture[:thick] = ODD
+        picture[-thick:] = ODD
+        picture[:, :thick] = ODD
+        picture[:, -thick:] = ODD
     return picture
 
 
@@ -140,8 +138,8 @@ def heat(picture: Bytes, where: Floats, threshold: float) -> None:
 def outline(picture: Bytes, box: Box, colour: RGB = ODD) -> None:
     """Draw a box (fractions of the picture) in place, with a thin pale rim that shows on any ground."""
     H, W = picture.shape[:2]
-    left, right = (round(min(max(x, 0), 1) * (W - 1)) for x in (box[0], box[2]))
-    top, bottom = (round(min(max(y, 0), 1) * (H - 1)) for y in (box[1], box[3]))
+    sides = np.clip(box, 0, 1) * (W - 1, H - 1, W - 1, H - 1)
+    left, top, right, bottom = np.rint(sides).astype(int).tolist()
     thick = max(2, round(min(H, W) / 280))
     cv2.rectangle(picture, (left, top), (right, bottom), PAPER, thick + 2)
     cv2.rectangle(picture, (left, top), (right, bottom), colour, thick)
@@ -158,7 +156,9 @@ class Ribbon:
     def __init__(self, timeline: Timeline, wide: int) -> None:
         self.timeline, self.wide = timeline, wide
         self.rarity = timeline.rarity
-        level = timeline.threshold if np.isfinite(timeline.threshold) else 0.0
+        level = 0.0
+        if np.isfinite(timeline.threshold):
+            level = timeline.threshold
         self.ceiling = max(timeline.highest * 1.08, level * 1.5)
         self.past = self._background()
         self.coming = (self.past * DIM + np.array(NIGHT) * (1 - DIM)).astype(np.uint8)
@@ -169,10 +169,15 @@ class Ribbon:
         strip = np.concatenate([self.past[:, :now], self.coming[:, now:]], axis=1)
         cv2.line(strip, (now, 17), (now, RIBBON - 1), PAPER, 1)
         at = self.timeline.at(frame.index)
-        words = "no score" if at is None else rareness(float(self.rarity[at]), self.timeline.seen)
+        words = "no score"
+        if at is not None:
+            words = rareness(float(self.rarity[at]), self.timeline.seen)
         odd = in_event(self.timeline, frame.seconds)
+        ink = OTHERS
+        if odd:
+            ink = PAPER
         write(strip, clock(frame.seconds), (6, 1), PAPER)
-        write(strip, words, (self.wide - 6, 1), PAPER if odd else OTHERS, right=True)
+        write(strip, words, (self.wide - 6, 1), ink, right=True)
         if odd:
             cv2.circle(strip, (74, 9), 4, ODD, -1, cv2.LINE_AA)
             if self.wide > NARROWEST:  # the words on the right may be long
@@ -180,12 +185,15 @@ class Ribbon:
         return strip
 
     def _background(self) -> Bytes:
-        top, bottom = 18, RIBBON - (6 if self.timeline.truth is not None else 1)
+        top, bottom = 18, RIBBON - 1
+        if self.timeline.truth is not None:
+            bottom = RIBBON - 6
         strip = np.empty((RIBBON, self.wide, 3), np.uint8)
         strip[:] = NIGHT
         for event in self.timeline.events:
-            a, b = self._column(event.start), self._column(event.end)
-            strip[top:bottom, a : b + 1] = np.array(ODD) * 0.45 + np.array(NIGHT) * 0.55
+            start = self._column(event.start)
+            end = self._column(event.end) + 1
+            strip[top:bottom, start:end] = np.array(ODD) * 0.45 + np.array(NIGHT) * 0.55
         heights = self._heights() / self.ceiling  # (wide,)
         tops = np.rint(bottom - np.minimum(heights, 1) * (bottom - top)).astype(int)
         level = bottom - self.timeline.threshold / self.ceiling * (bottom - top)
@@ -203,16 +211,15 @@ class Ribbon:
     def _heights(self) -> Floats:
         """(wide,) the highest rarity in each column, held from one score to the next."""
         highest = np.zeros(self.wide)
-        if len(self.rarity):
-            columns = np.array([self._column(at) for at in self.timeline.scores.seconds])
-            np.maximum.at(highest, columns, self.rarity)
-            nearest = np.clip(
-                np.searchsorted(columns, np.arange(self.wide), side="right") - 1,
-                0,
-                len(columns) - 1,
-            )
-            empty = np.setdiff1d(np.arange(self.wide), columns)
-            highest[empty] = self.rarity[nearest[empty]]
+        if not len(self.rarity):
+            return highest
+        columns = np.array([self._column(at) for at in self.timeline.scores.seconds])
+        np.maximum.at(highest, columns, self.rarity)
+        every = np.arange(self.wide)
+        before = np.searchsorted(columns, every, side="right") - 1
+        nearest = np.clip(before, 0, len(columns) - 1)
+        empty = np.setdiff1d(every, columns)
+        highest[empty] = self.rarity[nearest[empty]]
         return highest
 
     def _column(self, seconds: float) -> int:
@@ -225,8 +232,11 @@ def write(
 ) -> None:
     """Put words on a picture, in place: `at` is their upper left corner, or their upper right one."""
     ink = _letters(words)  # (h, w) in [0, 1]
-    x, y = at[0] - ink.shape[1] if right else at[0], at[1]
-    part = picture[y : y + ink.shape[0], max(x, 0) : max(x, 0) + ink.shape[1]]
+    x, y = at
+    if right:
+        x -= ink.shape[1]
+    x = max(x, 0)
+    part = picture[y : y + ink.shape[0], x : x + ink.shape[1]]
     ink = ink[: part.shape[0], : part.shape[1], None]
     part[:] = (part + (np.array(colour, np.float32) - part) * ink).astype(np.uint8)
 
@@ -255,14 +265,14 @@ def enlarged(pixels: Bytes, width: int) -> Bytes:
     """A writable copy as wide as asked for, unless that would be too tall; sides are even for H.264."""
     H, W = pixels.shape[:2]
     scale = min(width / W, TALLEST / H)
-    wide, high = (max(2, round(side * scale / 2) * 2) for side in (W, H))
+    wide = max(2, round(W * scale / 2) * 2)
+    high = max(2, round(H * scale / 2) * 2)
     if (high, wide) == (H, W):
         return pixels.copy()
-    return np.asarray(
-        cv2.resize(
-            pixels, (wide, high), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        )
-    )
+    how = cv2.INTER_LINEAR
+    if scale < 1:
+        how = cv2.INTER_AREA
+    return np.asarray(cv2.resize(pixels, (wide, high), interpolation=how))
 
 
 def _stacked(picture: Bytes, ribbon: Bytes) -> Bytes:
@@ -278,9 +288,9 @@ def _stacked(picture: Bytes, ribbon: Bytes) -> Bytes:
 
 def _reach(lit: np.ndarray, cells: int, pixels: int) -> tuple[int, int]:
     """[first, last) pixel that enlarging touches when these cells of a side are lit."""
-    return int(max(lit[0] - 1, 0) * pixels / cells), int(
-        min(lit[-1] + 2, cells) * pixels / cells
-    ) + 1
+    first = max(lit[0] - 1, 0) * pixels / cells
+    last = min(lit[-1] + 2, cells) * pixels / cells
+    return int(first), int(last) + 1
 
 
 def rate_of(timeline: Timeline) -> float:

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 POINTS = 4000  # more than a plot has columns of pixels
-LEAST_SHARE = (
-    0.01  # of the rate asked for: an axis of powers of ten has no zero, and nobody asks about less
-)
+# of the rate asked for: an axis of powers of ten has no zero, and nobody asks about less
+LEAST_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -43,54 +42,56 @@ class Curve:
 
 def roc_curves(curves: Mapping[str, Any]) -> list[Curve]:
     """The ROC of all frames, then one of each video that has one, out of what `scores.evaluation.curves` gives."""
-    named = [("all frames", curves.get("roc"), True)]
-    named += [(name, one, False) for name, one in (curves.get("roc_videos") or {}).items()]
-    return [
-        Curve(
-            name,
-            np.array(one["false_positive_rate"]),
-            np.array(one["true_positive_rate"]),
-            one["auc"],
-            pooled,
-        )
-        for name, one, pooled in named
-        if one is not None
-    ]
+    found = []
+    if curves.get("roc") is not None:
+        found.append(_roc_curve("all frames", curves["roc"], pooled=True))
+    for name, values in (curves.get("roc_videos") or {}).items():
+        if values is not None:
+            found.append(_roc_curve(name, values, pooled=False))
+    return found
+
+
+def _roc_curve(name: str, values: Mapping[str, Any], *, pooled: bool) -> Curve:
+    x = np.array(values["false_positive_rate"])
+    y = np.array(values["true_positive_rate"])
+    return Curve(name, x, y, values["auc"], pooled)
 
 
 def detection_curves(curves: Mapping[str, Any]) -> list[Curve]:
     """Regions (RBDC) and tracks (TBDC) found, out of the same; none where truth or method does not say where."""
-    if (found := curves.get("detection")) is None:
+    found = curves.get("detection")
+    if found is None:
         return []
     x = np.array(found["false_per_frame"], float)
-    rates = (
-        ("RBDC, regions", np.array(found["regions"], float)),
-        ("TBDC, tracks", np.array(found["tracks"], float)),
-    )
-    return [Curve(name, x, y, float(np.trapezoid(y, x))) for name, y in rates]
+    drawn = []
+    for name, key in (("RBDC, regions", "regions"), ("TBDC, tracks", "tracks")):
+        y = np.array(found[key], float)
+        drawn.append(Curve(name, x, y, float(np.trapezoid(y, x))))
+    return drawn
 
 
 def cost(calibration: Calibration, threshold: Threshold) -> tuple[Floats, Floats]:
     """(P,) thresholds (rarities), (P,) false alarms per hour that each costs; to a little beyond what matters."""
     per_hour = np.array([calibration.rate(float(level)) for level in GRID])
-    least = min(threshold.expected, *drawn_interval(threshold), threshold.supported) / 2
+    least = min(threshold.expected, *shown_interval(threshold), threshold.supported) / 2
     kept = (per_hour >= least) | (threshold.rarity >= GRID)
     return GRID[kept], per_hour[kept]
 
 
-def drawn_interval(threshold: Threshold) -> tuple[float, float]:
+def shown_interval(threshold: Threshold) -> tuple[float, float]:
     """Both ends of the interval of false alarms per hour, on an axis that has an end."""
     least = LEAST_SHARE * threshold.asked
     return max(threshold.interval[0], least), max(threshold.interval[1], least)
 
 
-def timeline_png(path: Path, timeline: Timeline) -> None:
+def write_timeline_png(path: Path, timeline: Timeline) -> None:
     """The rarity of one video over time, with threshold, events and, where known, truth."""
     from matplotlib.ticker import MultipleLocator
 
-    with drawn_axes(path, 9.6, 3.0) as axes:
+    with axes_to_png(path, 9.6, 3.0) as axes:
         seconds, value = thin(timeline.scores.seconds, timeline.rarity, POINTS)
-        value, ceiling = np.minimum(value, timeline.highest), timeline.highest * 1.18
+        value = np.minimum(value, timeline.highest)
+        ceiling = timeline.highest * 1.18
         _shade_truth(axes, timeline)
         for event in timeline.events:
             axes.axvspan(event.start, event.end, color=css(ODD), alpha=0.14, linewidth=0, zorder=1)
@@ -100,15 +101,10 @@ def timeline_png(path: Path, timeline: Timeline) -> None:
             peaks, [ceiling * 0.97] * len(peaks), "v", color=css(ODD), markersize=4.5, zorder=4
         )
         axes.fill_between(seconds, 0, value, color=css(RARITY), alpha=0.12, linewidth=0)
-        lone = len(seconds) == 1  # a line through one point is not seen
-        axes.plot(
-            seconds,
-            value,
-            color=css(RARITY),
-            linewidth=1.1,
-            marker="o" if lone else "",
-            label="rarity",
-        )
+        marker = ""
+        if len(seconds) == 1:
+            marker = "o"  # a line through one point is not seen
+        axes.plot(seconds, value, color=css(RARITY), linewidth=1.1, marker=marker, label="rarity")
         if np.isfinite(timeline.threshold):
             axes.axhline(timeline.threshold, color=css(INK), linewidth=1, linestyle=(0, (4, 3)))
             axes.annotate(
@@ -121,30 +117,31 @@ def timeline_png(path: Path, timeline: Timeline) -> None:
                 fontsize=8,
                 color=css(INK),
             )
-        start, end = timeline.start, max(timeline.end, timeline.start + timeline.step)
+        start = timeline.start
+        end = max(timeline.end, start + timeline.step)
         axes.set(xlim=(start, end), ylim=(0, ceiling), ylabel="how rare")
         axes.yaxis.set_major_locator(MultipleLocator(max(1, int(np.ceil(ceiling / 6)))))
-        axes.yaxis.set_major_formatter(lambda rarity, _: odds(rarity) if rarity > 0 else "usual")
+        axes.yaxis.set_major_formatter(_rarity_tick)
         axes.xaxis.set_major_locator(MultipleLocator(_even_step(end - start)))
         axes.xaxis.set_major_formatter(lambda at, _: clock(at))
-        axes.set_xlabel("time (h:mm:ss)" if end >= 3600 else "time (mm:ss)")
+        axes.set_xlabel("time (mm:ss)")
+        if end >= 3600:
+            axes.set_xlabel("time (h:mm:ss)")
         axes.set_title(_printable(timeline.video.name), loc="left", fontsize=10, color=css(INK))
-        axes.set_title(_said_of(timeline), loc="right", fontsize=9, color=css(QUIET))
+        axes.set_title(_event_count(timeline), loc="right", fontsize=9, color=css(QUIET))
 
 
-def regularity_png(path: Path, timeline: Timeline, score: Floats, threshold: float) -> None:
+def write_regularity_png(path: Path, timeline: Timeline, score: Floats, threshold: float) -> None:
     """Regularity as papers plot it: one less the score (N,) between its lowest and highest in this very video.
 
     That reads the whole video, so it is for looking at beside others' plots; decisions are made on rarity. Frames at
     or above `threshold`, a score, are dots.
     """
-    lowest, highest = float(np.nanmin(score)), float(np.nanmax(score))
-    spread = max(highest - lowest, 1e-12)
-    regularity, seconds = (
-        1 - (np.nan_to_num(score, nan=lowest) - lowest) / spread,
-        timeline.scores.seconds,
-    )
-    with drawn_axes(path, 9.6, 3.0) as axes:
+    lowest = float(np.nanmin(score))
+    spread = max(float(np.nanmax(score)) - lowest, 1e-12)
+    regularity = 1 - (np.nan_to_num(score, nan=lowest) - lowest) / spread
+    seconds = timeline.scores.seconds
+    with axes_to_png(path, 9.6, 3.0) as axes:
         _shade_truth(axes, timeline)
         axes.plot(*thin(seconds, regularity, POINTS), color=css(RARITY), linewidth=1.1)
         flagged = score >= threshold
@@ -168,9 +165,9 @@ def regularity_png(path: Path, timeline: Timeline, score: Floats, threshold: flo
         )
 
 
-def roc_png(path: Path, curves: Sequence[Curve]) -> None:
+def write_roc_png(path: Path, curves: Sequence[Curve]) -> None:
     """True against false positive rate; every video's curve stands back behind the pooled ones."""
-    with drawn_axes(path, 5.2, 5.0) as axes:
+    with axes_to_png(path, 5.2, 5.0) as axes:
         axes.plot([0, 1], [0, 1], color=css(OTHERS), linewidth=1, linestyle=(0, (2, 3)))
         _draw(axes, curves)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
@@ -179,9 +176,9 @@ def roc_png(path: Path, curves: Sequence[Curve]) -> None:
         _legend(axes, "lower right")
 
 
-def detection_png(path: Path, curves: Sequence[Curve]) -> None:
+def write_detection_png(path: Path, curves: Sequence[Curve]) -> None:
     """Share of regions or tracks found against false regions per frame (RBDC, TBDC)."""
-    with drawn_axes(path, 5.2, 4.4) as axes:
+    with axes_to_png(path, 5.2, 4.4) as axes:
         _draw(axes, curves)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         axes.set(xlabel="false positive regions per frame", ylabel="detection rate")
@@ -189,18 +186,17 @@ def detection_png(path: Path, curves: Sequence[Curve]) -> None:
         _legend(axes, "lower right")
 
 
-def spread_png(path: Path, normal: Floats, odd: Floats, threshold: float) -> None:
+def write_spread_png(path: Path, normal: Floats, odd: Floats, threshold: float) -> None:
     """How the rarities of normal and of odd frames are spread, each as shares of its own, and the threshold."""
-    with drawn_axes(path, 7.0, 3.4) as axes:
+    with axes_to_png(path, 7.0, 3.4) as axes:
         edges = np.linspace(0, max(4.0, threshold, normal.max(initial=0), odd.max(initial=0)), 61)
         for part, shade, what in ((normal, RARITY, "normal"), (odd, ODD, "odd")):
             if len(part):
                 shares = np.full(len(part), 1 / len(part))
                 label = f"{len(part):,} {what} frames"
-                kept, colour = np.clip(part, 0, edges[-1]), css(shade)
-                axes.hist(
-                    kept, edges.tolist(), weights=shares, color=colour, alpha=0.55, label=label
-                )
+                shown = np.clip(part, 0, edges[-1])
+                look = {"color": css(shade), "alpha": 0.55, "label": label}
+                axes.hist(shown, edges.tolist(), weights=shares, **look)
         axes.axvline(
             threshold, color=css(INK), linewidth=1.2, linestyle=(0, (4, 2)), label="threshold"
         )
@@ -211,16 +207,16 @@ def spread_png(path: Path, normal: Floats, odd: Floats, threshold: float) -> Non
         _legend(axes, "upper right")
 
 
-def calibration_png(path: Path, calibration: Calibration, threshold: Threshold) -> None:
+def write_calibration_png(path: Path, calibration: Calibration, threshold: Threshold) -> None:
     """False alarms per hour to expect at every threshold, which one was taken, and how sure that is."""
     from matplotlib.ticker import MultipleLocator
 
-    with drawn_axes(path, 6.4, 4.2) as axes:
+    with axes_to_png(path, 6.4, 4.2) as axes:
         x, y = cost(calibration, threshold)
         axes.plot(
             x, y, color=css(RARITY), linewidth=1.6, label="expected on normal video", zorder=3
         )
-        low, high = drawn_interval(threshold)
+        low, high = shown_interval(threshold)
         axes.plot(
             [threshold.rarity] * 2,
             [low, high],
@@ -240,10 +236,8 @@ def calibration_png(path: Path, calibration: Calibration, threshold: Threshold) 
         axes.set_yscale("log")
         axes.minorticks_off()
         axes.yaxis.set_major_formatter(lambda at, _: f"{at:,g}")
-        bottom, top = (
-            min(float(y.min()), threshold.asked, low) / 1.8,
-            max(float(y.max()), threshold.asked, high) * 1.8,
-        )
+        bottom = min(float(y.min()), threshold.asked, low) / 1.8
+        top = max(float(y.max()), threshold.asked, high) * 1.8
         axes.set(xlim=(float(x[0]), float(x[-1])), ylim=(bottom, top))
         if bottom < threshold.supported:
             axes.axhspan(
@@ -271,14 +265,17 @@ def calibration_png(path: Path, calibration: Calibration, threshold: Threshold) 
 
 
 @contextmanager
-def drawn_axes(path: Path, wide: float, high: float, *, solid: bool = False) -> Iterator[Axes]:
+def axes_to_png(path: Path, wide: float, high: float, *, solid: bool = False) -> Iterator[Axes]:
     """Empty axes in the house's style, of three dimensions if solid; saved to `path` when the block ends well."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(wide, high), dpi=144, layout="constrained", facecolor="white")
     canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot(projection="3d" if solid else None)
+    projection = None
+    if solid:
+        projection = "3d"
+    axes = figure.add_subplot(projection=projection)
     axes.grid(color=css(FAINT), linewidth=0.7)
     axes.set_axisbelow(True)
     axes.tick_params(colors=css(QUIET), labelsize=8, length=0)
@@ -296,28 +293,22 @@ def _draw(axes: Axes, curves: Sequence[Curve]) -> None:
     """Pooled curves in colour and in the legend, the rest as thin grey lines with one entry for all of them."""
     colours = [css(RARITY), css(ODD), css(TRUTH), css(INK)]
     others = [curve for curve in curves if not curve.pooled]
-    for n, curve in enumerate(others):
-        label = f"each of {len(others)} videos" if n == 0 else None
+    label: str | None = f"each of {len(others)} videos"
+    for curve in others:
         axes.plot(*curve.thinned(POINTS), color=css(OTHERS), linewidth=0.8, alpha=0.8, label=label)
-    for n, curve in enumerate(curve for curve in curves if curve.pooled):
-        area = "" if curve.area is None else f", area {curve.area:.3f}"
-        label = f"{_printable(curve.name)}{area}"
-        axes.plot(
-            *curve.thinned(POINTS), color=colours[n % len(colours)], linewidth=1.9, label=label
-        )
+        label = None  # one entry for all of them
+    pooled = [curve for curve in curves if curve.pooled]
+    for n, curve in enumerate(pooled):
+        name = _printable(curve.name)
+        if curve.area is not None:
+            name += f", area {curve.area:.3f}"
+        colour = colours[n % len(colours)]
+        axes.plot(*curve.thinned(POINTS), color=colour, linewidth=1.9, label=name)
 
 
 def _shade_truth(axes: Axes, timeline: Timeline) -> None:
-    for n, (start, end) in enumerate(timeline.odd_seconds()):
-        axes.axvspan(
-            start,
-            end,
-            ymax=0.035,
-            color=css(TRUTH),
-            linewidth=0,
-            zorder=3,
-            label="truth" if n == 0 else None,
-        )
+    for start, end in timeline.odd_seconds():
+        axes.axvspan(start, end, ymax=0.035, color=css(TRUTH), linewidth=0, zorder=3)
     if timeline.truth is not None and timeline.truth.frame.any():
         _note(axes, "truth", (0.004, 0.035), "axes fraction", colour=css(TRUTH))
 
@@ -331,27 +322,25 @@ def _note(
     below: bool = False,
     colour: str = css(QUIET),
 ) -> None:
-    axes.annotate(
-        text,
-        at,
-        xycoords=within,
-        xytext=(2, -3 if below else 2),
-        textcoords="offset points",
-        va="top" if below else "bottom",
-        fontsize=8,
-        color=colour,
-    )
+    offset = (2, 2)
+    side = "bottom"
+    if below:
+        offset = (2, -3)
+        side = "top"
+    look: dict[str, Any] = {"fontsize": 8, "color": colour, "va": side}
+    axes.annotate(text, at, xycoords=within, xytext=offset, textcoords="offset points", **look)
 
 
 def _even_step(length: float) -> float:
     """Seconds from tick to tick that a clock's reader would choose, for about eight of them."""
     steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600)
     least = length / 9
-    return (
-        0.5
-        if least < 0.5
-        else next((step for step in steps if step >= least), float(np.ceil(least / 86400) * 86400))
-    )
+    if least < 0.5:
+        return 0.5
+    for step in steps:
+        if step >= least:
+            return step
+    return float(np.ceil(least / 86400) * 86400)
 
 
 def _legend(axes: Axes, where: Literal["lower right", "upper right"]) -> None:
@@ -359,9 +348,19 @@ def _legend(axes: Axes, where: Literal["lower right", "upper right"]) -> None:
         axes.legend(loc=where, fontsize=8, frameon=False, labelcolor=css(INK))
 
 
-def _said_of(timeline: Timeline) -> str:
+def _event_count(timeline: Timeline) -> str:
     count = len(timeline.events)
-    return "no unusual event" if count == 0 else f"{count} unusual event{'s' if count > 1 else ''}"
+    if count == 0:
+        return "no unusual event"
+    if count == 1:
+        return "1 unusual event"
+    return f"{count} unusual events"
+
+
+def _rarity_tick(rarity: float, _: object) -> str:
+    if rarity > 0:
+        return odds(rarity)
+    return "usual"
 
 
 def _printable(name: str) -> str:

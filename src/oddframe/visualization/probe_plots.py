@@ -4,6 +4,7 @@ import base64
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from oddframe.types import ClipSpec, Floats, Ints, Video
 from oddframe.video.reader import frames_at
 from oddframe.video.sampling import frames_of
 from oddframe.visualization.palette import INK, ODD, QUIET, RARITY, TRUTH, css
-from oddframe.visualization.plots import drawn_axes
+from oddframe.visualization.plots import axes_to_png
 
 SHOWN, NEAREST = 24, 6  # queries on a page, and neighbours of each
 WIDTH = 150  # pixels of a thumbnail
@@ -33,35 +34,37 @@ figcaption {{ overflow-wrap: anywhere; }}
 """
 
 
-def confusion_png(path: Path, classes: Sequence[str], counts: Ints) -> None:
+def write_confusion_png(path: Path, classes: Sequence[str], counts: Ints) -> None:
     """Shares of each class by what was said of it; rows are what they are."""
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = min(12.0, max(4.2, 1.6 + 0.32 * len(classes)))
-    with drawn_axes(path, side, side) as axes:
+    with axes_to_png(path, side, side) as axes:
         axes.grid(visible=False)
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-        for row, column in np.ndindex(*share.shape) if len(classes) <= WRITTEN else ():
-            colour = "white" if share[row, column] > 0.55 else css(INK)
-            axes.text(
-                column,
-                row,
-                str(counts[row, column]),
-                ha="center",
-                va="center",
-                fontsize=8,
-                color=colour,
-            )
+        if len(classes) <= WRITTEN:
+            write_counts(axes, counts, share)
         if len(classes) <= LEGIBLE:
-            axes.set_xticks(range(len(classes)), classes, rotation=90 if len(classes) > 4 else 0)
+            axes.set_xticks(range(len(classes)), classes)
             axes.set_yticks(range(len(classes)), classes)
+        if len(classes) > 4:
+            axes.tick_params(axis="x", rotation=90)
         axes.set(xlabel="said", ylabel="is")
         right = counts.trace() / max(1, counts.sum())
-        axes.set_title(
-            f"{right:.1%} of {counts.sum()} right", loc="left", fontsize=10, color=css(RARITY)
-        )
+        words = f"{right:.1%} of {counts.sum()} right"
+        axes.set_title(words, loc="left", fontsize=10, color=css(RARITY))
 
 
-def retrieval_page(
+def write_counts(axes: Any, counts: Ints, share: Floats) -> None:
+    """The number of each cell, white on dark ones."""
+    for row, column in np.ndindex(*share.shape):
+        colour = css(INK)
+        if share[row, column] > 0.55:
+            colour = "white"
+        words = str(counts[row, column])
+        axes.text(column, row, words, ha="center", va="center", fontsize=8, color=colour)
+
+
+def write_retrieval_page(
     path: Path,
     queries: Sequence[Video],
     gallery: Sequence[Video],
@@ -77,7 +80,9 @@ def retrieval_page(
         figures = [_figure(query, "query", f"{query.label}: {query.name}")]
         for position, alike in zip(nearest[k, :NEAREST], cosine[k, :NEAREST], strict=True):
             found = gallery[position]
-            kind = "right" if found.label == query.label else "wrong"
+            kind = "wrong"
+            if found.label == query.label:
+                kind = "right"
             figures.append(_figure(found, kind, f"{found.label}: {found.name}, cosine {alike:.2f}"))
         rows.append(f'<div class="row">{"".join(figures)}</div>')
     page = (
@@ -95,9 +100,8 @@ def _figure(video: Video, kind: str, caption: str) -> str:
         pixels = frames_at(video, ClipSpec(size=WIDTH), [int(frames[len(frames) // 2])])[0]
     except (BadVideo, IndexError):
         pixels = np.zeros((WIDTH * 3 // 4, WIDTH, 3), np.uint8)
-    _, packed = cv2.imencode(
-        ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80]
-    )
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    _, packed = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 80])
     source = base64.b64encode(packed.tobytes()).decode()
     text = escape(caption, quote=True)
     image = f'<img src="data:image/jpeg;base64,{source}" alt="{text}">'

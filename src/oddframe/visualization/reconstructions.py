@@ -44,7 +44,7 @@ def write_reconstructions(
             if clips is not None:
                 rows.append(_row(detector, clips, timeline, at))
         if rows:
-            path = folder / f"{file_stem(timeline.video.name)}.copies.png"
+            path = folder / f"{file_stem(timeline.video.name)}.reconstructions.png"
             save(path, np.concatenate([_head(rows[0].shape[1]), *rows]))
             drawn[f"{timeline.video.name}: given, made, error"] = path
     return drawn
@@ -55,35 +55,38 @@ def moments(timeline: Timeline) -> list[int]:
     if not len(timeline.scores):
         return []
     peaks = sorted(timeline.events, key=lambda event: -event.peak)[: MOST - 1]
-    found = [int(np.abs(timeline.scores.seconds - event.peak_seconds).argmin()) for event in peaks]
-    found = found or [int(timeline.rarity.argmax())]
-    return sorted({*found, int(timeline.rarity.argmin())})
+    found = {int(timeline.rarity.argmin())}
+    for event in peaks:
+        found.add(int(np.abs(timeline.scores.seconds - event.peak_seconds).argmin()))
+    if not peaks:
+        found.add(int(timeline.rarity.argmax()))
+    return sorted(found)
 
 
 def _row(detector: Copies, clips: Clips, timeline: Timeline, at: int) -> Bytes:
-    wanted, made = (
-        part[-1, -1] for part in detector.reconstruct(clips)
-    )  # the last frame of the last clip, (H, W, C)
-    error = np.abs(made - wanted).mean(-1) * 255 / WORST
-    pictures = [
-        np.repeat((255 * part).astype(np.uint8), 3 // part.shape[-1], axis=-1)
-        for part in (wanted, made)
-    ]
-    pictures.append(
-        np.asarray(HEAT[(255 * np.clip(error, 0, 1)).astype(np.uint8)] * (error > 0.15)[..., None])
-    )
+    given, made = detector.reconstruct(clips)  # (N, T, H, W, C) each
+    given, made = given[-1, -1], made[-1, -1]  # the last frame of the last clip
+    error = np.abs(made - given).mean(-1) * 255 / WORST
+    heat = HEAT[(255 * np.clip(error, 0, 1)).astype(np.uint8)] * (error > 0.15)[..., None]
     H, W = error.shape
     size = (WIDE, round(WIDE * H / W))
-    big = [
-        cv2.resize(part.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-        for part in pictures
-    ]
-    row = np.concatenate(big, axis=1).astype(np.uint8)
-    odd = float(timeline.rarity[at]) >= timeline.threshold
-    words = f"{clock(float(timeline.scores.seconds[at]))}  {odds(float(timeline.rarity[at]))}"
+    large = []
+    for picture in (as_rgb(given), as_rgb(made), heat.astype(np.uint8)):
+        large.append(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST))
+    row = np.concatenate(large, axis=1).astype(np.uint8)
+    rarity = float(timeline.rarity[at])
+    colour = PAPER
+    if rarity >= timeline.threshold:
+        colour = ODD
     caption = _strip(row.shape[1])
-    write(caption, words, (6, 2), ODD if odd else PAPER)
+    words = f"{clock(float(timeline.scores.seconds[at]))}  {odds(rarity)}"
+    write(caption, words, (6, 2), colour)
     return np.concatenate([caption, row])
+
+
+def as_rgb(picture: Floats) -> Bytes:
+    """A picture (H, W, 1 or 3) in [0, 1] as RGB bytes."""
+    return np.repeat((255 * picture).astype(np.uint8), 3 // picture.shape[-1], axis=-1)
 
 
 def _strip(wide: int) -> Bytes:

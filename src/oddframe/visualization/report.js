@@ -118,7 +118,7 @@
         least.addEventListener("click", () => seek(video.seconds[highest]));
         nothing.append(least);
       }
-      $("event-list").replaceChildren(nothing);
+      $("event-list").replaceChildren(nothing, ...missedCards());
       return;
     }
     $("event-list").replaceChildren(...video.events.map((event, n) => {
@@ -153,7 +153,20 @@
         card.append(clip);
       }
       return card;
-    }));
+    }), ...missedCards());
+    $("event-list").classList.toggle("single", video.events.length + video.missed.length === 1);
+  }
+  /** Anomalous segments of the ground truth that raised no event. */
+  function missedCards() {
+    return video.missed.map(([start, end]) => {
+      const card = make("li", "card missed-truth"), button = make("button"), words = make("span", "words");
+      button.type = "button";
+      words.append(make("span", "when", `${clock(start)} – ${clock(end)}`), make("span", "where", "missed: anomalous by the ground truth, raised no event"));
+      button.append(words);
+      button.addEventListener("click", () => seek(start, true));
+      card.append(button);
+      return card;
+    });
   }
 
   function seek(seconds, play = false) {
@@ -249,7 +262,7 @@
     const stepping = Math.max(1, Math.ceil(top / 6));
     const ticks = Array.from({ length: Math.floor(top / stepping) + 1 }, (_, n) => n * stepping);
     Plotly.react(plot, traces, {
-      ...base(), shapes, hovermode: "x", hoverdistance: -1, dragmode: "zoom", margin: { l: 112, r: 28, t: 16, b: 56 },
+      ...base(), shapes, hovermode: "x", hoverdistance: -1, dragmode: "zoom", margin: plot.clientWidth < 560 ? { l: 74, r: 10, t: 12, b: 52 } : { l: 112, r: 28, t: 16, b: 56 },
       xaxis: axis({
         type: "date", range: [ms(video.start), ms(end)], autorange: false, showgrid: false, showspikes: false, ticks: "outside", ticklen: 5, tickcolor: colour("line"),
         title: { text: end >= 3600 ? "time (h:mm:ss)" : "time (mm:ss)", font: { size: 12 }, standoff: 8 },
@@ -259,7 +272,7 @@
       yaxis: axis({
         range: [0, top], fixedrange: true, tickvals: ticks,
         ticktext: ticks.map((tick) => (tick ? odds(tick).replace("fewer than 1 in a billion", "rarer") : "usual")),
-        title: { text: "how rare", font: { size: 12 }, standoff: 10 },
+        title: plot.clientWidth < 560 ? undefined : { text: "how rare", font: { size: 12 }, standoff: 10 },
       }),
     }, config).then(() => {
       if (!plot.dataset.listens) {
@@ -286,7 +299,7 @@
     cursor.style.height = `${yaxis._length}px`;
     seeker.setAttribute("aria-valuenow", now.toFixed(1));
     seeker.setAttribute("aria-valuetext", clock(now));
-    document.querySelectorAll("#event-list .card").forEach((card, n) => {
+    document.querySelectorAll("#event-list .card:not(.missed-truth)").forEach((card, n) => {
       const event = video.events[n];
       card.classList.toggle("now", event.start <= now + 0.02 && now <= event.end);
     });

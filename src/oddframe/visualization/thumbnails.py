@@ -18,6 +18,7 @@ from oddframe.visualization.overlay import outline
 from oddframe.visualization.timeline import Timeline, file_stem
 
 ENLARGE = 240  # pixels: a thumbnail is at least that wide
+LARGEST = 2160  # pixels of its longer side
 
 
 def write_event_pictures(
@@ -27,23 +28,34 @@ def write_event_pictures(
     events = []
     for n, event in enumerate(timeline.events, 1):
         stem = f"{file_stem(timeline.video.name)}-{n:03d}"
-        picture, clip = folder / f"{stem}.jpg", folder / f"{stem}.mp4"
+        picture = folder / f"{stem}.jpg"
         thumbnail(picture, timeline, event)
+        clip = None
         if clips:
+            clip = folder / f"{stem}.mp4"
             write_event_clip(clip, timeline.video, event, before=before, after=after)
-        events.append(replace(event, picture=picture, clip=clip if clips else None))
+        events.append(replace(event, picture=picture, clip=clip))
     return events
 
 
 def thumbnail(path: Path, timeline: Timeline, event: Event, *, width: int = 640) -> None:
     """Write the frame at the event's peak with its box, as a JPEG or PNG by the path's ending. Raises BadVideo."""
     picture = peak_frame(timeline, event, width)
-    scale = max(1.0, ENLARGE / picture.shape[1])
-    size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
-    picture = np.array(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    picture = within_bounds(picture)
     if event.box is not None:
         outline(picture, event.box)
     save(path, picture)
+
+
+def within_bounds(picture: Bytes) -> Bytes:
+    """The picture enlarged to `ENLARGE` pixels across, unless a side would pass `LARGEST`: then it is made to fit.
+
+    A picture of 2 × 2,000 pixels would become one of 240,000 rows, which no file of pictures can hold.
+    """
+    H, W = picture.shape[:2]
+    scale = min(max(1.0, ENLARGE / W), LARGEST / max(H, W))
+    size = (max(1, round(W * scale)), max(1, round(H * scale)))
+    return np.array(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def peak_frame(timeline: Timeline, event: Event, width: int) -> Bytes:
@@ -52,9 +64,8 @@ def peak_frame(timeline: Timeline, event: Event, width: int) -> Bytes:
     gaps = np.abs(timeline.scores.seconds - event.peak_seconds)
     if len(gaps):
         try:
-            pixels: Bytes = frames_at(
-                video, spec, [int(timeline.scores.frame[int(gaps.argmin())])]
-            )[0]
+            index = int(timeline.scores.frame[int(gaps.argmin())])
+            pixels: Bytes = frames_at(video, spec, [index])[0]
             return pixels
         except (BadVideo, av.FFmpegError, IndexError):
             pass
@@ -98,7 +109,9 @@ def write_event_clip(
 
 def save(path: Path, picture: Bytes) -> None:
     """Write RGB pixels as the picture that the path's ending names."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, 86] if path.suffix.lower() in {".jpg", ".jpeg"} else []
+    options: list[int] = []
+    if path.suffix.lower() in {".jpg", ".jpeg"}:
+        options = [cv2.IMWRITE_JPEG_QUALITY, 86]
     try:
         done, data = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
     except cv2.error:

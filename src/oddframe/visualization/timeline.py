@@ -26,9 +26,8 @@ class Timeline:
     threshold: float
     truth: Truth | None = None
     overlay: Path | None = None  # relative to the report
-    seen: int | None = (
-        None  # normal frames that rarities were learned from: what is rarer than one of them is estimated
-    )
+    # normal frames that rarities were learned from: what is rarer than one of them is estimated
+    seen: int | None = None
 
     @property
     def rarity(self) -> Floats:
@@ -38,28 +37,35 @@ class Timeline:
     @property
     def highest(self) -> float:
         """The highest rarity worth a place on an axis: one in a million is as good as never, and hides the rest."""
-        level = self.threshold if isfinite(self.threshold) else 0.0
-        return max(min(float(self.rarity.max(initial=0.0)), max(TOP, level + 2)), level, 1.0)
+        level = 0.0
+        if isfinite(self.threshold):
+            level = self.threshold
+        highest = min(float(self.rarity.max(initial=0.0)), max(TOP, level + 2))
+        return max(highest, level, 1.0)
 
     @property
     def step(self) -> float:
         """Seconds that one score stands for."""
         gaps = np.diff(self.scores.seconds)
-        return (
-            float(np.median(gaps))
-            if len(gaps) and np.median(gaps) > 0
-            else 1 / (self.video.fps or 1 / USUAL_STEP)
-        )
+        if len(gaps) and np.median(gaps) > 0:
+            return float(np.median(gaps))
+        if self.video.fps:
+            return 1 / self.video.fps
+        return USUAL_STEP
 
     @property
     def start(self) -> float:
         """Seconds, in the source, at which the overlay begins."""
-        return self.video.span[0] if self.video.span else 0.0
+        if self.video.span is None:
+            return 0.0
+        return self.video.span[0]
 
     @property
     def end(self) -> float:
         """Seconds, in the source, after the last score."""
-        return float(self.scores.seconds[-1]) + self.step if len(self.scores) else self.start
+        if not len(self.scores):
+            return self.start
+        return float(self.scores.seconds[-1]) + self.step
 
     @property
     def length(self) -> float:
@@ -74,23 +80,24 @@ class Timeline:
 
     def seconds_of(self, frame: Floats) -> Floats:
         """Times of (fractional) frame indices, going by the scores' own; straight on beyond their ends."""
-        known, seconds = (
-            np.asarray(self.scores.frame, float),
-            np.asarray(self.scores.seconds, float),
-        )
-        if len(known) < 2:
-            origin = seconds[0] - known[0] * self.step if len(known) else 0.0
-            return np.asarray(origin + frame * self.step)
-        pace = (seconds[-1] - seconds[0]) / max(known[-1] - known[0], 1)
-        before, after = np.minimum(frame - known[0], 0), np.maximum(frame - known[-1], 0)
-        return np.asarray(np.interp(frame, known, seconds) + (before + after) * pace)
+        known = np.asarray(self.scores.frame, float)
+        seconds = np.asarray(self.scores.seconds, float)
+        if not len(known):
+            return np.asarray(frame * self.step)
+        if len(known) == 1:
+            return np.asarray(seconds[0] + (frame - known[0]) * self.step)
+        step = (seconds[-1] - seconds[0]) / max(known[-1] - known[0], 1)
+        before = np.minimum(frame - known[0], 0)
+        after = np.maximum(frame - known[-1], 0)
+        return np.asarray(np.interp(frame, known, seconds) + (before + after) * step)
 
     def odd_seconds(self) -> list[tuple[float, float]]:
         """Where the truth says odd, as [start, end) in seconds; empty without truth."""
         if self.truth is None:
             return []
         edges = segments(self.truth.frame).astype(float)
-        return [(float(a), float(b)) for a, b in self.seconds_of(edges.ravel()).reshape(-1, 2)]
+        seconds = self.seconds_of(edges.ravel()).reshape(-1, 2)
+        return [(float(start), float(end)) for start, end in seconds]
 
 
 def plain(values: Floats) -> Floats:
@@ -128,7 +135,9 @@ def clock(seconds: float) -> str:
     """
     whole = floor(max(seconds, 0) + 1e-6)
     hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes:02d}:{whole % 60:02d}"
+    if hours:
+        return f"{hours}:{minutes:02d}:{whole % 60:02d}"
+    return f"{minutes:02d}:{whole % 60:02d}"
 
 
 def duration(seconds: float) -> str:
@@ -143,7 +152,9 @@ def duration(seconds: float) -> str:
         return f"{minutes // 60} h {minutes % 60:02d} min"
     if whole >= 60:
         return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole} s" if whole >= 3 else f"{seconds:.1f} s"
+    if whole >= 3:
+        return f"{whole} s"
+    return f"{seconds:.1f} s"
 
 
 def rareness(rarity: float, seen: int | None = None) -> str:
@@ -170,11 +181,16 @@ def odds(rarity: float) -> str:
     if rarity > 9 or not isfinite(rarity):
         return "fewer than 1 in a billion"
     number = 10**rarity
-    digits = 10 ** max(floor(log10(number)) - (1 if number < 100 else 0), 0)
-    number = round(number / digits) * digits
+    power = floor(log10(number))
+    if number < 100:
+        power -= 1  # two digits up to a hundred, one beyond
+    unit = 10 ** max(power, 0)
+    number = round(number / unit) * unit
     if number >= 1_000_000_000:
         return "1 in a billion"
-    return f"1 in {number // 1_000_000:,} million" if number >= 1_000_000 else f"1 in {number:,}"
+    if number >= 1_000_000:
+        return f"1 in {number // 1_000_000:,} million"
+    return f"1 in {number:,}"
 
 
 def place(box: tuple[float, float, float, float]) -> str:
@@ -183,8 +199,10 @@ def place(box: tuple[float, float, float, float]) -> str:
     >>> place((0.0, 0.0, 0.2, 0.2)), place((0.4, 0.4, 0.6, 0.6)), place((0.4, 0.8, 0.5, 1.0))
     ('upper left', 'centre', 'lower centre')
     """
-    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    column, row = (min(max(ceil(part * 3), 1), 3) for part in (x, y))
-    across = {1: "left", 2: "centre", 3: "right"}[column]
-    down = {1: "upper ", 2: "", 3: "lower "}[row]
+    across = ("left", "centre", "right")[_third((box[0] + box[2]) / 2)]
+    down = ("upper ", "", "lower ")[_third((box[1] + box[3]) / 2)]
     return f"{down}{across}"
+
+
+def _third(part: float) -> int:
+    return min(max(ceil(part * 3), 1), 3) - 1

@@ -31,12 +31,12 @@ from oddframe.scoring.run_folder import load_run
 from oddframe.types import Floats, Video
 from oddframe.video.reader import content_hash, times_of
 from oddframe.visualization.class_plots import (
-    boxes_png,
-    counts_png,
-    learning_png,
-    scatter_html,
-    scatter_png,
     tsne,
+    write_boxes_png,
+    write_counts_png,
+    write_learning_png,
+    write_scatter_html,
+    write_scatter_png,
 )
 from oddframe.workflows.fit import own_cache
 
@@ -59,7 +59,7 @@ def describe(
     counts = {part: dict(Counter(str(video.label) for video in parts[part])) for part in PARTS}
     seconds = {part: np.array([_seconds(video) for video in parts[part]]) for part in PARTS}
     path = room(out or folder) / "data_distribution.png"
-    counts_png(path, counts, seconds)
+    write_counts_png(path, counts, seconds)
     told = {
         "clips": counts,
         "seconds": {
@@ -266,8 +266,8 @@ def _draw(folder: Path, table: ClassTable, seed: int, learned: dict[str, Any]) -
         }
 
     all_parts = {"": {part: table.error[table.rows(part)] for part in (*NORMAL, ODD)}}
-    boxes_png(folder / "error_distribution.png", all_parts, "error")
-    boxes_png(
+    write_boxes_png(folder / "error_distribution.png", all_parts, "error")
+    write_boxes_png(
         folder / "error_distribution_grouped_by_class.png",
         by_class(table.error, *NORMAL, ODD),
         "error",
@@ -279,14 +279,14 @@ def _draw(folder: Path, table: ClassTable, seed: int, learned: dict[str, Any]) -
         }
     }
     own = {**by_class(table.own(table.far), *NORMAL), **to_each}
-    boxes_png(
+    write_boxes_png(
         folder / "embedding_distances_distribution_grouped_by_class.png",
         own,
         "distance to the class centroid",
     )
     if table.far_latent is not None:
         own = by_class(table.own(table.far_latent), *NORMAL)
-        boxes_png(
+        write_boxes_png(
             folder / "latent_distances_distribution_grouped_by_class.png",
             own,
             "distance to the class centroid",
@@ -303,11 +303,11 @@ def _draw(folder: Path, table: ClassTable, seed: int, learned: dict[str, Any]) -
             )
             continue
         title = f"t-SNE of {what}s of train"
-        scatter_png(folder / f"TSNE_{what}_array_train.png", flat, labels, title)
-        scatter_html(folder / f"TSNE_{what}_array_train.html", flat, labels, names, title)
+        write_scatter_png(folder / f"TSNE_{what}_array_train.png", flat, labels, title)
+        write_scatter_html(folder / f"TSNE_{what}_array_train.html", flat, labels, names, title)
     epochs = learned.get("head", {}).get("epochs")
     if epochs:
-        learning_png(folder / "learning_curves.png", epochs)
+        write_learning_png(folder / "learning_curves.png", epochs)
 
 
 def _parameters(folder: Path, detector: Embedder) -> dict[str, Any]:

@@ -23,11 +23,11 @@ from oddframe.scoring.score_store import ScoredVideo, remove_unpacked_after, sco
 from oddframe.video.reader import content_hash
 from oddframe.visualization.plots import (
     detection_curves,
-    detection_png,
-    regularity_png,
     roc_curves,
-    roc_png,
-    spread_png,
+    write_detection_png,
+    write_regularity_png,
+    write_roc_png,
+    write_spread_png,
 )
 from oddframe.visualization.report import frames_seen
 from oddframe.visualization.timeline import file_stem
@@ -205,18 +205,18 @@ def _write_report(
         decide(one, threshold, folder, seen=seen, overlay=overlay, clips=overlay, truth=video.truth)
         for one, video in zip(stored, judged, strict=True)
     ]
-    roc_png(folder / "roc.png", roc_curves(drawn))
-    detection_png(folder / "detection.png", detection_curves(drawn))
+    write_roc_png(folder / "roc.png", roc_curves(drawn))
+    write_detection_png(folder / "detection.png", detection_curves(drawn))
     normal, odd = (
         np.concatenate([video.value[video.truth.frame == flag] for video in judged])
         for flag in (False, True)
     )
-    spread_png(folder / "spread.png", normal, odd, threshold.rarity)
+    write_spread_png(folder / "spread.png", normal, odd, threshold.rarity)
     pictures = more_pictures(folder, fitted, timelines, animation=animation)
     for one, line in zip(stored, timelines, strict=True):
         path = folder / f"{file_stem(line.video.name)}.regularity.png"
         level = float(np.min(one.score[one.scores.value >= threshold.rarity], initial=np.inf))
-        regularity_png(path, line, one.score, level)
+        write_regularity_png(path, line, one.score, level)
         pictures[f"{line.video.name}: regularity as published"] = path
     write_results(
         folder,

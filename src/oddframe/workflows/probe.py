@@ -24,7 +24,7 @@ from oddframe.run import Run
 from oddframe.scoring.run_folder import FittedDetector, load_run
 from oddframe.training.config import Training
 from oddframe.video.reader import content_hash
-from oddframe.visualization.probe_plots import confusion_png, retrieval_page
+from oddframe.visualization.probe_plots import write_confusion_png, write_retrieval_page
 from oddframe.workflows.fit import refuse_impossible
 
 PROBED, RETRIEVED = 10, 9  # clips of a video, as TCLR's authors take them
@@ -95,7 +95,7 @@ def probe(
         )
     for what, verdict in verdicts.items():
         result[what] = verdict.told()
-        confusion_png(
+        write_confusion_png(
             folder / f"confusion-{what.replace(' ', '-')}.png", verdict.classes, verdict.confusion
         )
     result["classes"] = next(iter(verdicts.values())).classes
@@ -156,7 +156,9 @@ def retrieve(
     said = f"{fitted.detector.name} on {name}: " + ", ".join(
         f"{k} {value:.3f}" for k, value in found.items()
     )
-    retrieval_page(folder / "retrieval.html", test.videos, train.videos, nearest, cosine, said)
+    write_retrieval_page(
+        folder / "retrieval.html", test.videos, train.videos, nearest, cosine, said
+    )
     if json:
         print(dumps(result, indent=2))
         return result

@@ -19,11 +19,11 @@ from oddframe.scoring.run_folder import FittedDetector, load_run
 from oddframe.scoring.score_store import ScoredVideo, remove_unpacked_after, score_to
 from oddframe.types import Event, Truth, Video
 from oddframe.visualization.animation import write_film, write_score_animation
-from oddframe.visualization.architecture import drawn_of
+from oddframe.visualization.architecture import run_pictures
 from oddframe.visualization.explain import reasons_for
 from oddframe.visualization.overlay import overlay as draw_overlay
 from oddframe.visualization.overlay import overlay_frames
-from oddframe.visualization.plots import calibration_png, timeline_png
+from oddframe.visualization.plots import write_calibration_png, write_timeline_png
 from oddframe.visualization.reconstructions import write_reconstructions
 from oddframe.visualization.report import frames_seen, write_report
 from oddframe.visualization.thumbnails import write_event_pictures
@@ -142,7 +142,7 @@ def decide(
         draw_overlay(out / name, timeline)
         timeline = replace(timeline, overlay=Path(name))
     timeline = replace(timeline, events=write_event_pictures(out / "events", timeline, clips=clips))
-    timeline_png(out / f"{one.video.name}.timeline.png", timeline)
+    write_timeline_png(out / f"{one.video.name}.timeline.png", timeline)
     return timeline
 
 
@@ -166,7 +166,7 @@ def more_pictures(
             overlay_frames(out / f"{stem}.overlay", line)
         if film and line.video.source.is_dir():
             write_film(out / f"{stem}.film.mp4", line.video)
-    return pictures | drawn_of(fitted.folder)
+    return pictures | run_pictures(fitted.folder)
 
 
 def write_results(
@@ -188,7 +188,7 @@ def write_results(
         "videos": [_told(one, line, out) for one, line in zip(stored, timelines, strict=True)],
     }
     write_json(out / "events.json", result)
-    calibration_png(out / "calibration.png", fitted.calibration, threshold)
+    write_calibration_png(out / "calibration.png", fitted.calibration, threshold)
     write_report(
         out / "report.html",
         timelines,
