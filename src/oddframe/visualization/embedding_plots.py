@@ -89,8 +89,9 @@ def write_points_png(path: Path, points: Points, at: Floats) -> None:
     """Points at (N, 2) or (N, 3), coloured by video or time."""
     solid = at.shape[1] == 3
     style: dict[str, Any] = {"cmap": "turbo", "s": 9, "linewidths": 0, "alpha": 0.85}
+    style["c"] = points.colour
     with axes_to_png(path, 6.0, 5.6, solid=solid) as axes:
-        axes.scatter(*at.T, c=points.colour, **style)
+        axes.scatter(*at.T, **style)
         axes.set(xticks=[], yticks=[])
         if solid:
             axes.set_zticks([])  # type: ignore[attr-defined]

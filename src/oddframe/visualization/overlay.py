@@ -158,7 +158,7 @@ class Ribbon:
         self.rarity = timeline.rarity
         level = 0.0
         if np.isfinite(timeline.threshold):
-            level = timeline.threshold
+            level = float(timeline.threshold)
         self.ceiling = max(timeline.highest * 1.08, level * 1.5)
         self.past = self._background()
         self.coming = (self.past * DIM + np.array(NIGHT) * (1 - DIM)).astype(np.uint8)
@@ -191,9 +191,9 @@ class Ribbon:
         strip = np.empty((RIBBON, self.wide, 3), np.uint8)
         strip[:] = NIGHT
         for event in self.timeline.events:
-            start = self._column(event.start)
-            end = self._column(event.end) + 1
-            strip[top:bottom, start:end] = np.array(ODD) * 0.45 + np.array(NIGHT) * 0.55
+            first = self._column(event.start)
+            last = self._column(event.end)
+            strip[top:bottom, first : last + 1] = np.array(ODD) * 0.45 + np.array(NIGHT) * 0.55
         heights = self._heights() / self.ceiling  # (wide,)
         tops = np.rint(bottom - np.minimum(heights, 1) * (bottom - top)).astype(int)
         level = bottom - self.timeline.threshold / self.ceiling * (bottom - top)

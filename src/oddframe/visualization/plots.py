@@ -195,7 +195,7 @@ def write_spread_png(path: Path, normal: Floats, odd: Floats, threshold: float) 
                 shares = np.full(len(part), 1 / len(part))
                 label = f"{len(part):,} {what} frames"
                 shown = np.clip(part, 0, edges[-1])
-                look = {"color": css(shade), "alpha": 0.55, "label": label}
+                look: dict[str, Any] = {"color": css(shade), "alpha": 0.55, "label": label}
                 axes.hist(shown, edges.tolist(), weights=shares, **look)
         axes.axvline(
             threshold, color=css(INK), linewidth=1.2, linestyle=(0, (4, 2)), label="threshold"

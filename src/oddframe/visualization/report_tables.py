@@ -154,15 +154,15 @@ def metric_cell(
     return Cell(metric_text(key, value), metric_remark(key, numbers), ours)
 
 
-def metric_text(key: str, value: float) -> str:
+def metric_text(key: str, value: int | float) -> str:
     """A metric's number with its unit and digits."""
     if key == "delay_seconds":
         return f"{value:.1f} s"
     if key == "false_alarms_per_hour":
         return f"{value:.3g}"
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    return str(value)
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.3f}"
 
 
 def metric_remark(key: str, numbers: Mapping[str, Json]) -> str:
