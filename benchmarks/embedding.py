@@ -28,7 +28,7 @@ from torch import nn
 
 from machine import FILMS, write
 from memory import repeated
-from oddframe.datasets.base import member_of
+from oddframe.datasets.base import data_set
 from oddframe.datasets.classes import PARTS, ClassData, Divided, divide
 from oddframe.embeddings.embedder import Embedder
 from oddframe.embeddings.heads.autoencoder import Rebuilder
@@ -71,7 +71,7 @@ NORMAL, ODD = ("people", "cyclist"), ("car", "runner")  # simulated classes
 
 
 def fights(root: Path) -> Divided:
-    data = member_of("surv-fight")
+    data = data_set("surv-fight")
     assert isinstance(data, ClassData)
     return data.parts(root / "surv_fight")
 
@@ -229,7 +229,7 @@ def simulated(folder: Path, seconds: float = 2.0, fps: float = 10.0, each: int =
             with video_writer(path, fps, (120, 160), crf=20) as video:
                 for picture in frames:
                     video.write(picture)
-    data = member_of("class-folders")
+    data = data_set("class-folders")
     assert isinstance(data, ClassData)
     divided = divide(data.clips(folder), ODD)
     return {

@@ -53,7 +53,7 @@ def _fill(folder: Path, entries: tuple[Entry, ...]) -> None:
 def _names(entry: Entry) -> list[str]:
     if not entry.more:
         return list(entry.names)
-    count = FRAMES if entry.endings in PICTURE_ENDINGS else 2
+    count = FRAMES if entry.ending in PICTURE_ENDINGS else 2
     return [_after(entry.names[0], k) for k in range(count)]
 
 
@@ -79,11 +79,7 @@ def _write(path: Path) -> None:
     elif ending in VIDEO_ENDINGS:
         film(path, FRAMES, codec="mpeg4", size=SIZE)
     elif ending == ".mat":
-        from scipy.io import savemat
-
-        cell = np.empty((1, FRAMES), object)
-        cell[0, :] = list(masks())
-        savemat(path, {"volLabel": cell})
+        _write_cell(path)
     elif ending == ".m":
         clips = {
             other.stem for other in path.parent.iterdir() if re.fullmatch(r"Test\d+", other.stem)
@@ -114,6 +110,19 @@ def _write(path: Path) -> None:
         path.write_text(json.dumps({}))
     else:
         raise ValueError(f"a TREE may name no {path.name}: teach miniature.py to write one")
+
+
+def _write_cell(path: Path) -> None:
+    """A MATLAB cell: masks of one video, or ranges of all that were built beside it."""
+    from scipy.io import savemat
+
+    name, entries = "volLabel", list(masks())
+    if not path.name.endswith("_label.mat"):
+        videos = sum(1 for _ in (path.parent / "testing/frames").iterdir())
+        name, entries = "gt", [np.array([[ODD[0] + 1], [ODD[1]]])] * videos
+    cell = np.empty((1, len(entries)), object)
+    cell[0, :] = entries
+    savemat(path, {name: cell})
 
 
 def _list(path: Path) -> None:

@@ -1,6 +1,7 @@
 """What people write down about a video is read, or answered with the file, the line and both counts."""
 
 import re
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -124,6 +125,74 @@ def test_labels_count_where_masks_say_otherwise(tmp_path: Path) -> None:
     assert truth.mask is not None
 
 
+def test_labels_and_masks_without_a_frame_in_common_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.masks.npz", masks=drawn())
+    (tmp_path / "a.txt").write_text("1 1 0 0 0 0")
+    with pytest.raises(BadTruth, match="0 are so by both"):
+        read_truth(tmp_path, "a", 6)
+    (tmp_path / "a.txt").write_text("0 1 1 0 0 0")
+    truth = read_truth(tmp_path, "a", 6)
+    assert truth is not None
+    assert truth.note == "frame labels and masks disagree in 2 frames; the labels count"
+
+
+@pytest.mark.parametrize("fortran", [False, True])
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float64, ">i2"])
+def test_masks_are_read_frame_by_frame(fortran: bool, dtype: str, tmp_path: Path) -> None:
+    masks = np.random.default_rng(0).integers(0, 2, (70, 31, 47)).astype(dtype)
+    stored = np.asfortranarray(masks) if fortran else masks
+    np.savez_compressed(tmp_path / "a.masks.npz", masks=stored)
+    np.save(tmp_path / "b.npy", stored)
+    for name in "ab":
+        truth = read_truth(tmp_path, name, 70)
+        assert truth is not None
+        assert truth.mask is not None
+        assert truth.mask.shape == masks.shape
+        for _ in range(2):  # as often as asked for
+            assert all((one == two).all() for one, two in zip(truth.mask, masks > 0, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("size", "why"),
+    [
+        ((60, 80), "no mask of this video"),  # 4 times as high as the video, and a bit
+        ((8, 4), "another shape"),  # height and width exchanged
+    ],
+)
+def test_masks_of_another_size_are_refused_by_their_header(
+    size: tuple[int, int], why: str, tmp_path: Path
+) -> None:
+    np.savez_compressed(tmp_path / "a.masks.npz", masks=np.zeros((6, *size), np.uint8))
+    (tmp_path / "b_gt").mkdir()
+    cv2.imwrite(str(tmp_path / "b_gt/0.png"), np.zeros(size, np.uint8))
+    for name in "ab":
+        with pytest.raises(BadTruth, match=why):
+            read_truth(tmp_path, name, 6, size=lambda: (4, 8))
+    np.savez_compressed(tmp_path / "a.masks.npz", masks=np.zeros((6, 16, 32), np.uint8))
+    assert read_truth(tmp_path, "a", 6, size=lambda: (4, 8)) is not None
+
+
+def test_masks_that_unpack_to_ten_gigabytes_are_refused_at_once(tmp_path: Path) -> None:
+    path, frames = tmp_path / "a.masks.npz", 150
+    about = {"descr": "|u1", "fortran_order": False, "shape": (frames, 8000, 8000)}
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed,
+        packed.open("masks.npy", "w", force_zip64=True) as file,
+    ):
+        np.lib.format.write_array_header_1_0(file, about)
+        file.write(bytes(1 << 20))  # what follows is not looked at
+    with pytest.raises(BadTruth, match="8000×8000 pixels, its video 160×120"):
+        read_truth(tmp_path, "a", frames, size=lambda: (120, 160))
+
+
+def test_text_much_longer_than_its_video_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("0 " * 100_000)
+    (tmp_path / "b.csv").write_text("start,end\n" + "0,1\n" * 600_000)
+    for name in "ab":
+        with pytest.raises(BadTruth, match="is too large"):
+            read_truth(tmp_path, name, 6)
+
+
 def test_kinds_of_two_things_at_once_are_joined(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("start,end,kind\n0,3,runner\n2,5,car\n")
     truth = read_truth(tmp_path, "a", 6)
@@ -195,6 +264,9 @@ def test_names_with_truth_are_found(tmp_path: Path) -> None:
             ["line 2", "fractions", "20,30,90,99"],
         ),
         ("a.tracks.csv", "frame,track,x1,y1,x2,y2\n1,1,.5,.5,.2,.9\n", ["line 2", "fractions"]),
+        ("a.tracks.csv", "frame,track,x1,y1,x2,y2\n1.7,1,0,0,1,1\n", ["line 2", "1.7", "whole"]),
+        ("a.csv", 'start,end,kind\n0,1,"car\n2,3,bus\n', ["line 2", "quote"]),
+        ("a.csv", 'start,end,kind\n0,1,"car\n2,3,bus"\n4,5,car\n', ["line 2", "quote"]),
     ],
 )
 def test_what_does_not_fit_is_one_line(
@@ -234,10 +306,10 @@ def test_damaged_or_unequal_pictures_of_masks_are_one_line(tmp_path: Path) -> No
         read_truth(tmp_path, "a", 7)
     cv2.imwrite(str(folder / "3.png"), np.zeros((4, 9), np.uint8))
     with pytest.raises(BadTruth, match=r"3\.png is 9×4 pixels, the masks before it 8×4"):
-        read_masks(folder)
+        list(read_masks(folder))
     (folder / "3.png").write_bytes(b"")
     with pytest.raises(BadTruth, match=r"3\.png is not a picture"):
-        read_masks(folder)
+        list(read_masks(folder))
 
 
 @pytest.mark.parametrize("twice", [("a.csv", "a.npy"), ("a.masks.npz", "a_gt/1.png")])

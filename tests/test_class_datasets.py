@@ -205,7 +205,7 @@ def test_it_is_read_as_it_was_divided_by_tables_or_by_folders(
     for part in PARTS:
         one, other = ({(v.name, v.label) for v in parts[part]} for parts in (by_tables, by_folders))
         assert one == other
-    split = ClassFolders().read(prepared)
+    split = ClassFolders().read_split(prepared)
     truths = {video.label: video.truth(12) for video in split.test if video.truth}
     assert truths["fall"].frame.all()
     assert not truths["walk"].frame.any()
@@ -307,7 +307,7 @@ def test_ucf_sports_is_prepared_as_published(
         for part in PARTS
         for row in table[part]
     )
-    assert len(ClassFolders().read(out).train) == len(table["train"])
+    assert len(ClassFolders().read_split(out).train) == len(table["train"])
 
 
 def test_only_clips_in_classes_are_divided(tmp_path: Path) -> None:

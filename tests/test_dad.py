@@ -17,8 +17,9 @@ from conftest import hidden
 from films import film
 from oddframe.api import evaluate, fit
 from oddframe.cli.main import main
-from oddframe.datasets.base import member_of, open_data
+from oddframe.datasets.base import data_set, open_data
 from oddframe.datasets.dad import rows_in, truth_in, truth_of
+from oddframe.datasets.inventory import take_inventory
 from oddframe.errors import BadInput, BadTruth
 from oddframe.evaluation.evaluated_video import EvaluatedVideo
 from oddframe.evaluation.fusion import fused
@@ -72,6 +73,9 @@ def test_each_stream_is_a_video_with_the_truth_of_its_recording(dad: Path) -> No
         truth = video.truth(80)
         assert np.flatnonzero(truth.frame).tolist() == list(range(35, 71))
     _, front = open_data("dad", dad.parent, "front_ir")
+    for spelling in ("front_IR", "Front IR", "front-ir"):
+        assert open_data("dad", dad.parent, spelling)[1] == front
+    assert front.stream == "front_ir"
     assert [video.name for video in front.test] == ["val01_rec1-front_ir", "val01_rec2-front_ir"]
     with pytest.raises(BadInput, match="no stream is called 'side_ir'"):
         open_data("dad", dad, "side_ir")
@@ -263,7 +267,7 @@ def test_both_layouts_are_the_same_videos(dad: Path, laid: Path) -> None:
             assert one.truth is not None
             assert other.truth is not None
             np.testing.assert_array_equal(one.truth(80).frame, other.truth(80).frame)
-    assert member_of("dad").lacks(laid) == (), (
+    assert data_set("dad").missing(laid) == (), (
         "nobody has the others: a stream that nobody has is not missing"
     )
 
@@ -271,10 +275,10 @@ def test_both_layouts_are_the_same_videos(dad: Path, laid: Path) -> None:
 def test_a_stream_that_only_some_recordings_have_is_missing(dad: Path, tmp_path: Path) -> None:
     own = tmp_path / "DAD"
     shutil.copytree(dad, own)
-    assert not [line for line in member_of("dad").lacks(own) if ":" in line]
+    assert not [line for line in data_set("dad").missing(own) if ":" in line]
     (gone,) = own.glob("val01/rec1/top_IR*")
     shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
-    assert "val01_rec1: top_IR" in member_of("dad").lacks(own)
+    assert "val01_rec1: top_IR" in data_set("dad").missing(own)
 
 
 def test_a_run_is_worth_the_same_in_both_layouts(dad: Path, laid: Path, tmp_path: Path) -> None:
@@ -405,7 +409,7 @@ def test_films_are_read_as_they_are(dad: Path, films: Path) -> None:
         np.testing.assert_array_equal(one.truth(80).frame, other.truth(80).frame)
         with pytest.raises(BadTruth, match="has 80 frames, but 79 frames were decoded"):
             other.truth(79)
-    stock = member_of("dad").check(films)
+    stock = take_inventory(data_set("dad"), films)
     assert stock.usable
     assert (stock.found.train_frames, stock.found.test_frames, stock.found.anomalous_frames) == (
         480,

@@ -10,7 +10,7 @@ from films import film
 from oddframe.datasets.base import open_data
 from oddframe.datasets.hmdb51 import Hmdb51
 from oddframe.datasets.labelled import Labelled, groups_of, held_out
-from oddframe.datasets.ucf101 import Ucf101, Ucf101Split2, _classes, _lines, refuse_split_groups
+from oddframe.datasets.ucf101 import Ucf101, read_classes, read_column, refuse_split_groups
 from oddframe.errors import BadInput
 from oddframe.types import Video
 
@@ -27,15 +27,15 @@ def lists(shared: Path, tmp_path: Path) -> Path:
     ("split", "train", "test"), [(1, 9537, 3783), (2, 9586, 3734), (3, 9624, 3696)]
 )
 def test_the_official_lists_divide_no_group(lists: Path, split: int, train: int, test: int) -> None:
-    assert len(_classes(lists)) == 101
+    assert len(read_classes(lists)) == 101
     sides = []
     for side in ("train", "test"):
-        named = _lines(lists, f"{side}list{split:02d}.txt")
+        named = read_column(lists, f"{side}list{split:02d}.txt")
         sides.append(
             [Video(Path(line).stem, Path(line), label=line.split("/")[0]) for line in named]
         )
     assert [len(side) for side in sides] == [train, test]
-    assert {video.label for side in sides for video in side} == _classes(lists)
+    assert {video.label for side in sides for video in side} == read_classes(lists)
     refuse_split_groups(*sides)
     with pytest.raises(BadInput, match="is in the train list and in the test list"):
         refuse_split_groups(sides[0], [*sides[1], sides[0][0]])
@@ -51,21 +51,25 @@ def ucf(folder: Path, train: str, test: str, classes: str = "1 A\n2 B\n") -> Pat
     return folder
 
 
-def test_ucf101_is_read_by_its_lists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ucf101_is_read_by_its_lists(tmp_path: Path) -> None:
     root = ucf(
         tmp_path,
         "A/v_A_g01_c01.avi 1\r\nB/v_B_g01_c01.avi 2\r\nB/v_B_g03_c01.avi 2\r\n",  # B's files are spelt v_b on disk
         "A/v_A_g02_c01.avi\r\nB/v_B_g02_c01.avi\r\n",
     )
-    split = Ucf101().read(root)
+    split = Ucf101().read_split(root)
     assert [(video.name, video.label) for video in split.train] == [
         ("v_A_g01_c01", "A"),
         ("v_b_g01_c01", "B"),
     ]
     assert [video.label for video in split.test] == ["A", "B"]
-    assert "1 of 3 train clips of ucf101 are absent (B/v_B_g03_c01.avi)" in capsys.readouterr().err
+    assert split.notes == ("1 of 3 train clips of ucf101 are absent (B/v_B_g03_c01.avi)",)
     with pytest.raises(BadInput, match="has no trainlist02"):
-        Ucf101Split2().read(root)
+        open_data("ucf101", root, split=2)
+    with pytest.raises(BadInput, match="has the official splits 1, 2, 3; got 4"):
+        open_data("ucf101", root, split=4)
+    with pytest.raises(BadInput, match="simulated has no official splits"):
+        open_data("simulated", root, split=2)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +94,7 @@ def test_lists_that_do_not_match_are_one_line(
     tmp_path: Path, train: str, test: str, classes: str, why: str
 ) -> None:
     with pytest.raises(BadInput, match=why) as told:
-        Ucf101().read(ucf(tmp_path, train, test, classes))
+        Ucf101().read_split(ucf(tmp_path, train, test, classes))
     assert "\n" not in str(told.value)
 
 
@@ -103,12 +107,12 @@ def test_hmdb51s_names_may_hold_anything(tmp_path: Path) -> None:
     (tmp_path / "splits" / "wave_test_split1.txt").write_text(
         "".join(f"{name} {number} \n" for name, number in zip(names, (1, 2, 0), strict=True))
     )
-    split = Hmdb51().read(tmp_path)
+    split = Hmdb51().read_split(tmp_path)
     assert [video.source.name for video in split.train] == names[:1]
     assert [video.source.name for video in split.test] == names[1:2]
     (tmp_path / "splits" / "wave_test_split1.txt").write_text("second.avi 7\n")
     with pytest.raises(BadInput, match="it ends with 0, 1 for train or 2 for test"):
-        Hmdb51().read(tmp_path)
+        Hmdb51().read_split(tmp_path)
 
 
 def test_a_third_of_each_class_is_held_out_and_no_group_divided() -> None:
@@ -142,7 +146,7 @@ def test_groups_are_told_by_a_file_or_by_names(tmp_path: Path) -> None:
 
 def test_real_clips_of_one_film_stay_together(shared: Path) -> None:
     root = shared / "surv_fight"
-    split = Labelled().read(root)
+    split = Labelled().read_split(root)
     groups = groups_of([*split.train, *split.test], root)
     assert len(split.train) + len(split.test) == 300
     assert len(set(groups.values())) == 46, "44 films and two collections"

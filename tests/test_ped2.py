@@ -9,8 +9,9 @@ import pytest
 
 from oddframe.datasets.avenue import Avenue
 from oddframe.datasets.base import Counts, open_data
+from oddframe.datasets.inventory import take_inventory
 from oddframe.datasets.shanghaitech import ShanghaiTech
-from oddframe.datasets.ucsd import Ped1, Ped2, ranges_in, truth_of
+from oddframe.datasets.ucsd import Ped1, Ped2, clip_truth, read_ranges
 from oddframe.errors import BadInput
 from oddframe.types import ClipSpec, Truth, Video
 from oddframe.video.reader import read
@@ -54,7 +55,7 @@ def told(video: Video, frames: int) -> Truth:
 
 
 def test_both_layouts_are_the_same_data(shared: Path, official: Path) -> None:
-    films, pictures = Ped2().read(shared / "ucsd"), Ped2().read(official)
+    films, pictures = Ped2().read_split(shared / "ucsd"), Ped2().read_split(official)
     by_name = {video.name: video for video in [*films.train, *films.test]}
     assert [video.name for video in pictures.train] == ["Train001"]
     assert [video.name for video in pictures.test] == ["Test001", "Test008"]
@@ -80,7 +81,7 @@ def test_both_layouts_are_the_same_data(shared: Path, official: Path) -> None:
 
 def test_ped2_is_all_there(shared: Path) -> None:
     for root in (shared / "ucsd", shared / "ucsd/UCSDped2"):
-        stock = Ped2().check(root)
+        stock = take_inventory(Ped2(), root)
         assert stock.found == Counts(16, 2_550, 12, 2_010, 1_648) == Ped2.counts
         assert (stock.labelled, stock.masked) == (12, 12)
         assert (stock.missing, stock.damaged) == ((), ())
@@ -113,9 +114,10 @@ def test_what_the_official_layout_lacks_is_said(
 
 def test_ped1s_ground_truth(shared: Path) -> None:
     test = shared / "ucsd/UCSDped1/Test"
-    assert len(ranges_in(test / "UCSDped1.m")) == 36
+    assert len(read_ranges(test / "UCSDped1.m")) == 36
     truths = {
-        f"Test{number:03d}": truth_of(test, f"Test{number:03d}", 200) for number in range(1, 37)
+        f"Test{number:03d}": clip_truth(test, f"Test{number:03d}", 36, None, 200)
+        for number in range(1, 37)
     }
     assert Ped1.counts is not None
     assert (
@@ -133,9 +135,9 @@ def test_ped1s_ground_truth(shared: Path) -> None:
 
 def test_ground_truth_without_video_is_no_data_set(shared: Path) -> None:
     with pytest.raises(BadInput, match="there is no video in"):
-        Ped1().read(shared / "ucsd")
+        Ped1().read_split(shared / "ucsd")
     with pytest.raises(BadInput, match=r"UCSDped1\.m belongs to another"):
-        Ped2().read(shared / "ucsd/UCSDped1")
+        Ped2().read_split(shared / "ucsd/UCSDped1")
 
 
 @pytest.mark.parametrize(

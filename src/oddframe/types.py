@@ -6,10 +6,10 @@ Nothing in this file decodes, learns or judges.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,30 @@ Bools = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
 
 
+class Masks(Protocol):
+    """Pixel masks of T frames, gone through one after the other; an array (T, h, w) is one too.
+
+    Those of files are read from disk each time they are gone through (`datasets/masks.py`).
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(T, h, w)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Bools]:
+        """Each frame's (h, w), True where the pixel is anomalous."""
+        ...
+
+
 @dataclass(frozen=True)
 class Truth:
     """What is known to be odd in one video of T frames."""
 
     frame: Bools  # (T,) True where the frame is anomalous
-    mask: Bools | None = None  # (T, h, w) True where the pixel is; any h × w of the video's shape
+    mask: Masks | None = None  # (T, h, w); any h × w of the video's shape
     tracks: Floats | None = (
         None  # (R, 6): frame track x1 y1 x2 y2, boxes as fractions of width and height
     )

@@ -4,242 +4,269 @@ Beside a video called NAME, in one folder (docs/how-to/ground-truth.md shows eac
 
     NAME.npy         (frames,) 0 or 1
     NAME.txt         0 or 1 for every frame, separated by white space
-    NAME.csv         anomalous stretches: start,end[,kind] in frames from 0, end not included;
+    NAME.csv         anomalous segments: start,end[,kind] in frames from 0, end not included;
                      or start_seconds,end_seconds[,kind]
     NAME.masks.npz   key `masks`: (frames, h, w), above 0 where anomalous
-    NAME/  NAME_gt/  pictures of masks, one a frame in natural order, above 0 where anomalous
+    NAME/  NAME_gt/  NAME_mask/   pictures of masks, one a frame in natural order, above 0 where anomalous
     NAME.tracks.csv  frame,track,x1,y1,x2,y2[,kind]: boxes as fractions of width and height
 
 At most one of the first three and one of the masks. Without the first three a frame is anomalous where its mask or a
-track says so.
+track says so; with them, masks and tracks are compared with them. All is read within the size of its video.
 """
 
 import csv
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from oddframe.datasets.masks import (
+    Size,
+    check_count,
+    check_masks,
+    odd_frames,
+    read_array,
+    read_header,
+    read_masks,
+)
+from oddframe.datasets.tables import read_rows, read_text
 from oddframe.errors import BadTruth
 from oddframe.files import aside
-from oddframe.types import Bools, Floats, Truth
+from oddframe.types import Bools, Floats, Masks, Truth
 from oddframe.video.reader import pictures_of
 
-LABELS = (".npy", ".txt", ".csv")
-MASKS = (".masks.npz", "", "_gt")
-TRACKS = ".tracks.csv"
+LABEL_ENDINGS = (".npy", ".txt", ".csv")
+MASK_ENDINGS = (".masks.npz", "", "_gt", "_mask")
+TRACK_ENDING = ".tracks.csv"
 SEGMENTS_HEADER = (
     "start,end[,kind] (frames from 0, end not included) or start_seconds,end_seconds[,kind]"
 )
 TRACKS_HEADER = "frame,track,x1,y1,x2,y2[,kind]"
-# seconds by which a stretch may outlast its video: people round up, and containers lie about the last frame
-SLACK = 1.0
-
-# what numpy and zipfile raise for a damaged file, whose header may also ask for any memory
-DAMAGED = (
-    *(OSError, ValueError, EOFError, IndexError, MemoryError, NotImplementedError, RuntimeError),
-    *(
-        zipfile.BadZipFile,
-        zlib.error,
-        tokenize.TokenError,
-        SyntaxError,
-    ),  # numpy reads headers as Python literals
-)
+TRACK_COLUMNS = ("frame", "track", "x1", "y1", "x2", "y2")
+# a segment may outlast its video so long: people round up, containers are vague about the last frame
+SECONDS_BEYOND = 1.0
+TEXT_BYTES = (1 << 16, 1 << 8)  # of labels as text: at most so many, and so many more a frame
+TABLE_BYTES = (1 << 20, 1 << 14)  # of a table, likewise
+LABEL_BYTES = 16  # the widest number that a label may be stored as
 
 Kinds = NDArray[np.str_]
+Record = tuple[int, dict[str, str]]  # line number, cells by column
+
+
+# ── writing ──
 
 
 def write_truth(folder: Path, name: str, truth: Truth) -> None:
-    """Write what the truth holds as NAME.csv (stretches with their kinds), NAME.masks.npz and NAME.tracks.csv.
+    """Write a truth as NAME.csv (segments with their kinds), NAME.masks.npz and NAME.tracks.csv.
 
     Boxes are cut at the picture's edge; those wholly outside are left out.
     """
+    header = ["start", "end"]
+    if truth.kind is not None:
+        header.append("kind")
     with aside(folder / f"{name}.csv") as part:
-        _write_table(
-            part, ["start", "end", *(["kind"] if truth.kind is not None else [])], _stretches(truth)
-        )
+        write_table(part, header, segment_rows(truth))
     if truth.mask is not None:
+        masks = np.asarray(truth.mask)
         with aside(folder / f"{name}.masks.npz") as part:
-            np.savez_compressed(part, masks=(truth.mask > 0).astype(np.uint8))
+            np.savez_compressed(part, masks=(masks > 0).astype(np.uint8))
     if truth.tracks is not None:
-        with aside(folder / f"{name}{TRACKS}") as part:
-            _write_table(part, ["frame", "track", "x1", "y1", "x2", "y2"], _boxes(truth.tracks))
+        with aside(folder / f"{name}{TRACK_ENDING}") as part:
+            write_table(part, list(TRACK_COLUMNS), track_rows(truth.tracks))
+
+
+def segment_rows(truth: Truth) -> Iterator[list[str | int]]:
+    """Rows start, end[, kind] of frames that follow each other, are anomalous and of one kind."""
+    frames = len(truth.frame)
+    if not frames:
+        return
+    kind = truth.kind
+    changes = truth.frame[1:] != truth.frame[:-1]
+    if kind is not None:
+        changes = changes | (kind[1:] != kind[:-1])
+    inner = (np.flatnonzero(changes) + 1).tolist()
+    for start, end in pairwise([0, *inner, frames]):
+        if not truth.frame[start]:
+            continue
+        if kind is None:
+            yield [start, end]
+        else:
+            yield [start, end, str(kind[start])]
+
+
+def track_rows(tracks: Floats) -> Iterator[list[str | int]]:
+    """Rows frame, track, x1, y1, x2, y2 of the boxes that lie in the picture."""
+    for frame, track, *corners in tracks:
+        inside = np.clip(corners, 0, 1).round(6)
+        x1, y1, x2, y2 = inside.tolist()
+        if x1 < x2 and y1 < y2:
+            box = [f"{corner:g}" for corner in (x1, y1, x2, y2)]
+            yield [int(frame), int(track), *box]
+
+
+def write_table(path: Path, header: list[str], rows: Iterable[list[str | int]]) -> None:
+    """A CSV with a header."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+# ── reading ──
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What one file says of every frame."""
+
+    frame: Bools  # (T,)
+    kind: Kinds | None = None  # (T,)
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """The boxes of one file."""
+
+    rows: Floats  # (R, 6): frame track x1 y1 x2 y2
+    kind: Kinds | None = None  # (T,) by frame
 
 
 def read_truth(
-    folder: Path, name: str, frames: int, seconds: Callable[[], Floats] | None = None
+    folder: Path,
+    name: str,
+    frames: int,
+    seconds: Callable[[], Floats] | None = None,
+    size: Callable[[], Size] | None = None,
 ) -> Truth | None:
-    """What the folder says of the video `name`, of which `frames` frames were decoded; None when it says nothing.
+    """The truth in the folder about the video `name`, of which `frames` frames were decoded; None where there is none.
 
-    `seconds` gives the time of every frame and is asked only where stretches are in seconds. Raises BadTruth, naming
-    file and counts, for whatever does not fit.
+    `seconds` gives the time of every frame and is asked only where segments are in seconds; `size`, the (height,
+    width) of the video, only where there are masks. Raises BadTruth, naming file and counts, for whatever does not fit.
     """
-    labels = _only_one([folder / f"{name}{ending}" for ending in LABELS], name)
-    pictured = _only_one([folder / f"{name}{ending}" for ending in MASKS], name)
-    boxed = folder / f"{name}{TRACKS}"
-    frame: Bools | None = None
-    mask: Bools | None = None
-    tracks: Floats | None = None
-    kind: Kinds | None = None
-    if labels is not None and labels.suffix == ".csv":
-        frame, kind = _read_stretches(labels, frames, seconds)
-    elif labels is not None:
-        frame = read_labels(labels)
-        fits(labels, "labels", len(frame), frames)
-        if frame.ndim == 3:  # a pixel mask where frame labels were expected says the same and more
-            mask, frame = frame, None
-    if pictured is not None:
-        mask = read_masks(pictured)
-        fits(pictured, "masks", len(mask), frames)
-    if boxed.exists():
-        tracks, kind_of_tracks = _read_tracks(boxed, frames)
-        kind = kind if kind is not None else kind_of_tracks
-    if frame is None and (mask is not None or tracks is not None):
-        frame = np.zeros(frames, bool)
-        if mask is not None:
-            frame |= odd_frames(mask)
-        if tracks is not None:
-            frame[tracks[:, 0].astype(int)] = True
-    return None if frame is None else Truth(frame, mask, tracks, kind)
+    label_file = only_one([folder / f"{name}{ending}" for ending in LABEL_ENDINGS], name)
+    mask_file = only_one([folder / f"{name}{ending}" for ending in MASK_ENDINGS], name)
+    track_file = folder / f"{name}{TRACK_ENDING}"
+    labels: Labels | None = None
+    mask: Masks | None = None
+    tracks: Tracks | None = None
+    if label_file is not None and is_mask_array(label_file):
+        # a pixel mask where frame labels were expected says the same and more
+        if mask_file is not None:
+            raise BadTruth(f"{name} has its masks twice, in {label_file} and in {mask_file.name}")
+        mask_file, label_file = label_file, None
+    if label_file is not None:
+        labels = read_labels(label_file, frames, seconds)
+    if mask_file is not None:
+        video_size = None if size is None else size()
+        mask = read_masks(mask_file, video_size)
+        check_masks(mask_file, mask, frames, video_size)
+    if track_file.exists():
+        tracks = read_tracks(track_file, frames)
+    return combine(labels, mask, tracks, frames, label_file)
+
+
+def combine(
+    labels: Labels | None,
+    mask: Masks | None,
+    tracks: Tracks | None,
+    frames: int,
+    where: Path | None = None,
+) -> Truth | None:
+    """One truth of what was found; frame labels count, and where masks or tracks differ from them is a note.
+
+    `where` names the labels in errors. Raises BadTruth where labels and masks, or tracks, have no frame in common.
+    """
+    if labels is None and mask is None and tracks is None:
+        return None
+    marked: dict[str, Bools] = {}  # frames that hold a place
+    if mask is not None:
+        marked["masks"] = odd_frames(mask)
+    if tracks is not None:
+        marked["tracks"] = np.zeros(frames, bool)
+        marked["tracks"][tracks.rows[:, 0].astype(int)] = True
+    notes: list[str] = []
+    if labels is not None:
+        frame = labels.frame
+        for what, flags in marked.items():
+            note = compare_frames(where, frame, flags, what)
+            if note:
+                notes.append(note)
+    else:
+        frame = np.any(list(marked.values()), axis=0)
+    kind = None
+    if labels is not None:
+        kind = labels.kind
+    if kind is None and tracks is not None:
+        kind = tracks.kind
+    rows = None if tracks is None else tracks.rows
+    return Truth(np.asarray(frame, bool), mask, rows, kind, "; ".join(notes))
+
+
+def compare_frames(
+    where: Path | None, labels: Bools, marked: Bools, what: str, least: float = 0.0
+) -> str:
+    """A note on the frames in which frame labels and masks (or tracks) disagree; "" where they agree.
+
+    Raises BadTruth when, of the frames that either calls anomalous, no more than the share `least` is so by both: they
+    are not of the same video.
+    """
+    differ = int(np.count_nonzero(labels != marked))
+    both = int(np.count_nonzero(labels & marked))
+    either = both + differ
+    if labels.any() and marked.any() and both <= least * either:
+        raise BadTruth(
+            f"{where}: of {either} frames that labels or {what} call anomalous, {both} are so by both: "
+            "they are of different videos"
+        )
+    if not differ:
+        return ""
+    return f"frame labels and {what} disagree in {differ} frames; the labels count"
 
 
 def truth_files(folder: Path, name: str) -> list[Path]:
     """The files and folders from which `read_truth` would read."""
-    paths = [folder / f"{name}{ending}" for ending in (*LABELS, *MASKS, TRACKS)]
-    return [path for path in paths if _is_truth(path)]
+    paths = [folder / f"{name}{ending}" for ending in (*LABEL_ENDINGS, *MASK_ENDINGS, TRACK_ENDING)]
+    return [path for path in paths if is_truth(path)]
 
 
 def truth_names(folder: Path) -> dict[str, Path]:
-    """The names that a folder of truth speaks of, each with a file that does; `sub/name` for sub-folders."""
+    """The names that a folder of truth holds something about, each with a file; `sub/name` for sub-folders."""
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        if any(part.startswith((".", "__MACOSX")) for part in relative.parts) or not _is_truth(
-            path
-        ):
+        hidden = any(part.startswith((".", "__MACOSX")) for part in relative.parts)
+        if hidden or not is_truth(path):
             continue
-        name = relative.as_posix()
-        for ending in (TRACKS, ".masks.npz", "_gt", *LABELS):
-            if name.endswith(ending):
-                name = name[: -len(ending)]
-                break
-        found.setdefault(name, path)
+        found.setdefault(without_ending(relative.as_posix()), path)
     return found
 
 
-def read_labels(path: Path) -> Bools:
-    """Frame labels from 0 and 1 in a .npy (frames,) or .txt. A .npy of (frames, h, w) stays that, True above 0."""
-    values = array_in(path) if path.suffix == ".npy" else _numbers(path)
-    values = values.reshape(-1) if values.ndim == 2 and 1 in values.shape else values
-    if values.ndim == 3:
-        return values > 0
-    if values.ndim != 1:
-        raise BadTruth(
-            f"{path}: labels are one number for every frame, got an array of shape {values.shape}"
-        )
-    if len(odd := np.setdiff1d(values, [0, 1])):
-        raise BadTruth(f"{path}: labels are 0 (normal) or 1 (anomalous), got {odd[0]}")
-    return values > 0
+def without_ending(name: str) -> str:
+    """The name of the video that a file of truth is called after.
+
+    >>> without_ending("monday.tracks.csv"), without_ending("sub/monday_gt"), without_ending("a.avi.txt")
+    ('monday', 'sub/monday', 'a.avi')
+    """
+    for ending in (TRACK_ENDING, ".masks.npz", "_gt", "_mask", *LABEL_ENDINGS):
+        if name.endswith(ending):
+            return name[: -len(ending)]
+    return name
 
 
-def read_masks(path: Path) -> Bools:
-    """(frames, h, w) True where anomalous, from an .npz with key `masks`, a .npy, or a folder of pictures."""
-    if path.is_dir():
-        return pictured_masks(pictures_of(path))
-    values = array_in(path, "masks") if path.suffix == ".npz" else array_in(path)
-    if values.ndim != 3:
-        raise BadTruth(
-            f"{path}: masks are (frames, height, width), got an array of shape {values.shape}"
-        )
-    return values > 0
-
-
-def pictured_masks(paths: list[Path]) -> Bools:
-    """(len(paths), h, w) True where a picture is above 0, in the order given. Raises BadTruth if one is damaged."""
-    masks: Bools | None = None
-    for index, path in enumerate(paths):
-        marked = (np.atleast_3d(_picture(path))[:, :, :3] > 0).any(
-            axis=2
-        )  # without the alpha channel
-        if masks is None:
-            masks = np.zeros((len(paths), *marked.shape), bool)
-        if marked.shape != masks.shape[1:]:
-            (h, w), (height, width) = marked.shape, masks.shape[1:]
-            raise BadTruth(f"{path} is {w}×{h} pixels, the masks before it {width}×{height}")
-        masks[index] = marked
-    return masks if masks is not None else np.zeros((0, 1, 1), bool)
-
-
-def array_in(path: Path, key: str | None = None) -> Floats:
-    """The array of a .npy, or the one called `key` of an .npz. Raises BadTruth when there is none."""
-    try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            values: Floats = loaded if key is None else loaded[key]
-    except KeyError as error:
-        raise BadTruth(
-            f"{path} has no key {key!r}; there are {', '.join(names_in(path)) or 'none'}"
-        ) from error
-    except DAMAGED as error:
-        raise BadTruth(
-            f"{path} is not an array that numpy can read ({' '.join(str(error).split())})"
-        ) from error
-    return values
-
-
-def names_in(path: Path) -> list[str]:
-    """The keys of an .npz. Raises BadTruth when it is none."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return [name.removesuffix(".npy") for name in archive.namelist()]
-    except DAMAGED as error:
-        raise BadTruth(
-            f"{path} is not an archive of arrays ({' '.join(str(error).split())})"
-        ) from error
-
-
-def odd_frames(masks: Bools) -> Bools:
-    """(frames,) True where any pixel is."""
-    return np.asarray(masks.any(axis=(1, 2)), bool)
-
-
-def fits(where: Path, what: str, given: int, frames: int) -> None:
-    """Raise BadTruth, naming both counts, unless they are the same."""
-    if given != frames:
-        raise BadTruth(
-            f"{where} has {given} {what}, but {frames} frames were decoded from its video"
-        )
-
-
-def _picture(path: Path) -> NDArray[np.generic]:
-    data = np.fromfile(path, np.uint8)
-    level = cv2.utils.logging.setLogLevel(0)  # OpenCV's complaints would stand before ours
-    try:
-        # unchanged: the 1 of a mask of 16 bits would become 0 in 8
-        picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
-    except cv2.error:  # a header may ask for any size
-        picture = None
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-    if picture is None:
-        raise BadTruth(f"{path} is not a picture that can be read")
-    return np.asarray(picture)
-
-
-def _is_truth(path: Path) -> bool:
+def is_truth(path: Path) -> bool:
+    """Whether a file, or a folder of pictures, may be truth by its name."""
     if path.is_dir():
         return bool(pictures_of(path))
-    return path.is_file() and path.name.endswith((*LABELS, ".masks.npz"))
+    return path.is_file() and path.name.endswith((*LABEL_ENDINGS, ".masks.npz"))
 
 
-def _only_one(paths: Iterable[Path], name: str) -> Path | None:
-    found = [path for path in paths if _is_truth(path)]
+def only_one(paths: Iterable[Path], name: str) -> Path | None:
+    """The one of these that is there. Raises BadTruth where there are two."""
+    found = [path for path in paths if is_truth(path)]
     if len(found) > 1:
         raise BadTruth(
             f"{name} has its truth twice, in {found[0]} and in {found[1].name}: keep one"
@@ -247,59 +274,93 @@ def _only_one(paths: Iterable[Path], name: str) -> Path | None:
     return found[0] if found else None
 
 
-def _stretches(truth: Truth) -> Iterator[list[str | int]]:
-    """Rows start, end[, kind] of frames that follow each other, are anomalous and of one kind."""
-    frames = len(truth.frame)
-    kind = truth.kind if truth.kind is not None else np.full(frames, "")
-    changes = (truth.frame[1:] != truth.frame[:-1]) | (kind[1:] != kind[:-1])
-    bounds = [0, *(np.flatnonzero(changes) + 1).tolist(), frames] if frames else []
-    for start, end in pairwise(bounds):
-        if truth.frame[start]:
-            yield [start, end] if truth.kind is None else [start, end, str(kind[start])]
+# ── labels ──
 
 
-def _boxes(tracks: Floats) -> Iterator[list[str | int]]:
-    for frame, track, *corners in tracks:
-        x1, y1, x2, y2 = (round(float(np.clip(corner, 0, 1)), 6) for corner in corners)
-        if x1 < x2 and y1 < y2:
-            yield [int(frame), int(track), *(f"{corner:g}" for corner in (x1, y1, x2, y2))]
+def read_labels(path: Path, frames: int, seconds: Callable[[], Floats] | None = None) -> Labels:
+    """Labels of a video of so many frames, of a .csv, .npy or .txt. Raises BadTruth."""
+    if path.suffix == ".csv":
+        return read_segments(path, frames, seconds)
+    flags = read_flags(path, frames)
+    check_count(path, "labels", len(flags), frames)
+    return Labels(flags)
 
 
-def _read_stretches(
-    path: Path, frames: int, seconds: Callable[[], Floats] | None
-) -> tuple[Bools, Kinds | None]:
-    header, rows = _read_table(path)
-    frame = np.zeros(frames, bool)
-    kinds: list[list[str]] = [[] for _ in range(frames)]
+def read_flags(path: Path, most: int) -> Bools:
+    """0 and 1 for every frame, of a .npy (frames,) or a .txt, as bools. Much more than `most` is not read."""
+    if path.suffix == ".npy":
+        shape = read_header(path).shape
+        length = max(shape, default=0)
+        if sum(side != 1 for side in shape) > 1 or not shape:
+            raise BadTruth(
+                f"{path}: labels are one number for every frame, got an array of shape {shape}"
+            )
+        if length > most:
+            check_count(path, "labels", length, most)
+        values = read_array(path, most_bytes=LABEL_BYTES * length).reshape(-1)
+    else:
+        values = read_numbers(path, most)
+    return as_flags(path, values)
+
+
+def as_flags(path: Path, values: NDArray[Any]) -> Bools:
+    """0 and 1 as bools. Raises BadTruth, naming the file, for any other number."""
+    strange = np.setdiff1d(values, [0, 1])
+    if len(strange):
+        raise BadTruth(f"{path}: labels are 0 (normal) or 1 (anomalous), got {strange[0]}")
+    return np.asarray(values > 0)
+
+
+def is_mask_array(path: Path) -> bool:
+    """Whether a .npy holds (frames, h, w)."""
+    return path.suffix == ".npy" and len(read_header(path).shape) == 3
+
+
+def read_numbers(path: Path, frames: int) -> Floats:
+    """Numbers separated by white space."""
+    most_bytes = TEXT_BYTES[0] + TEXT_BYTES[1] * frames
+    words = read_text(path, error=BadTruth, most_bytes=most_bytes).split()
+    try:
+        return np.array([float(word) for word in words])
+    except ValueError as error:
+        raise BadTruth(
+            f"{path}: labels are 0 or 1 for every frame, separated by white space ({error})"
+        ) from error
+
+
+def read_segments(path: Path, frames: int, seconds: Callable[[], Floats] | None) -> Labels:
+    """Anomalous segments, in frames or in seconds."""
+    header, records = read_frame_table(path, frames)
     if {"start", "end"} <= set(header):
-        stretches = [_frames_of(path, line, row, frames) for line, row in rows]
+        segments = [segment_in_frames(path, record, frames) for record in records]
     elif {"start_seconds", "end_seconds"} <= set(header):
         times = None if seconds is None else seconds()
         if times is None or len(times) < frames:
             raise BadTruth(
                 f"{path} is in seconds, but the times of the video's {frames} frames are not known; use frames"
             )
-        stretches = [_frames_between(path, line, row, times[:frames]) for line, row in rows]
+        segments = [segment_in_seconds(path, record, times[:frames]) for record in records]
     else:
         raise BadTruth(f"{path} begins with {','.join(header)!r}, not with {SEGMENTS_HEADER}")
-    for (start, end), (_, row) in zip(stretches, rows, strict=True):
+    frame = np.zeros(frames, bool)
+    kinds: list[list[str]] = [[] for _ in range(frames)]
+    for (start, end), (_, row) in zip(segments, records, strict=True):
         frame[start:end] = True
         for k in range(start, end):
-            if row.get("kind") and row["kind"] not in kinds[k]:
-                kinds[k].append(row["kind"])
-    return frame, _joined(kinds) if "kind" in header else None
+            add_kind(kinds[k], row)
+    return Labels(frame, join_kinds(kinds) if "kind" in header else None)
 
 
-def _frames_of(path: Path, line: int, row: dict[str, str], frames: int) -> tuple[int, int]:
-    start, end = _number(path, line, row, "start"), _number(path, line, row, "end")
+def segment_in_frames(path: Path, record: Record, frames: int) -> tuple[int, int]:
+    """Frames [start, end) of a row, as they stand there."""
+    line, row = record
+    start = read_number(path, line, row, "start")
+    end = read_number(path, line, row, "end")
     if start != int(start) or end != int(end):
         raise BadTruth(
             f"{path}, line {line}: frames are whole numbers, got {start} to {end}; seconds go in start_seconds"
         )
-    if not 0 <= start < end:
-        raise BadTruth(
-            f"{path}, line {line}: a stretch starts at 0 or later and before its end, got {start:g} to {end:g}"
-        )
+    check_order(path, line, start, end)
     if end > frames:
         raise BadTruth(
             f"{path}, line {line}: ends at frame {end:g}, but {frames} frames were decoded from its video"
@@ -307,31 +368,47 @@ def _frames_of(path: Path, line: int, row: dict[str, str], frames: int) -> tuple
     return int(start), int(end)
 
 
-def _frames_between(path: Path, line: int, row: dict[str, str], times: Floats) -> tuple[int, int]:
-    start, end = _number(path, line, row, "start_seconds"), _number(path, line, row, "end_seconds")
+def segment_in_seconds(path: Path, record: Record, times: Floats) -> tuple[int, int]:
+    """Frames [start, end) of a row in seconds, by the time of every frame."""
+    line, row = record
+    start = read_number(path, line, row, "start_seconds")
+    end = read_number(path, line, row, "end_seconds")
     last = float(times[-1]) if len(times) else 0.0
-    if not 0 <= start < end:
-        raise BadTruth(
-            f"{path}, line {line}: a stretch starts at 0 or later and before its end, got {start:g} to {end:g}"
-        )
-    if start > last or end > last + SLACK:
+    check_order(path, line, start, end)
+    if start > last or end > last + SECONDS_BEYOND:
         raise BadTruth(
             f"{path}, line {line}: {start:g} to {end:g} s, but the video's last frame is at {last:.2f} s"
         )
-    return int(np.searchsorted(times, start - 1e-6)), int(np.searchsorted(times, end - 1e-6))
+    first, beyond = np.searchsorted(times, (start - 1e-6, end - 1e-6)).tolist()
+    return first, beyond
 
 
-def _read_tracks(path: Path, frames: int) -> tuple[Floats, Kinds | None]:
-    header, rows = _read_table(path)
-    columns = ["frame", "track", "x1", "y1", "x2", "y2"]
-    if not set(columns) <= set(header):
+def check_order(path: Path, line: int, start: float, end: float) -> None:
+    """Raise BadTruth unless 0 ≤ start < end."""
+    if not 0 <= start < end:
+        raise BadTruth(
+            f"{path}, line {line}: a segment starts at 0 or later and before its end, got {start:g} to {end:g}"
+        )
+
+
+# ── tracks ──
+
+
+def read_tracks(path: Path, frames: int) -> Tracks:
+    """Boxes of a video of so many frames, each with its track."""
+    header, records = read_frame_table(path, frames)
+    if not set(TRACK_COLUMNS) <= set(header):
         raise BadTruth(f"{path} begins with {','.join(header)!r}, not with {TRACKS_HEADER}")
-    tracks = np.zeros((len(rows), 6))
+    rows = np.zeros((len(records), 6))
     kinds: list[list[str]] = [[] for _ in range(frames)]
-    for index, (line, row) in enumerate(rows):
-        tracks[index] = frame, _, x1, y1, x2, y2 = [
-            _number(path, line, row, column) for column in columns
-        ]
+    for index, (line, row) in enumerate(records):
+        numbers = [read_number(path, line, row, column) for column in TRACK_COLUMNS]
+        rows[index] = numbers
+        frame, track, x1, y1, x2, y2 = numbers
+        if frame != int(frame) or track != int(track):
+            raise BadTruth(
+                f"{path}, line {line}: frame and track are whole numbers, got {frame:g} and {track:g}"
+            )
         if not 0 <= frame < frames:
             raise BadTruth(
                 f"{path}, line {line}: frame {frame:g}, but {frames} frames were decoded from its video"
@@ -341,56 +418,45 @@ def _read_tracks(path: Path, frames: int) -> tuple[Floats, Kinds | None]:
             raise BadTruth(
                 f"{path}, line {line}: boxes are x1,y1,x2,y2 as fractions of width and height, got {box}"
             )
-        if row.get("kind") and row["kind"] not in kinds[int(frame)]:
-            kinds[int(frame)].append(row["kind"])
-    return tracks, _joined(kinds) if "kind" in header else None
+        add_kind(kinds[int(frame)], row)
+    return Tracks(rows, join_kinds(kinds) if "kind" in header else None)
 
 
-def _joined(kinds: list[list[str]]) -> Kinds:
-    """One word a frame; two things at once are `runner+cyclist`."""
-    return np.array(["+".join(kind) for kind in kinds], dtype=np.str_)
+# ── tables about frames ──
 
 
-def _write_table(path: Path, header: list[str], rows: Iterator[list[str | int]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
-
-
-def _read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """The header, and each row with its line number. Spreadsheets' byte order mark and semicolons are fine."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadTruth(f"{path} cannot be read as text ({error})") from error
-    between = ";" if lines and ";" in lines[0] and "," not in lines[0] else ","
-    table = [
-        (number, [cell.strip() for cell in row])
-        for number, row in enumerate(csv.reader(lines, delimiter=between), 1)
-    ]
-    table = [(number, row) for number, row in table if any(row)]
-    if not table:
+def read_frame_table(path: Path, frames: int) -> tuple[list[str], list[Record]]:
+    """The header in small letters, and each row by column. Spreadsheets' semicolons are fine."""
+    most_bytes = TABLE_BYTES[0] + TABLE_BYTES[1] * frames
+    rows = read_rows(path, error=BadTruth, most_bytes=most_bytes)
+    if not rows:
         raise BadTruth(f"{path} is empty; a video without anomalies still has the header line")
-    header = [cell.lower() for cell in table[0][1]]
-    return header, [(number, dict(zip(header, row, strict=False))) for number, row in table[1:]]
+    header = [cell.lower() for cell in rows[0][1]]
+    records = []
+    for number, cells in rows[1:]:
+        records.append((number, dict(zip(header, cells, strict=False))))
+    return header, records
 
 
-def _number(path: Path, line: int, row: dict[str, str], column: str) -> float:
+def read_number(path: Path, line: int, row: dict[str, str], column: str) -> float:
+    """A finite number. Raises BadTruth, naming the line."""
     text = row.get(column, "")
     try:
         value = float(text)
     except ValueError:
-        raise BadTruth(f"{path}, line {line}: {column} is not a number, got {text!r}") from None
+        value = np.nan
     if not np.isfinite(value):
         raise BadTruth(f"{path}, line {line}: {column} is not a number, got {text!r}")
     return value
 
 
-def _numbers(path: Path) -> Floats:
-    try:
-        return np.array([float(word) for word in path.read_text(encoding="utf-8-sig").split()])
-    except (OSError, ValueError) as error:
-        raise BadTruth(
-            f"{path}: labels are 0 or 1 for every frame, separated by white space ({error})"
-        ) from error
+def add_kind(kinds: list[str], row: dict[str, str]) -> None:
+    """Add a row's kind to those of a frame."""
+    kind = row.get("kind")
+    if kind and kind not in kinds:
+        kinds.append(kind)
+
+
+def join_kinds(kinds: list[list[str]]) -> Kinds:
+    """One word a frame; two things at once are `runner+cyclist`."""
+    return np.array(["+".join(kind) for kind in kinds], dtype=np.str_)

@@ -3,27 +3,44 @@
 import re
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
-from oddframe.datasets.annotations import fits, odd_frames
 from oddframe.datasets.base import Counts, DataSet, Split
 from oddframe.datasets.discovery import videos_under
+from oddframe.datasets.masks import (
+    PackedMasks,
+    check_masks,
+    odd_frames,
+    pack_masks,
+    size_of_video,
+)
+from oddframe.datasets.matlab import read_cell
+from oddframe.datasets.shared_layout import (
+    find_shared_layout,
+    frames_of,
+    read_shared_layout,
+)
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadTruth
 from oddframe.files import listing
-from oddframe.types import Bools, Truth, Video
+from oddframe.types import Truth, Video
 
+FRAMES_APART = (
+    2  # decoders differ by one at the end of these files, labels were made with one of them
+)
+MASK_FOLDER = "testing_label_mask"
+CELL = "volLabel"
 FPS = 25.0
-SLACK = 2  # frames: decoders differ by one at the end of these files, the labels were made with one of them
-MASKS = "testing_label_mask"
+PIXEL_BYTES = 16  # a pixel of a mask may be a number of 8 bytes, of a picture with larger sides
 
 
 class Avenue(DataSet):
     """CUHK Avenue: people passing on a campus; running, throwing, and going the wrong way are odd. 640×360, 25 fps."""
 
     name = "avenue"
-    offered = "http://www.cse.cuhk.edu.hk/leojia/projects/detectabnormal/dataset.html (video and ground_truth_demo.zip)"
+    origin = "http://www.cse.cuhk.edu.hk/leojia/projects/detectabnormal/dataset.html (video and ground_truth_demo.zip)"
     counts = Counts(16, 15_328, 21, 15_324, 3_712)
     TREE = """
 Avenue Dataset/
@@ -34,93 +51,125 @@ Avenue Dataset/
 ground_truth_demo/                  beside or in it
   testing_label_mask/
     1_label.mat … 21_label.mat      volLabel: a cell of one mask a frame
+or as many repositories have it
+avenue/
+  training/
+    frames/
+      01/ … 16/
+        000.jpg …
+  testing/
+    frames/
+      01/ … 21/
+        000.jpg …
+  avenue.mat                        gt: a cell for each test video, a row of first and one of last frames
 """
 
-    def places(self, root: Path) -> dict[str, Path]:
+    def find(self, root: Path) -> dict[str, Path]:
         inner = nearest(root, "Avenue_Dataset", "Avenue")
         for base in (root, inner):
-            if base is not None and (
-                nearest(base, "training_videos") or nearest(base, "testing_videos")
-            ):
-                truth = _ground_truth(root, base, base.parent)
-                return {"Avenue Dataset": base} | ({"ground_truth_demo": truth} if truth else {})
-        return {}
+            if base is None:
+                continue
+            if nearest(base, "training_videos") or nearest(base, "testing_videos"):
+                found = {"Avenue Dataset": base}
+                truth = find_ground_truth(root, base, base.parent)
+                if truth is not None:
+                    found["ground_truth_demo"] = truth
+                return found
+        shared = find_shared_layout(root, self.name)
+        return {} if shared is None else {self.name: shared}
 
-    def read(self, root: Path) -> Split:
-        places = self.places(root)
-        if "Avenue Dataset" not in places:
-            raise self.nothing(root, "there is neither training_videos/ nor testing_videos/")
-        base, masks = places["Avenue Dataset"], places.get("ground_truth_demo")
-        train, test = nearest(base, "training_videos"), nearest(base, "testing_videos")
-        labels = _label_files(masks)
+    def read_split(self, root: Path) -> Split:
+        found = self.find(root)
+        if self.name in found:
+            return self.read_shared(found[self.name])
+        if "Avenue Dataset" not in found:
+            raise self.not_found(root, "there is neither training_videos/ nor testing_videos/")
+        base = found["Avenue Dataset"]
+        labels = label_files(found.get("ground_truth_demo"))
         split = Split(
-            [
-                Video(video.name, video.source, fps=FPS)
-                for video in (videos_under(train) if train else [])
-            ],
-            [
-                Video(video.name, video.source, fps=FPS, truth=_told(video.name, labels))
-                for video in (videos_under(test) if test else [])
-            ],
+            find_films(nearest(base, "training_videos"), {}),
+            find_films(nearest(base, "testing_videos"), labels),
         )
         if not split.train and not split.test:
-            raise self.nothing(root, f"there is no video in {base}")
+            raise self.not_found(root, f"there is no video in {base}")
         return split
 
+    def read_shared(self, base: Path) -> Split:
+        """The layout of others; the authors' masks, where they are there too, say more than ranges."""
+        split = read_shared_layout(base, self.name, FPS)
+        labels = label_files(find_ground_truth(base, base.parent))
+        testing = nearest(base, "testing")
+        frames = None if testing is None else frames_of(testing)
+        return Split(split.train, find_films(frames, labels)) if labels else split
 
-def truth_of(path: Path, frames: int) -> Truth:
-    """Masks of one test video. A difference of one or two frames at the end is mended, and noted."""
-    masks = masks_in(path)
-    if not 0 < abs(len(masks) - frames) <= SLACK or not len(masks):
-        fits(path, "masks", len(masks), frames)
-        return Truth(odd_frames(masks), masks)
-    note = f"{path.name} has {len(masks)} masks for {frames} frames"
-    if len(masks) > frames:
-        note, masks = f"{note}; the last were left out", masks[:frames]
-    else:
-        last = np.repeat(masks[-1:], frames - len(masks), axis=0)
-        note, masks = f"{note}; the last was taken again", np.concatenate([masks, last])
+
+def find_films(folder: Path | None, labels: dict[int, Path]) -> list[Video]:
+    """The videos of a folder, those that have labels with their truth."""
+    videos = []
+    for found in videos_under(folder) if folder is not None else []:
+        truth = None
+        # videos are called 01, their labels 1_label.mat
+        path = labels.get(int(found.name)) if found.name.isdigit() else None
+        if path is not None:
+            truth = partial(mask_truth, path, found.source)
+        videos.append(Video(found.name, found.source, fps=FPS, truth=truth))
+    return videos
+
+
+def mask_truth(path: Path, source: Path, frames: int) -> Truth:
+    """The masks of one test video. A difference of one or two frames at the end is mended, and noted."""
+    height, width = size_of_video(Video(source.stem, source))
+    longest = frames + FRAMES_APART
+    pictures = read_label_cell(path, most_bytes=longest * height * width * PIXEL_BYTES)
+    note = ""
+    if 0 < abs(len(pictures) - frames) <= FRAMES_APART:
+        note = f"{path.name} has {len(pictures)} masks for {frames} frames"
+        if len(pictures) > frames:
+            note += "; the last were left out"
+            pictures = pictures[:frames]
+        else:
+            note += "; the last was taken again"
+            pictures += [pictures[-1]] * (frames - len(pictures))
+    masks = packed(pictures)
+    check_masks(path, masks, frames, (height, width))
     return Truth(odd_frames(masks), masks, note=note)
 
 
-def masks_in(path: Path) -> Bools:
-    """(frames, 360, 640) True where odd, of a file `<n>_label.mat`."""
-    from scipy.io import loadmat
-
-    try:
-        cell = loadmat(path)["volLabel"]
-    except KeyError as error:
-        raise BadTruth(f"{path} has no variable volLabel") from error
-    except Exception as error:  # scipy raises a dozen kinds for a damaged file
-        raise BadTruth(f"{path} is not a MATLAB file that scipy can read ({error})") from error
-    pictures = list(cell.reshape(-1)) if cell.dtype == object else []
-    if not pictures or any(
-        np.ndim(picture) != 2 or picture.shape != pictures[0].shape for picture in pictures
-    ):
-        raise BadTruth(
-            f"{path}: volLabel is a cell of masks of one size, got {cell.dtype} of shape {cell.shape}"
-        )
-    return np.stack([picture > 0 for picture in pictures])
+def read_label_cell(path: Path, most_bytes: int) -> list[NDArray[Any]]:
+    """The masks of a file `<n>_label.mat`, (360, 640) each, above 0 where odd."""
+    pictures = read_cell(path, CELL, most_bytes)
+    if not pictures:
+        raise BadTruth(f"{path}: {CELL} is a cell of masks, got an empty one")
+    first = pictures[0].shape
+    for picture in pictures:
+        if picture.ndim != 2 or picture.shape != first or 0 in picture.shape:
+            raise BadTruth(
+                f"{path}: {CELL} is a cell of masks of one size, got {picture.shape} beside {first}"
+            )
+    return pictures
 
 
-def _ground_truth(*around: Path) -> Path | None:
-    """The folder that holds testing_label_mask/, for the videos' own folder, what is in it or what is beside it."""
-    for folder in around:
+def packed(pictures: list[NDArray[Any]]) -> PackedMasks:
+    """The masks, small in memory: MATLAB's files cannot be read frame by frame."""
+    height, width = pictures[0].shape
+    return pack_masks(pictures, (height, width))
+
+
+def find_ground_truth(*folders: Path) -> Path | None:
+    """The folder that holds testing_label_mask/: one of these, or ground_truth_demo/ in one of these."""
+    for folder in folders:
         for holder in (nearest(folder, "ground_truth_demo"), folder):
-            if holder is not None and nearest(holder, MASKS) is not None:
+            if holder is not None and nearest(holder, MASK_FOLDER) is not None:
                 return holder
     return None
 
 
-def _label_files(holder: Path | None) -> dict[int, Path]:
-    folder = nearest(holder, MASKS) if holder is not None else None
-    files = (
-        [path for path in listing(folder) if path.suffix == ".mat"] if folder is not None else []
-    )
-    return {int(number[0]): path for path in files if (number := re.match(r"\d+", path.name))}
-
-
-def _told(video: str, labels: dict[int, Path]) -> partial[Truth] | None:
-    """Videos are called 01, their labels 1_label.mat."""
-    path = labels.get(int(video)) if video.isdigit() else None
-    return partial(truth_of, path) if path is not None else None
+def label_files(holder: Path | None) -> dict[int, Path]:
+    """The files of labels by the number at the beginning of their names."""
+    folder = None if holder is None else nearest(holder, MASK_FOLDER)
+    found = {}
+    for path in listing(folder) if folder is not None else []:
+        number = re.match(r"\d+", path.name)
+        if path.suffix == ".mat" and number is not None:
+            found[int(number[0])] = path
+    return found

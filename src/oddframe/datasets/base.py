@@ -4,20 +4,18 @@ there. `TREE` is its documentation, its error message and its test fixture at on
 
 import inspect
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import av
-
-from oddframe.datasets.tree import compare, layouts
-from oddframe.errors import BadInput, BadTruth, BadVideo, unknown
-from oddframe.progress import Tick, progress
+from oddframe.datasets.tree import compare, layouts, plain_name
+from oddframe.errors import BadInput, unknown
+from oddframe.progress import logger
 from oddframe.registry import member, members
-from oddframe.types import ClipSpec, Truth, Video
-from oddframe.video.reader import read, times_of
+from oddframe.types import Video
+
+if TYPE_CHECKING:
+    from oddframe.datasets.inventory import Inventory
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,9 @@ class Split:
 
     train: list[Video]
     test: list[Video]
+    val: list[Video] = field(default_factory=list)  # normal, to choose by: weights, thresholds
+    stream: str | None = None  # the label of all of them, where one stream was asked for
+    notes: tuple[str, ...] = ()  # what somebody who reads a result must know
 
 
 @dataclass(frozen=True)
@@ -39,107 +40,102 @@ class Counts:
     anomalous_frames: int  # of the test frames
 
 
-@dataclass(frozen=True)
-class Inventory:
-    """What stands under a root."""
-
-    found: Counts
-    labelled: int  # test videos that have truth at all,
-    masked: int  # with pixel masks,
-    tracked: int  # with tracks
-    one_sided: tuple[
-        str, ...
-    ]  # test videos all of whose frames are anomalous, or none: no AUC of their own
-    kinds: Mapping[str, int]  # anomalous frames of each kind, where kinds are known
-    classes: Mapping[str, int]  # videos of each label, where videos have labels
-    missing: tuple[str, ...]  # lines of TREE that nothing answers to
-    damaged: tuple[str, ...]  # videos without a frame, truth that does not fit
-    notes: tuple[str, ...]
-
-    @property
-    def usable(self) -> bool:
-        return not self.damaged and bool(self.found.train_videos or self.found.test_videos)
-
-
 class DataSet(ABC):
     """A layout of videos and ground truth on disk, as its authors ship it."""
 
     name: ClassVar[str]
     TREE: ClassVar[str]
-    offered: ClassVar[str]  # where its authors offer it
+    origin: ClassVar[str]  # where its authors offer it
     counts: ClassVar[Counts | None] = None  # as published
-    classes: ClassVar[bool] = (
-        False  # its videos have classes and no anomalies: to be probed, not evaluated
-    )
+    splits: ClassVar[tuple[int, ...]] = ()  # numbers of official splits
+    split_number: int = 1  # the one of them that is read
 
     @abstractmethod
-    def places(self, root: Path) -> dict[str, Path]:
+    def find(self, root: Path) -> dict[str, Path]:
         """Where each top line of TREE is, if anywhere. Forgives a root that is one of those folders, or above them."""
 
     @abstractmethod
-    def read(self, root: Path) -> Split:
+    def read_split(self, root: Path) -> Split:
         """The videos, not decoded, with truth to be read when asked for. Raises BadInput, with TREE, where none fit."""
 
-    def check(self, root: Path) -> Inventory:
-        """Count frames, without decoding, and read all truth. Raises BadInput, with TREE, where nothing fits."""
-        split = self.read(root)
-        return take_stock(split, self.lacks(root))
-
-    def lacks(self, root: Path) -> tuple[str, ...]:
+    def missing(self, root: Path) -> tuple[str, ...]:
         """What TREE expects and is not there, by the layout of which most is there."""
-        places = self.places(root)
-        compared = [compare(layout, places) for layout in layouts(self.TREE)]
-        return max(compared, key=lambda one: (one.found, -one.absent)).lacking
+        found = self.find(root)
+        compared = [compare(layout, found) for layout in layouts(self.TREE)]
+        best = max(compared, key=lambda one: (one.found, -one.absent))
+        return best.lacking
 
-    def nothing(self, root: Path, why: str) -> BadInput:
+    def differences(self, root: Path, inventory: "Inventory") -> tuple[str, ...]:
+        """Where what was counted differs from what the folder itself states, a line each."""
+        del root, inventory
+        return ()
+
+    def not_found(self, root: Path, why: str) -> BadInput:
         """The error for a root that does not hold this data set."""
         if not root.exists():
             return BadInput(f"no such folder: {root}")
-        offered = f"\n{self.name} is offered at {self.offered}"
+        origin = f"\n{self.name} is offered at {self.origin}"
         return BadInput(
-            f"{root} does not hold {self.name}: {why}. Expected\n\n{self.TREE.strip()}\n{offered}"
+            f"{root} does not hold {self.name}: {why}. Expected\n\n{self.TREE.strip()}\n{origin}"
         )
 
     @classmethod
-    def line(cls) -> str:
+    def summary(cls) -> str:
         """What it is, in one line."""
-        return (inspect.getdoc(cls) or "").split("\n", 1)[0]
+        text = inspect.getdoc(cls) or ""
+        return text.split("\n", 1)[0]
 
 
-def open_data(data: str, root: Path | None = None, stream: str | None = None) -> tuple[str, Split]:
+def open_data(
+    data: str, root: Path | None = None, stream: str | None = None, split: int | None = None
+) -> tuple[str, Split]:
     """The name and the videos of what DATA means on the command line.
 
     DATA is the name of a data set, which is at `root`, or the path of a folder or video of somebody's own. With a
-    stream, such as one of several cameras, only the videos of that label.
+    stream, such as one of several cameras, only the videos of that label, whatever its case. `split` is the number of
+    an official split, of data sets that have several.
     """
-    name, split = _open(data, root)
-    if stream in (None, "all"):
-        return name, split
-    labels = sorted({video.label for video in split.train + split.test if video.label})
-    if stream not in labels:
-        raise (
-            unknown("stream", str(stream), labels)
-            if labels
-            else BadInput(f"{name} has no streams, got {stream!r}")
-        )
-    train, test = (
-        [video for video in videos if video.label == stream] for videos in (split.train, split.test)
+    name, found = read_data(data, root, split)
+    for note in found.notes:
+        logger.warning(f"note: {note}")
+    if stream is None or stream == "all":
+        return name, found
+    return name, only_stream(name, found, stream)
+
+
+def only_stream(name: str, split: Split, stream: str) -> Split:
+    """The videos of one label. Raises BadInput with the labels that there are."""
+    labels = {video.label for video in split.train + split.test if video.label}
+    by_plain_name = {plain_name(label): label for label in labels}
+    label = by_plain_name.get(plain_name(stream))
+    if label is None:
+        if not labels:
+            raise BadInput(f"{name} has no streams, got {stream!r}")
+        raise unknown("stream", stream, sorted(labels))
+    return replace(
+        split,
+        train=[video for video in split.train if video.label == label],
+        test=[video for video in split.test if video.label == label],
+        val=[video for video in split.val if video.label == label],
+        stream=label,
     )
-    return name, Split(train, test)
 
 
-def _open(data: str, root: Path | None) -> tuple[str, Split]:
+def read_data(data: str, root: Path | None, split: int | None = None) -> tuple[str, Split]:
+    """The name and all videos of a data set at `root`, or of somebody's own folder. Raises BadInput."""
     family, path = members("datasets"), Path(data).expanduser()
     if data in family and root is not None:
-        return data, family[data]().read(Path(root).expanduser())
+        return data, data_set(data, split).read_split(Path(root).expanduser())
     if path.exists():
         if root is not None:
             raise BadInput(
                 f"{data} is a path; --root goes with the name of a data set: {', '.join(family)}"
             )
-        return path.resolve().stem if path.is_file() else path.resolve().name, member_of(
-            "folder"
-        ).read(path)
+        if split is not None:
+            raise BadInput(f"{data} is a folder of your own and has no official splits")
+        whole = path.resolve()
+        name = whole.stem if path.is_file() else whole.name
+        return name, data_set("folder").read_split(path)
     if data in family:
         tree = family[data].TREE.strip()
         raise BadInput(
@@ -150,99 +146,16 @@ def _open(data: str, root: Path | None) -> tuple[str, Split]:
     raise BadInput(f"{unknown('data set', data, family)}; nor is there such a folder")
 
 
-def member_of(name: str) -> DataSet:
-    """The data set of that name. Raises BadInput with the nearest name."""
-    made: DataSet = member("datasets", name, "data set")()
+def data_set(name: str, split: int | None = None) -> DataSet:
+    """The data set of that name, with the official split of that number. Raises BadInput with the nearest name."""
+    kind: type[DataSet] = member("datasets", name, "data set")
+    if split is None:
+        return kind()
+    if not kind.splits:
+        raise BadInput(f"{name} has no official splits: leave --split away")
+    if split not in kind.splits:
+        numbers = ", ".join(str(number) for number in kind.splits)
+        raise BadInput(f"{name} has the official splits {numbers}; got {split}")
+    made = kind()
+    made.split_number = split
     return made
-
-
-def take_stock(
-    split: Split, lacking: tuple[str, ...] = (), notes: tuple[str, ...] = ()
-) -> Inventory:
-    """Frames counted from the containers, truth read and held against them."""
-    with progress("counting", len(split.train) + len(split.test), "videos") as tick:
-        train = [_look(video, False, tick) for video in split.train]
-        test = [_look(video, True, tick) for video in split.test]
-    kinds = sum((seen.kinds for seen in test), Counter())
-    return Inventory(
-        found=Counts(
-            train_videos=len(train),
-            train_frames=sum(seen.frames for seen in train),
-            test_videos=len(test),
-            test_frames=sum(seen.frames for seen in test),
-            anomalous_frames=sum(seen.odd for seen in test),
-        ),
-        labelled=sum(seen.labelled for seen in test),
-        masked=sum(seen.masked for seen in test),
-        tracked=sum(seen.tracked for seen in test),
-        one_sided=tuple(
-            seen.name for seen in test if seen.labelled and seen.odd in (0, seen.frames)
-        ),
-        kinds=dict(kinds.most_common()),
-        classes=dict(Counter(video.label for video in split.train + split.test if video.label)),
-        missing=lacking,
-        damaged=tuple(seen.damage for seen in train + test if seen.damage),
-        notes=notes + tuple(f"{seen.name}: {seen.note}" for seen in test if seen.note),
-    )
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What is remembered of one video; its masks are not, they may be gigabytes."""
-
-    name: str
-    frames: int = 0
-    damage: str = ""
-    labelled: bool = False
-    masked: bool = False
-    tracked: bool = False
-    odd: int = 0
-    note: str = ""
-    kinds: Counter[str] = field(default_factory=Counter)
-
-
-def _look(video: Video, judged: bool, tick: Tick) -> _Seen:
-    tick()
-    frames = 0
-    try:
-        frames = _frames(video)
-        truth = _truth(video, frames) if judged else None
-    except (BadVideo, BadTruth) as error:
-        return _Seen(video.name, frames, damage=str(error))
-    if truth is None:
-        return _Seen(video.name, frames)
-    return _Seen(
-        video.name,
-        frames=len(truth.frame),
-        labelled=True,
-        masked=truth.mask is not None,
-        tracked=truth.tracks is not None,
-        odd=int(truth.frame.sum()),
-        note=truth.note,
-        kinds=Counter(str(kind) for kind in truth.kind if kind)
-        if truth.kind is not None
-        else Counter(),
-    )
-
-
-def _truth(video: Video, frames: int) -> Truth | None:
-    if video.truth is None:
-        return None
-    try:
-        return video.truth(frames)
-    except BadTruth:
-        # a container may count packets that give no picture (MPEG-4 in AVI does): only decoding tells for sure
-        decoded = sum(1 for _ in read(video, ClipSpec(size=(16, 16), colour="grey")))
-        if decoded == frames:
-            raise
-        return video.truth(decoded)
-
-
-def _frames(video: Video) -> int:
-    try:
-        count = len(times_of(video))
-    except (av.FFmpegError, OSError, IndexError, ValueError) as error:
-        raise BadVideo(f"{video.source} is not a video that FFmpeg can read ({error})") from error
-    if not count:
-        raise BadVideo(f"{video.source} holds no frame")
-    return count

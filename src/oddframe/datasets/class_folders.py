@@ -12,7 +12,7 @@ class ClassFolders(ClassData):
     """
 
     name = "class-folders"
-    offered = "your own disk"
+    origin = "your own disk"
     TREE = """
 ROOT/
   train/                    as prepare writes it; val/, test/ and anomaly/ beside it are optional
@@ -24,16 +24,16 @@ ROOT/
     monday.avi …
 """
 
-    def places(self, root: Path) -> dict[str, Path]:
+    def find(self, root: Path) -> dict[str, Path]:
         return {"ROOT": root} if root.is_dir() else {}
 
     def clips(self, root: Path) -> list[Clip]:
         found = gather(root)
         if not found:
-            raise self.nothing(root, "no folder in it holds a film")
+            raise self.not_found(root, "no folder in it holds a film")
         return found
 
-    def lacks(self, root: Path) -> tuple[str, ...]:
+    def missing(self, root: Path) -> tuple[str, ...]:
         """Nothing: classes are called as you like."""
         del root
         return ()

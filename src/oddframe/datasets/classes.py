@@ -48,7 +48,7 @@ class ClassData(DataSet):
     def clips(self, root: Path) -> list[Clip]:
         """Every clip under the root as its authors ship it. Raises BadInput, with TREE, where there is none."""
 
-    def read(self, root: Path) -> Split:
+    def read_split(self, root: Path) -> Split:
         """Train to learn from; test and anomaly to be judged on. Val is for choosing thresholds: `parts` has it."""
         parts = self.parts(root)
         return Split(

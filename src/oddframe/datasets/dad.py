@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from oddframe.datasets.annotations import read_labels
+from oddframe.datasets.annotations import read_flags
 from oddframe.datasets.base import DataSet, Split
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadTruth
@@ -25,6 +25,9 @@ from oddframe.types import Bools, Ints, Truth, Video
 from oddframe.video.reader import VIDEO_ENDINGS, pictures_of, times_of
 
 FPS = 45.0
+LONGEST_MASK = (
+    1 << 20
+)  # labels of a recording; masks that others write have 10,000, whatever its length
 FILMS = sorted(VIDEO_ENDINGS)
 STREAMS = ("front_depth", "front_IR", "top_depth", "top_IR")
 Part = Literal["training", "testing"]
@@ -62,7 +65,7 @@ class Dad(DataSet):
     """
 
     name = "dad"
-    offered = "https://github.com/okankop/Driver-Anomaly-Detection (on request)"
+    origin = "https://github.com/okankop/Driver-Anomaly-Detection (on request)"
     TREE = """
 DAD/
   Tester1/ … Tester25/
@@ -129,7 +132,7 @@ DAD_Jigsaw/
       01_0001.npy …
 """
 
-    def places(self, root: Path) -> dict[str, Path]:
+    def find(self, root: Path) -> dict[str, Path]:
         for base in (root, nearest(root, "DAD")):
             if base is not None and any(
                 re.fullmatch(r"(Tester|val)\d+", path.name) for path in _folders(base)
@@ -140,10 +143,12 @@ DAD_Jigsaw/
                 return {"DAD_Jigsaw": base}
         return {}
 
-    def lacks(self, root: Path) -> tuple[str, ...]:
+    def missing(self, root: Path) -> tuple[str, ...]:
         """A stream that no recording has is no lack, nor is a film in place of pictures; what only some have is one."""
-        places = self.places(root)
-        lines = [line for line in super().lacks(root) if not any(name in line for name in STREAMS)]
+        places = self.find(root)
+        lines = [
+            line for line in super().missing(root) if not any(name in line for name in STREAMS)
+        ]
         if not places:
             return tuple(lines)
         streams = (
@@ -161,10 +166,10 @@ DAD_Jigsaw/
         ]
         return tuple(lines)
 
-    def read(self, root: Path) -> Split:
-        places = self.places(root)
+    def read_split(self, root: Path) -> Split:
+        places = self.find(root)
         if not places:
-            raise self.nothing(
+            raise self.not_found(
                 root, "there is neither Tester1/ nor val01/, nor training/ or testing/ with streams"
             )
         if "DAD" in places:
@@ -178,8 +183,9 @@ DAD_Jigsaw/
             streams, masks = as_laid_out(base), nearest(base / "testing", "frame_masks")
             videos = [(one, _video(one, masks=masks)) for one in streams]
         if not videos:
-            raise self.nothing(root, f"there is no picture and no film in {base}")
-        return Split(*([video for one, video in videos if one.part == part] for part in PARTS))
+            raise self.not_found(root, f"there is no picture and no film in {base}")
+        halves = [[video for one, video in videos if one.part == part] for part in PARTS]
+        return Split(halves[0], halves[1])
 
 
 def as_shipped(base: Path) -> list[Stream]:
@@ -286,12 +292,8 @@ def truth_of(label: Path, recording: str, source: Path, frames: int) -> Truth:
 
 def truth_in(mask: Path, source: Path, frames: int) -> Truth:
     """The same from a frame mask, which may go on beyond the recording, as those of 10,000 whatever its length do."""
-    flags = read_labels(mask)
-    if flags.ndim != 1:
-        raise BadTruth(
-            f"{mask}: a frame mask is one number for every frame, got an array of shape {flags.shape}"
-        )
     number = _numbers(source, frames)
+    flags = read_flags(mask, max(LONGEST_MASK, frames))
     if frames and number[-1] >= len(flags):
         raise BadTruth(
             f"{mask} has {len(flags)} labels, but the frames of {source} go up to number {number[-1]}"

@@ -16,6 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from oddframe.datasets.annotations import read_truth, truth_files, truth_names
+from oddframe.datasets.masks import size_of_video
 from oddframe.errors import BadInput, BadTruth, BadVideo
 from oddframe.files import listing
 from oddframe.types import Truth, Video
@@ -316,7 +317,9 @@ def printable(name: str) -> str:
 
 def truth_of(folder: Path, name: str, video: Video, frames: int) -> Truth:
     """What a folder of truth says about a video of so many frames. Raises BadTruth."""
-    truth = read_truth(folder, name, frames, partial(times_of, video))
+    truth = read_truth(
+        folder, name, frames, partial(times_of, video), partial(size_of_video, video)
+    )
     if truth is None:
         raise BadTruth(f"the truth about {video.name} was in {folder} and is gone")
     return truth

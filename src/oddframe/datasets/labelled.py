@@ -30,8 +30,7 @@ class Labelled(DataSet):
     """
 
     name = "labelled"
-    offered = "your own disk"
-    classes = True
+    origin = "your own disk"
     TREE = """
 ROOT/
   one_class/ …
@@ -47,13 +46,13 @@ ROOT/
       some.mp4 …
 """
 
-    def places(self, root: Path) -> dict[str, Path]:
+    def find(self, root: Path) -> dict[str, Path]:
         return {"ROOT": root}
 
-    def read(self, root: Path) -> Split:
+    def read_split(self, root: Path) -> Split:
         if not root.is_dir():
             raise (
-                self.nothing(root, "it is no folder")
+                self.not_found(root, "it is no folder")
                 if root.exists()
                 else BadInput(f"no such folder: {root}")
             )
@@ -78,7 +77,7 @@ ROOT/
             )
         return split
 
-    def lacks(self, root: Path) -> tuple[str, ...]:
+    def missing(self, root: Path) -> tuple[str, ...]:
         """Nothing: whatever can be read is as it should be."""
         del root
         return ()
@@ -123,11 +122,10 @@ def held_out(videos: Sequence[Video], groups: Mapping[str, str], share: float = 
         ):
             tested += more
             test.add(group)
-    sides = (
-        [video for video in videos if (groups[video.name] in test) is side]
-        for side in (False, True)
+    return Split(
+        [video for video in videos if groups[video.name] not in test],
+        [video for video in videos if groups[video.name] in test],
     )
-    return Split(*sides)
 
 
 def _listed(text: str) -> dict[str, str]:

@@ -3,22 +3,24 @@
 Not the re-split for weak supervision of Zhong et al. (CVPR 2019), whose numbers do not compare.
 """
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from oddframe.datasets.annotations import fits, odd_frames, read_labels, read_masks
+from oddframe.datasets.annotations import compare_frames, read_flags
 from oddframe.datasets.base import Counts, DataSet, Split
 from oddframe.datasets.discovery import videos_under
+from oddframe.datasets.masks import (
+    array_masks,
+    check_count,
+    check_masks,
+    odd_frames,
+    size_of_video,
+)
+from oddframe.datasets.shared_layout import FRAME_MASK_FOLDERS
 from oddframe.datasets.tree import nearest
-from oddframe.errors import BadTruth
 from oddframe.types import Truth, Video
 
-FPS = 24.0
-FRAME_MASKS = ("test_frame_mask", "frame_masks", "frame_mask", "test_frame_masks")
-PIXEL_MASKS = ("test_pixel_mask", "pixel_masks", "pixel_mask", "test_pixel_masks")
+PIXEL_MASK_FOLDERS = ("test_pixel_mask", "pixel_masks", "pixel_mask", "test_pixel_masks")
 
 
 class ShanghaiTech(DataSet):
@@ -28,7 +30,7 @@ class ShanghaiTech(DataSet):
     """
 
     name = "shanghaitech"
-    offered = "https://svip-lab.github.io/dataset/campus_dataset.html"
+    origin = "https://svip-lab.github.io/dataset/campus_dataset.html"
     counts = Counts(330, 274_515, 107, 40_791, 17_326)
     TREE = """
 shanghaitech/
@@ -57,65 +59,62 @@ shanghaitech/
       01_0014.npy …
 """
 
-    def places(self, root: Path) -> dict[str, Path]:
+    def find(self, root: Path) -> dict[str, Path]:
         for base in (root, nearest(root, "shanghaitech", "shanghaitech_campus", "shtech", "sht")):
             if base is not None and (nearest(base, "training") or nearest(base, "testing")):
                 return {"shanghaitech": base}
         return {}
 
-    def read(self, root: Path) -> Split:
-        base = self.places(root).get("shanghaitech")
+    def read_split(self, root: Path) -> Split:
+        base = self.find(root).get("shanghaitech")
         if base is None:
-            raise self.nothing(root, "there is neither training/ nor testing/")
-        training, testing = nearest(base, "training"), nearest(base, "testing")
-        split = Split(
-            _videos(training, "frames", "videos"),  # whoever extracted frames wants them read
-            [
-                replace(video, truth=_told(testing, video.name))
-                for video in _videos(testing, "frames", "videos")
-            ],
-        )
-        if not split.train and not split.test:
-            raise self.nothing(root, f"there is no video in {base}")
-        return split
+            raise self.not_found(root, "there is neither training/ nor testing/")
+        train = scene_videos(nearest(base, "training"))
+        test = scene_videos(nearest(base, "testing"), judged=True)
+        if not train and not test:
+            raise self.not_found(root, f"there is no video in {base}")
+        return Split(train, test)
 
 
-def truth_of(frame_mask: Path, pixel_mask: Path | None, frames: int) -> Truth:
+def scene_videos(half: Path | None, judged: bool = False) -> list[Video]:
+    """The videos of training/ or testing/, of frames/ where it holds any: whoever extracted frames wants them read."""
+    if half is None:
+        return []
+    found: list[Video] = []
+    for name in ("frames", "videos"):
+        holder = nearest(half, name)
+        if holder is not None and not found:
+            found = videos_under(holder)
+    videos = []
+    for video in found:
+        truth = None
+        labels = file_in(half, FRAME_MASK_FOLDERS, video.name)
+        masks = file_in(half, PIXEL_MASK_FOLDERS, video.name)
+        if judged and labels is not None:
+            truth = partial(frame_and_pixel_truth, labels, masks, video.source)
+        scene = video.name[:2]
+        videos.append(Video(video.name, video.source, fps=24.0, label=scene, truth=truth))
+    return videos
+
+
+def frame_and_pixel_truth(
+    frame_mask: Path, pixel_mask: Path | None, source: Path, frames: int
+) -> Truth:
     """Labels and masks of one test video, both .npy."""
-    labels = read_labels(frame_mask)
-    if labels.ndim != 1:
-        raise BadTruth(
-            f"{frame_mask}: a frame mask is one number for every frame, got an array of shape {labels.shape}"
-        )
-    fits(frame_mask, "labels", len(labels), frames)
+    labels = read_flags(frame_mask, frames)
+    check_count(frame_mask, "labels", len(labels), frames)
     if pixel_mask is None:
         return Truth(labels)
-    masks = read_masks(pixel_mask)
-    fits(pixel_mask, "masks", len(masks), frames)
-    differ = np.count_nonzero(odd_frames(masks) != labels)
-    note = (
-        f"frame and pixel masks disagree in {differ} frames; the frame mask counts"
-        if differ
-        else ""
-    )
+    masks = array_masks(pixel_mask)
+    check_masks(pixel_mask, masks, frames, size_of_video(Video(source.stem, source)))
+    note = compare_frames(pixel_mask, labels, odd_frames(masks), "pixel masks")
     return Truth(labels, masks, note=note)
 
 
-def _videos(part: Path | None, *folders: str) -> list[Video]:
-    """The videos of the first of these folders that holds any."""
-    for holder in (nearest(part, name) for name in folders if part is not None):
-        if holder is not None and (videos := videos_under(holder)):
-            return [
-                Video(video.name, video.source, fps=FPS, label=video.name[:2]) for video in videos
-            ]
-    return []
-
-
-def _told(testing: Path | None, video: str) -> partial[Truth] | None:
-    labels, masks = _beside(testing, FRAME_MASKS, video), _beside(testing, PIXEL_MASKS, video)
-    return partial(truth_of, labels, masks) if labels is not None else None
-
-
-def _beside(testing: Path | None, called: tuple[str, ...], video: str) -> Path | None:
-    holder = nearest(testing, *called) if testing is not None else None
-    return path if holder is not None and (path := holder / f"{video}.npy").exists() else None
+def file_in(half: Path, folders: tuple[str, ...], video: str) -> Path | None:
+    """The .npy called after a video in a folder that may have several names."""
+    holder = nearest(half, *folders)
+    if holder is None:
+        return None
+    path = holder / f"{video}.npy"
+    return path if path.exists() else None

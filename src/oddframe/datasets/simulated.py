@@ -1,11 +1,16 @@
 """The plaza that oddframe films itself."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from oddframe.datasets.base import DataSet, Inventory, Split, member_of
+from oddframe.datasets.base import DataSet, Split, data_set
 from oddframe.errors import BadInput
+
+if TYPE_CHECKING:
+    from oddframe.datasets.inventory import Inventory
+
+SCENE = "scene.json"
 
 
 class Simulated(DataSet):
@@ -15,7 +20,7 @@ class Simulated(DataSet):
     """
 
     name = "simulated"
-    offered = "no other place than your own machine: oddframe simulate ROOT"
+    origin = "no other place than your own machine: oddframe simulate ROOT"
     TREE = """
 ROOT/
   train/
@@ -29,27 +34,43 @@ ROOT/
   scene.json                        seed, size, length, kinds
 """
 
-    def places(self, root: Path) -> dict[str, Path]:
-        return {"ROOT": root} if (root / "scene.json").is_file() else {}
+    def find(self, root: Path) -> dict[str, Path]:
+        return {"ROOT": root} if (root / SCENE).is_file() else {}
 
-    def read(self, root: Path) -> Split:
-        if not self.places(root):
-            raise self.nothing(root, "there is no scene.json")
-        return member_of("folder").read(root)
+    def read_split(self, root: Path) -> Split:
+        if not self.find(root):
+            raise self.not_found(root, "there is no scene.json")
+        return data_set("folder").read_split(root)
 
-    def check(self, root: Path) -> Inventory:
-        """As for any data set, and held against what scene.json says was filmed."""
-        stock = super().check(root)
-        try:
-            filmed = json.loads((root / "scene.json").read_text()).get("frames", {})
-        except (OSError, ValueError, AttributeError) as error:
-            raise BadInput(
-                f"{root / 'scene.json'} cannot be read ({error}); film again: oddframe simulate {root}"
-            ) from error
-        there = {"train": stock.found.train_frames, "test": stock.found.test_frames}
-        differing = [
-            f"{part} frames: {there[part]:,} here, {filmed[part]:,} filmed"
-            for part in there
-            if part in filmed and filmed[part] != there[part]
-        ]
-        return replace(stock, notes=(*stock.notes, *differing))
+    def differences(self, root: Path, inventory: "Inventory") -> tuple[str, ...]:
+        """Frames that are here and frames that scene.json lists, where they differ."""
+        scene = read_scene(root / SCENE)
+        pairs = {
+            "train frames": (inventory.found.train_frames, scene["frames"].get("train")),
+            "test frames": (inventory.found.test_frames, scene["frames"].get("test")),
+        }
+        for kind in scene["odd_frames"] | dict(inventory.kinds):
+            if scene["odd_frames"]:
+                filmed = scene["odd_frames"].get(kind, 0)
+                pairs[f"frames with {kind}"] = (inventory.kinds.get(kind, 0), filmed)
+        lines = []
+        for what, (here, filmed) in pairs.items():
+            if filmed is not None and here != filmed:
+                lines.append(f"{what}: {here:,} here, {filmed:,} filmed")
+        return tuple(lines)
+
+
+def read_scene(path: Path) -> dict[str, dict[str, Any]]:
+    """The tables `frames` and `odd_frames` of a scene, empty where it has none. Raises BadInput where it is damaged."""
+    again = f"film again: oddframe simulate {path.parent}"
+    try:
+        scene = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} cannot be read ({error}); {again}") from error
+    tables = {}
+    for name in ("frames", "odd_frames"):
+        table = scene.get(name, {}) if isinstance(scene, dict) else None
+        if not isinstance(table, dict) or not all(isinstance(n, int) for n in table.values()):
+            raise BadInput(f"{path} cannot be read ({name} is no table of counts); {again}")
+        tables[name] = table
+    return tables

@@ -17,7 +17,7 @@ class SurvFight(ClassData):
     """
 
     name = "surv-fight"
-    offered = "https://github.com/seymanurakti/fight-detection-surv-dataset"
+    origin = "https://github.com/seymanurakti/fight-detection-surv-dataset"
     anomalous = ("fight",)
     TREE = """
 surv_fight/
@@ -28,20 +28,20 @@ surv_fight/
   videos.txt
 """
 
-    def places(self, root: Path) -> dict[str, Path]:
+    def find(self, root: Path) -> dict[str, Path]:
         for folder in (root, nearest(root, "surv_fight", "fight-detection-surv-dataset")):
             if folder is not None and nearest(folder, "noFight") is not None:
                 return {"surv_fight": folder}
         return {}
 
     def clips(self, root: Path) -> list[Clip]:
-        places = self.places(root)
+        places = self.find(root)
         if not places:
-            raise self.nothing(root, "there is no folder noFight")
+            raise self.not_found(root, "there is no folder noFight")
         folder = places["surv_fight"]
         table = folder / "videos.txt"
         if not table.is_file():
-            raise self.nothing(
+            raise self.not_found(
                 root, "videos.txt, which says what the clips were cut from, is missing"
             )
         found = gather(folder, sources_of(table.read_text(errors="replace")))

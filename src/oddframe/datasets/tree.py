@@ -12,16 +12,13 @@ Two spaces of indentation a level, a slash after folders, remarks after two spac
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from oddframe.files import listing
 
-LINE = re.compile(r"^( *)(\S.*?)(?:  +(.*))?$")
-_Seen = tuple[
-    str, int, int
-]  # a line about what is absent, how much it stands for, how much was found
+LINE = re.compile(r"^( *)(\S.*?)(?:  +(.*))?$")  # indentation, what is expected, a remark
 
 
 @dataclass(frozen=True)
@@ -36,132 +33,188 @@ class Entry:
     inside: tuple["Entry", ...]
 
     @property
-    def endings(self) -> str:
+    def ending(self) -> str:
+        """Of its files."""
         return Path(self.names[0]).suffix
-
-
-def layouts(tree: str) -> list[tuple[Entry, ...]]:
-    """The layouts that a TREE allows, each as its top lines."""
-    return [
-        _entries(part.strip("\n").splitlines())
-        for part in re.split(r"^or\b.*$", tree, flags=re.MULTILINE)
-    ]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A layout held against what is on disk."""
+    """A layout compared with what is on disk."""
 
     lacking: tuple[str, ...]  # lines to show; one may stand for a whole series
     absent: int  # files and folders that those lines stand for
     found: int
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What became of one line of a layout, or of a part of a series."""
+
+    line: str = ""  # to show where something is absent
+    absent: int = 0
+    found: int = 0
+
+
+FOUND_ONE = Finding(found=1)
+
+
+def layouts(tree: str) -> list[tuple[Entry, ...]]:
+    """The layouts that a TREE allows, each as its top lines."""
+    texts = re.split(r"^or\b.*$", tree, flags=re.MULTILINE)
+    return [parse_entries(text.strip("\n").splitlines()) for text in texts]
+
+
 def compare(layout: tuple[Entry, ...], places: Mapping[str, Path]) -> Comparison:
     """What a layout expects and is not there. `places` says where each of its top lines is; absent if nowhere."""
-    seen: list[_Seen] = []
+    findings: list[Finding] = []
     for entry in layout:
-        place = places.get(entry.names[0])
+        name = entry.names[0]
+        place = places.get(name)
         if place is not None:
-            seen += [("", 0, 1), *_inside(entry.inside, place, entry.names[0])]
+            findings.append(FOUND_ONE)
+            findings += compare_inside(entry.inside, place, name)
         elif not entry.optional:
-            seen.append((f"{entry.names[0]}/", 1, 0))
+            findings.append(Finding(f"{name}/", absent=1))
     return Comparison(
-        tuple(line for line, _, _ in seen if line),
-        sum(row[1] for row in seen),
-        sum(row[2] for row in seen),
+        tuple(finding.line for finding in findings if finding.line),
+        sum(finding.absent for finding in findings),
+        sum(finding.found for finding in findings),
     )
+
+
+def compare_inside(entries: tuple[Entry, ...], folder: Path, shown: str) -> Iterator[Finding]:
+    """The findings below a folder, which is called `shown` in their lines. What is optional counts for nothing."""
+    for entry in entries:
+        if entry.optional:
+            continue
+        if entry.more:
+            yield from compare_open_series(entry, folder, shown)
+        else:
+            yield from compare_series(entry, folder, shown)
+
+
+def compare_open_series(entry: Entry, folder: Path, shown: str) -> Iterator[Finding]:
+    """At least one file with the ending, or at least one folder."""
+    alike = [path for path in listing(folder) if is_like(path, entry)]
+    if alike:
+        yield FOUND_ONE
+    else:
+        yield Finding(f"{shown}/{entry.names[0]}{slash_of(entry)} …", absent=1)
+    if entry.folder:
+        for path in alike:
+            yield from compare_inside(entry.inside, path, f"{shown}/{path.name}")
+
+
+def compare_series(entry: Entry, folder: Path, shown: str) -> Iterator[Finding]:
+    """Every one of the names; those that are absent side by side are one line."""
+    paths = [nearest(folder, name, *entry.also) for name in entry.names]
+    slash = slash_of(entry)
+    for run in runs([path is None for path in paths]):
+        first, last = entry.names[run[0]], entry.names[run[-1]]
+        line = f"{shown}/{first}{slash}"
+        if len(run) > 1:
+            line += f" … {last}{slash}"
+        yield Finding(line, absent=len(run))
+    for path in paths:
+        if path is not None:
+            yield FOUND_ONE
+            yield from compare_inside(entry.inside, path, f"{shown}/{path.name}")
 
 
 def nearest(folder: Path, *names: str) -> Path | None:
     """What in the folder has one of these names, whatever its case and whether it is written with _, - or a space."""
-    wanted = [_plain(name) for name in names]
-    found = {_plain(path.name): path for path in listing(folder)} if folder.is_dir() else {}
-    return next((found[name] for name in wanted if name in found), None)
+    if not folder.is_dir():
+        return None
+    found = {plain_name(path.name): path for path in listing(folder)}
+    for name in names:
+        path = found.get(plain_name(name))
+        if path is not None:
+            return path
+    return None
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A name without what spellings differ in.
+
+    >>> plain_name("front_IR"), plain_name("Avenue Dataset")
+    ('frontir', 'avenuedataset')
+    """
     return re.sub(r"[ _-]", "", name.lower())
 
 
-def _entries(lines: list[str]) -> tuple[Entry, ...]:
-    parts = [match.groups() for line in lines if (match := LINE.match(line))]
+def parse_entries(lines: Sequence[str]) -> tuple[Entry, ...]:
+    """The lines of one level, each with the deeper ones that follow it."""
+    matches = [LINE.match(line) for line in lines]
+    parts = [match.groups() for match in matches if match is not None]
     if not parts:
         return ()
     top = min(len(indent) for indent, _, _ in parts)
     starts = [index for index, (indent, _, _) in enumerate(parts) if len(indent) == top]
-    bodies = [
-        lines[start + 1 : end] for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)
-    ]
-    return tuple(
-        Entry(
-            names=_series(parts[start][1].split(" or ")[0]),
-            also=tuple(name.strip().rstrip("/") for name in parts[start][1].split(" or ")[1:]),
-            more=parts[start][1].endswith("…"),
-            folder="/" in parts[start][1],
-            optional=(parts[start][2] or "").startswith("optional"),
-            inside=_entries(body),
-        )
-        for start, body in zip(starts, bodies, strict=True)
+    entries = []
+    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        _, text, remark = parts[start]
+        entries.append(parse_entry(text, remark or "", lines[start + 1 : end]))
+    return tuple(entries)
+
+
+def parse_entry(text: str, remark: str, below: Sequence[str]) -> Entry:
+    """One line, such as `Train001/ … Train016/` or `truth/ or labels/`."""
+    first, *others = text.split(" or ")
+    return Entry(
+        names=series(first),
+        also=tuple(name.strip().rstrip("/") for name in others),
+        more=text.endswith("…"),
+        folder="/" in text,
+        optional=remark.startswith("optional"),
+        inside=parse_entries(below),
     )
 
 
-def _series(text: str) -> tuple[str, ...]:
+def series(text: str) -> tuple[str, ...]:
     """The names of `Train001/ … Train016/`; one name stays one.
 
-    >>> _series("8_label.mat … 10_label.mat")
+    >>> series("8_label.mat … 10_label.mat")
     ('8_label.mat', '9_label.mat', '10_label.mat')
     """
     first, _, last = (part.strip().rstrip("/") for part in text.partition("…"))
     if not last:
         return (first,)
-    before = re.split(r"(\d+)", first)
-    after = re.split(r"(\d+)", last)
-    at = next(k for k in range(len(before)) if before[k] != after[k])
-    width = len(before[at])
-    numbers = (f"{number:0{width}d}" for number in range(int(before[at]), int(after[at]) + 1))
-    return tuple("".join([*before[:at], number, *before[at + 1 :]]) for number in numbers)
+    words, other_words = re.split(r"(\d+)", first), re.split(r"(\d+)", last)
+    differing = [k for k in range(len(words)) if words[k] != other_words[k]]
+    at = differing[0]
+    width = len(words[at])
+    names = []
+    for number in range(int(words[at]), int(other_words[at]) + 1):
+        words[at] = f"{number:0{width}d}"
+        names.append("".join(words))
+    return tuple(names)
 
 
-def _inside(entries: tuple[Entry, ...], folder: Path, shown: str) -> Iterator[_Seen]:
-    for entry in entries:
-        slash = "/" * entry.folder
-        if entry.optional:
-            continue
-        if entry.more:
-            alike = [
-                path
-                for path in listing(folder)
-                if path.is_dir() == entry.folder and _ends(path, entry)
-            ]
-            yield ("", 0, 1) if alike else (f"{shown}/{entry.names[0]}{slash} …", 1, 0)
-            for path in alike if entry.folder else []:
-                yield from _inside(entry.inside, path, f"{shown}/{path.name}")
-            continue
-        there = {name: nearest(folder, name, *entry.also) for name in entry.names}
-        for run in _runs([path is None for path in there.values()]):
-            first, last = f"{shown}/{entry.names[run[0]]}{slash}", f"{entry.names[run[-1]]}{slash}"
-            yield (first if len(run) == 1 else f"{first} … {last}", len(run), 0)
-        for below in there.values():
-            if below is not None:
-                yield ("", 0, 1)
-                yield from _inside(entry.inside, below, f"{shown}/{below.name}")
-
-
-def _runs(flags: list[bool]) -> list[list[int]]:
+def runs(flags: Sequence[bool]) -> list[list[int]]:
     """The positions that are set, those that follow each other together.
 
-    >>> _runs([True, True, False, True])
+    >>> runs([True, True, False, True])
     [[0, 1], [3]]
     """
-    runs: list[list[int]] = []
-    for position in (position for position, flag in enumerate(flags) if flag):
-        if runs and runs[-1][-1] == position - 1:
-            runs[-1].append(position)
+    found: list[list[int]] = []
+    for position, flag in enumerate(flags):
+        if not flag:
+            continue
+        if found and found[-1][-1] == position - 1:
+            found[-1].append(position)
         else:
-            runs.append([position])
-    return runs
+            found.append([position])
+    return found
 
 
-def _ends(path: Path, entry: Entry) -> bool:
-    return entry.folder or path.suffix.lower() == entry.endings.lower()
+def is_like(path: Path, entry: Entry) -> bool:
+    """Whether a path may belong to an open series."""
+    if path.is_dir() != entry.folder:
+        return False
+    return entry.folder or path.suffix.lower() == entry.ending.lower()
+
+
+def slash_of(entry: Entry) -> str:
+    """What stands after its name."""
+    return "/" if entry.folder else ""

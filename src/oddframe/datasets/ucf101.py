@@ -4,32 +4,31 @@ Its authors cut several clips out of one film; such a group is never on both sid
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar
 
 from oddframe.datasets.base import DataSet, Split
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadInput
 from oddframe.files import listing
-from oddframe.progress import logger
 from oddframe.types import Video
 from oddframe.video.reader import VIDEO_ENDINGS
 
-VIDEOS, LISTS = (
-    ("UCF-101", "UCF101"),
-    ("ucfTrainTestlist", "ucf101", "UCF101TrainTestSplits-RecognitionTask"),
-)
+VIDEO_FOLDERS = ("UCF-101", "UCF101")
+LIST_FOLDERS = ("ucfTrainTestlist", "ucf101", "UCF101TrainTestSplits-RecognitionTask")
+SOME_CLASSES = ("ApplyEyeMakeup", "Archery", "YoYo")  # by which a folder of clips is known
 GROUP = re.compile(r"_(g\d+)_c\d+$")
 
 
 class Ucf101(DataSet):
-    """UCF101, official split 1: 101 human actions, 9,537 clips to train on and 3,783 to test. 320×240, 25 fps."""
+    """UCF101: 101 human actions, 13,320 clips in three official splits. 320×240, 25 fps."""
 
     name = "ucf101"
-    offered = "https://www.crcv.ucf.edu/data/UCF101.php (UCF101.rar and the train/test splits for action recognition)"
-    classes = True
-    split: ClassVar[int] = 1
+    origin = (
+        "https://www.crcv.ucf.edu/data/UCF101.php "
+        "(UCF101.rar and the train/test splits for action recognition)"
+    )
+    splits = (1, 2, 3)
     TREE = """
 UCF-101/
   ApplyEyeMakeup/ …
@@ -40,96 +39,100 @@ ucfTrainTestlist/                   beside or in it
   testlist01.txt … testlist03.txt     the same without the number
 """
 
-    def places(self, root: Path) -> dict[str, Path]:
+    def find(self, root: Path) -> dict[str, Path]:
         if not root.is_dir():
             return {}
-        lists = nearest(root, *LISTS) or nearest(root.parent, *LISTS)
-        videos = nearest(root, *(name for name in VIDEOS if lists is None or lists.name != name))
-        if videos is None and any(
-            nearest(root, name) for name in ("ApplyEyeMakeup", "Archery", "YoYo")
-        ):
+        lists = nearest(root, *LIST_FOLDERS) or nearest(root.parent, *LIST_FOLDERS)
+        names = [name for name in VIDEO_FOLDERS if lists is None or lists.name != name]
+        videos = nearest(root, *names)
+        if videos is None and nearest(root, *SOME_CLASSES) is not None:
             videos = root
         found = {"UCF-101": videos, "ucfTrainTestlist": lists}
         return {name: place for name, place in found.items() if place is not None}
 
-    def read(self, root: Path) -> Split:
-        places = self.places(root)
-        if len(places) < 2:
-            lacking = [name for name in ("UCF-101", "ucfTrainTestlist") if name not in places]
-            raise self.nothing(root, f"there is no {' and no '.join(lacking)}")
-        videos, lists = places["UCF-101"], places["ucfTrainTestlist"]
-        classes = _classes(lists)
-        there = {f"{path.parent.name}/{path.name}".lower(): path for path in _films(videos)}
-        parts = []
-        for side in ("train", "test"):
-            named = _lines(lists, f"{side}list{self.split:02d}.txt")
-            found = {line: there[line.lower()] for line in named if line.lower() in there}
-            if len(found) < len(named):
-                absent = next(line for line in named if line not in found)
-                logger.warning(
-                    f"note: {len(named) - len(found)} of {len(named)} {side} clips of {self.name} are absent ({absent})"
-                )
-            if strange := {line.split("/")[0] for line in found} - classes:
+    def read_split(self, root: Path) -> Split:
+        found = self.find(root)
+        absent = [name for name in ("UCF-101", "ucfTrainTestlist") if name not in found]
+        if absent:
+            raise self.not_found(root, f"there is no {' and no '.join(absent)}")
+        videos, lists = found["UCF-101"], found["ucfTrainTestlist"]
+        clips = clips_by_line(videos)
+        train, train_notes = self.read_list("train", lists, clips)
+        test, test_notes = self.read_list("test", lists, clips)
+        if not train and not test:
+            raise self.not_found(root, f"none of the clips in the lists is in {videos}")
+        refuse_split_groups(train, test)
+        return Split(train, test, notes=(*train_notes, *test_notes))
+
+    def read_list(
+        self, side: str, lists: Path, clips: dict[str, Path]
+    ) -> tuple[list[Video], list[str]]:
+        """The videos of an official list ("train" or "test") that are there, and a line if some are not."""
+        lines = read_column(lists, f"{side}list{self.split_number:02d}.txt")
+        classes = read_classes(lists)
+        videos, absent = [], []
+        for line in lines:
+            path = clips.get(line.lower())
+            label = line.split("/")[0]
+            if path is None:
+                absent.append(line)
+            elif label not in classes:
                 raise BadInput(
-                    f"{lists / 'classInd.txt'} has no class {min(strange)}, which {side}list names"
+                    f"{lists / 'classInd.txt'} has no class {label}, which {side}list names"
                 )
-            parts.append(
-                [Video(path.stem, path, label=line.split("/")[0]) for line, path in found.items()]
-            )
-        if not parts[0] and not parts[1]:
-            raise self.nothing(root, f"none of the clips in the lists is in {videos}")
-        refuse_split_groups(parts[0], parts[1])
-        return Split(*parts)
-
-
-class Ucf101Split2(Ucf101):
-    """UCF101, official split 2: 9,586 clips to train on and 3,734 to test."""
-
-    name = "ucf101-2"
-    split = 2
-
-
-class Ucf101Split3(Ucf101):
-    """UCF101, official split 3: 9,624 clips to train on and 3,696 to test."""
-
-    name = "ucf101-3"
-    split = 3
+            else:
+                videos.append(Video(path.stem, path, label=label))
+        if not absent:
+            return videos, []
+        counts = f"{len(absent)} of {len(lines)} {side} clips of {self.name}"
+        return videos, [f"{counts} are absent ({absent[0]})"]
 
 
 def refuse_split_groups(train: Iterable[Video], test: Iterable[Video]) -> None:
     """Raise BadInput when clips of one film are on both sides."""
-    sides = [
-        {(video.label, m[1]) for video in side if (m := GROUP.search(video.name))}
-        for side in (train, test)
-    ]
-    if both := sides[0] & sides[1]:
-        label, group = min(both, key=str)
+    both = groups_of_clips(train) & groups_of_clips(test)
+    if both:
+        label, group = min(both)
         raise BadInput(
             f"group {group} of {label} is in the train list and in the test list; take the official lists"
         )
 
 
-def _films(folder: Path) -> list[Path]:
-    inside = [path for path in listing(folder) if path.is_dir()]
-    return [
-        film for path in inside for film in listing(path) if film.suffix.lower() in VIDEO_ENDINGS
-    ]
+def groups_of_clips(videos: Iterable[Video]) -> set[tuple[str, str]]:
+    """The class and the group of each clip that is named by one."""
+    groups = set()
+    for video in videos:
+        match = GROUP.search(video.name)
+        if match is not None:
+            groups.add((str(video.label), match[1]))
+    return groups
 
 
-def _classes(lists: Path) -> set[str]:
+def clips_by_line(folder: Path) -> dict[str, Path]:
+    """The clips of a folder of classes by the line that lists have for them, in small letters."""
+    clips = {}
+    for inside in listing(folder):
+        for path in listing(inside) if inside.is_dir() else []:
+            if path.suffix.lower() in VIDEO_ENDINGS:
+                clips[f"{inside.name}/{path.name}".lower()] = path
+    return clips
+
+
+def read_classes(lists: Path) -> set[str]:
     """The names of classInd.txt; which number each has does not matter here."""
-    names = set()
-    for line in _lines(lists, "classInd.txt", column=1):
-        names.add(line)
-    return names
+    return set(read_column(lists, "classInd.txt", column=1))
 
 
-def _lines(lists: Path, name: str, column: int = 0) -> list[str]:
+def read_column(lists: Path, name: str, column: int = 0) -> Sequence[str]:
     """One column of a list. Some copies end lines as Windows does."""
     path = nearest(lists, name)
     if path is None:
         raise BadInput(f"{lists} has no {name}; it belongs to the official lists of splits")
-    rows = [line.split() for line in path.read_text(errors="replace").splitlines() if line.strip()]
-    if short := [row for row in rows if len(row) <= column]:
-        raise BadInput(f"{path} has the line {' '.join(short[0])!r}, which says too little")
-    return [row[column] for row in rows]
+    words = []
+    for line in path.read_text(errors="replace").splitlines():
+        cells = line.split()
+        if cells and len(cells) <= column:
+            raise BadInput(f"{path} has the line {' '.join(cells)!r}, which says too little")
+        if cells:
+            words.append(cells[column])
+    return words

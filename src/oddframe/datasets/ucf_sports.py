@@ -18,7 +18,7 @@ class UcfSports(ClassData):
     """
 
     name = "ucf-sports"
-    offered = "https://www.crcv.ucf.edu/data/UCF_Sports_Action.php"
+    origin = "https://www.crcv.ucf.edu/data/UCF_Sports_Action.php"
     anomalous = ("Walk-Front", "Lifting", "SkateBoarding-Front")
     TREE = """
 ucf action/ or ucf_sports_actions/
@@ -63,7 +63,7 @@ ucf action/ or ucf_sports_actions/
       2538-8_70111.avi …
 """
 
-    def places(self, root: Path) -> dict[str, Path]:
+    def find(self, root: Path) -> dict[str, Path]:
         for folder in (root, nearest(root, "ucf action"), nearest(root, "ucf_sports_actions")):
             if folder is not None and nearest(folder, "Diving-Side", "Walk-Front") is not None:
                 return {"ucf action": folder}
@@ -72,9 +72,9 @@ ucf action/ or ucf_sports_actions/
         return {}
 
     def clips(self, root: Path) -> list[Clip]:
-        places = self.places(root)
+        places = self.find(root)
         if not places:
-            raise self.nothing(root, "there is no folder Diving-Side or Walk-Front")
+            raise self.not_found(root, "there is no folder Diving-Side or Walk-Front")
         found = []
         for folder in listing(places["ucf action"]):
             if not folder.is_dir():
@@ -86,5 +86,5 @@ ucf action/ or ucf_sports_actions/
                 shot = path.stem.rpartition("_")[0] or path.stem
                 found.append(Clip(path, label, shot))
         if not found:
-            raise self.nothing(root, "its folders hold no film")
+            raise self.not_found(root, "its folders hold no film")
         return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice, repeat
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from oddframe.evaluation.region_metrics import (
     parts_at,
     tracks_of_masks,
 )
-from oddframe.types import Floats, Ints, Truth
+from oddframe.types import Bools, Floats, Ints, Truth
 
 SAMPLE = (
     1 << 20
@@ -107,22 +108,30 @@ def _pixel_auc(videos: Sequence[EvaluatedVideo]) -> float | None:
     )
     counts = metrics.PixelCounts(edges)
     for video in videos:
-        for map, (start, end) in _maps(video):
-            if video.truth.mask is None:
+        if video.truth.mask is None:
+            for map, (start, end) in _maps(video):
                 counts.add(map, None, int(end - start))
-                continue
-            for mask in video.truth.mask[start:end]:
+            continue
+        masks = iter(video.truth.mask)  # in the order of frames, which is that of maps
+        for map, (start, end) in _maps(video):
+            for mask in islice(masks, int(end - start)):
                 counts.add(map, mask)
     return counts.auc()
 
 
 def _peaks_inside(video: EvaluatedVideo, true: Floats) -> Iterator[bool]:
     """One answer for each odd frame with a place."""
-    placed = set(true[:, 0].astype(int).tolist()) & set(np.flatnonzero(video.truth.frame).tolist())
+    with_region = set(true[:, 0].astype(int).tolist())
+    placed = with_region & set(np.flatnonzero(video.truth.frame).tolist())
+    masks: Iterator[Bools | None] = repeat(None)
+    if video.truth.mask is not None:
+        masks = iter(video.truth.mask)  # in the order of frames, which is that of maps
     for map, (start, end) in _maps(video):
-        for frame in sorted(placed.intersection(range(start, end))):
-            if video.truth.mask is not None and video.truth.mask[frame].any():
-                yield metrics.peak_in_mask(map, video.truth.mask[frame])
+        for frame, mask in zip(range(start, end), masks, strict=False):
+            if frame not in placed:
+                continue
+            if mask is not None and mask.any():
+                yield metrics.peak_in_mask(map, mask)
             else:
                 yield metrics.peak_in_boxes(map, true[true[:, 0] == frame, 2:])
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from oddframe.scoring.components import as_fractions, components_of, label_components
-from oddframe.types import Bools, Floats, Ints
+from oddframe.types import Bools, Floats, Ints, Masks
 
 OVERLAP = 0.1  # β of the Street Scene paper: intersection over union at which a region is found
 SHARE = 0.1  # α: share of its regions at which a track is found
@@ -20,7 +20,7 @@ Found = tuple[
 ]  # frames [start, end), the (n, 4) boxes detected in each, at which levels (n, K)
 
 
-def tracks_of_masks(masks: Bools) -> Floats:
+def tracks_of_masks(masks: Masks) -> Floats:
     """Connected parts linked from frame to frame, (R, 6) rows: frame track x1 y1 x2 y2.
 
     A part goes on as the track of the frame before that it shares most pixels with; where two parts claim one track

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from oddframe.datasets.base import member_of
+from oddframe.datasets.base import data_set
 from oddframe.datasets.classes import PARTS, ClassData, Divided, read_table
 from oddframe.embeddings.embedder import Embedder
 from oddframe.errors import BadInput, BadRun, BadVideo, Leak
@@ -190,7 +190,7 @@ def _parts(data: str, root: Path | None) -> tuple[Divided, Path]:
     """Videos by part, and the folder that holds them."""
     known, path = members("datasets"), Path(data).expanduser()
     if root is not None or data in known:
-        found = member_of(data)
+        found = data_set(data)
         if not isinstance(found, ClassData):
             names = ", ".join(name for name, one in known.items() if issubclass(one, ClassData))
             raise BadInput(f"{data} is no data set of clips in classes; there are {names}")
@@ -198,7 +198,7 @@ def _parts(data: str, root: Path | None) -> tuple[Divided, Path]:
             raise BadInput(f"where is {data}? Give the folder that holds it with --root")
         path = Path(root).expanduser()
         return found.parts(path), path
-    found = member_of("class-folders")
+    found = data_set("class-folders")
     assert isinstance(found, ClassData)
     return found.parts(path), path
 

@@ -26,10 +26,10 @@ def lay_out(data: Dad, root: Path, out: Path, *, frames: bool = False) -> dict[s
     `frames`, films are written as pictures too. Returns what is told; films that cannot be read are in it. Raises
     BadInput where ROOT is laid out so already, where OUT holds something else, and where no links can be made.
     """
-    places = data.places(root)
+    places = data.find(root)
     if "DAD_Jigsaw" in places:
         raise BadInput(f"{root} is laid out so already, and is read as it is: leave OUT away")
-    data.read(root)  # which says what is wrong with ROOT before anything is made
+    data.read_split(root)  # which says what is wrong with ROOT before anything is made
     base, folder = places["DAD"], room(out)
     streams, label = as_shipped(base), nearest(base, "LABEL.csv")
     new = sum(_link(one.source, _place(folder, one), root) for one in streams)

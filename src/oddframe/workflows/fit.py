@@ -72,7 +72,7 @@ def fit_data(
         detector,
         split.train,
         data=name,
-        stream=stream,
+        stream=split.stream,
         out=out,
         seed=seed,
         threads=threads,

@@ -6,9 +6,10 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
 
-from oddframe.datasets.base import Counts, DataSet, Inventory, member_of
+from oddframe.datasets.base import Counts, DataSet, data_set
 from oddframe.datasets.classes import ClassData
 from oddframe.datasets.dad import Dad
+from oddframe.datasets.inventory import Inventory, take_inventory
 from oddframe.errors import BadInput, BadVideo
 from oddframe.registry import members
 from oddframe.workflows.dad_layout import lay_out
@@ -48,7 +49,7 @@ def prepare(
         frames: write films of `dad` as pictures into OUT, img_<n>.png without loss; otherwise they are only linked.
         json: print one JSON object instead of lines for a person.
     """
-    data, root = member_of(name), Path(root).expanduser()
+    data, root = data_set(name), Path(root).expanduser()
     if out is not None:
         how = Dividing(seed, _tuple(anomalous), by, target, vary)
         if isinstance(data, Dad):
@@ -58,7 +59,7 @@ def prepare(
         return _divide(data, root, Path(out), how, json)
     if frames:
         raise BadInput("--frames needs OUT, a folder for the pictures")
-    stock = data.check(root)
+    stock = take_inventory(data, root)
     answer = _answer(data, root, stock)
     if json:
         print(dumps(answer, indent=2))
@@ -134,7 +135,7 @@ def datasets(*, json: bool = False) -> dict[str, str]:
     Args:
         json: print one JSON object instead of lines for a person.
     """
-    lines = {name: data.line() for name, data in members("datasets").items()}
+    lines = {name: data.summary() for name, data in members("datasets").items()}
     if json:
         print(dumps(lines, indent=2))
     else:
@@ -147,7 +148,7 @@ def report(data: DataSet, root: Path, stock: Inventory) -> list[str]:
     """One screen for a person."""
     found, known = stock.found, data.counts
     rows = [
-        f"{data.name}: {data.line()}",
+        f"{data.name}: {data.summary()}",
         _row("in", str(root)),
         _row(
             "train", f"{_many(found.train_videos, 'video')}, {_many(found.train_frames, 'frame')}"
@@ -194,7 +195,7 @@ def report(data: DataSet, root: Path, stock: Inventory) -> list[str]:
     rows += _several("damaged", stock.damaged)
     rows += _several("note", stock.notes)
     if stock.missing:
-        rows.append(_row("offered", data.offered))
+        rows.append(_row("offered", data.origin))
     if stock.usable:
         rows.append(_row("ready", _next(data, root, found)))
     return rows
