@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from oddframe.errors import BadTruth
 from oddframe.types import Bools, Masks, Video
-from oddframe.video.reader import pictures_of, probe
+from oddframe.video.reader import facts_of, pictures_of
 
 Size = tuple[int, int]  # (height, width)
 
@@ -173,7 +173,7 @@ def check_count(where: Path, what: str, given: int, frames: int) -> None:
 
 def size_of_video(video: Video) -> Size:
     """(height, width) of its pictures as they are shown. Raises BadVideo."""
-    facts = probe(video)
+    facts = facts_of(video)
     return facts.height, facts.width
 
 
