@@ -373,7 +373,7 @@ def test_what_is_written_is_read_back(
 
 
 def test_the_examples_in_the_documentation_are_read(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[1] / "docs" / "truth.md").read_text()
+    text = (Path(__file__).parents[1] / "docs" / "how-to" / "ground-truth.md").read_text()
     examples = re.findall(r"```csv\n(.*?)```", text, re.DOTALL)
     odd = []
     for number, example in enumerate(examples):

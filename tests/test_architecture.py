@@ -41,6 +41,12 @@ SHARED_BY_DATASETS = {
     "datasets.base",
     "datasets.classes",
     "datasets.discovery",
+    "datasets.inventory",
+    "datasets.masks",
+    "datasets.matlab",
+    "datasets.shared_layout",
+    "datasets.splits",
+    "datasets.tables",
     "datasets.tree",
 }
 HEAVY = (

@@ -134,7 +134,7 @@ def judged(name: str, *value: float) -> EvaluatedVideo:
 
 
 def test_fusion_is_the_mean_of_rarities_and_forgives_what_is_missing(
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     streams: dict[str, Any] = {
         "front": {"a": judged("a", 1, 2, 3), "b": judged("b", 4, 4)},
@@ -143,7 +143,7 @@ def test_fusion_is_the_mean_of_rarities_and_forgives_what_is_missing(
     one, other = fused(streams)
     assert one.value.tolist() == [2, 1, 3]
     assert other.value.tolist() == [4, 4]
-    assert "note: b lacks top" in capsys.readouterr().err
+    assert "note: b lacks top" in caplog.text
     with pytest.raises(BadInput, match="no recording in common"):
         fused({"front": {"a": judged("a", 1, 2)}, "top": {"b": judged("b", 1, 2)}})
 
@@ -214,13 +214,13 @@ def test_gaps_in_numbers_move_no_label(tmp_path: Path) -> None:
 
 
 def test_labels_of_recordings_that_are_not_there_are_noted(
-    dad: Path, capsys: pytest.CaptureFixture[str]
+    dad: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     text = (dad / "LABEL.csv").read_text()
     try:
         (dad / "LABEL.csv").write_text(text + "val07,rec3,0,10,A\n")
         open_data("dad", dad)
-        assert "tells of 1 recordings that are not there: val07_rec3" in capsys.readouterr().err
+        assert "labels of 1 recordings that are not there: val07_rec3" in caplog.text
     finally:
         (dad / "LABEL.csv").write_text(text)
 

@@ -403,11 +403,11 @@ def names_of(videos: list[Video]) -> list[str]:
 def test_what_is_called_abnormal_is_not_learned(
     normal: str, anomalous: str, tmp_path: Path
 ) -> None:
-    put_films(tmp_path, f"{normal}/0.mp4", f"{normal}/1.mp4", f"{anomalous}/2.mp4")
+    put_films(tmp_path, f"{normal}/a.mp4", f"{normal}/b.mp4", f"{anomalous}/c.mp4")
     split = Folder().read_split(tmp_path)
-    assert names_of(split.train) == ["0", "1"]
-    assert names_of(split.test) == ["2"]
-    assert f"{anomalous}/2.mp4" in split.notes[0]
+    assert names_of(split.train) == ["a", "b"]
+    assert names_of(split.test) == ["c"]
+    assert f"{anomalous}/c.mp4" in split.notes[0]
 
 
 def test_what_is_only_abnormal_is_asked_about(tmp_path: Path) -> None:
@@ -427,15 +427,15 @@ def test_a_film_called_abnormal_is_not_learned_either(tmp_path: Path) -> None:
 
 
 def test_folders_in_the_manner_of_mvtec(tmp_path: Path) -> None:
-    put_films(tmp_path, "train/good/0.mp4", "test/good/1.mp4", "test/crack/2.mp4")
-    (tmp_path / "ground_truth/crack/2_mask").mkdir(parents=True)
+    put_films(tmp_path, "train/good/a.mp4", "test/good/b.mp4", "test/crack/c.mp4")
+    (tmp_path / "ground_truth/crack/c_mask").mkdir(parents=True)
     for k in range(2):
         mask = np.full((48, 64), 255 * k, np.uint8)
-        cv2.imwrite(str(tmp_path / f"ground_truth/crack/2_mask/{k}.png"), mask)
+        cv2.imwrite(str(tmp_path / f"ground_truth/crack/c_mask/{k}.png"), mask)
     split = Folder().read_split(tmp_path)
-    assert names_of(split.train) == ["0"]
+    assert names_of(split.train) == ["a"]
     truths = {video.name: truth_of(video, 2).frame.tolist() for video in split.test}
-    assert truths == {"1": [False, False], "2": [False, True]}
+    assert truths == {"b": [False, False], "c": [False, True]}
 
 
 # ── UCSD ──────────────────────────────────────────────────────────────────────────────────────────────────────────

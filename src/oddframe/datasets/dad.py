@@ -20,7 +20,6 @@ from oddframe.datasets.base import DataSet, Split
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadTruth
 from oddframe.files import listing
-from oddframe.progress import logger
 from oddframe.types import Bools, Ints, Truth, Video
 from oddframe.video.reader import VIDEO_ENDINGS, pictures_of, times_of
 
@@ -172,11 +171,12 @@ DAD_Jigsaw/
             raise self.not_found(
                 root, "there is neither Tester1/ nor val01/, nor training/ or testing/ with streams"
             )
+        notes: tuple[str, ...] = ()
         if "DAD" in places:
             base = places["DAD"]
             streams, label = as_shipped(base), nearest(base, "LABEL.csv")
             if label is not None:
-                _note_absent(label, {stream.recording for stream in streams})
+                notes = _note_absent(label, {stream.recording for stream in streams})
             videos = [(one, _video(one, label=label)) for one in streams]
         else:
             base = places["DAD_Jigsaw"]
@@ -185,7 +185,7 @@ DAD_Jigsaw/
         if not videos:
             raise self.not_found(root, f"there is no picture and no film in {base}")
         halves = [[video for one, video in videos if one.part == part] for part in PARTS]
-        return Split(halves[0], halves[1])
+        return Split(halves[0], halves[1], notes=notes)
 
 
 def as_shipped(base: Path) -> list[Stream]:
@@ -341,12 +341,13 @@ def _note(number: Ints, last: int) -> str:
     return "; ".join(notes)
 
 
-def _note_absent(label: Path, there: set[str]) -> None:
+def _note_absent(label: Path, there: set[str]) -> tuple[str, ...]:
     known = {name for name in there if name.startswith("val")}
-    if known and (absent := [name for name in rows_in(label) if name not in known]):
-        logger.warning(
-            f"note: {label} tells of {len(absent)} recordings that are not there: {', '.join(absent[:4])}"
-        )
+    absent = [name for name in rows_in(label) if name not in known]
+    if not known or not absent:
+        return ()
+    some = ", ".join(absent[:4])
+    return (f"{label} has labels of {len(absent)} recordings that are not there: {some}",)
 
 
 def _video(one: Stream, *, label: Path | None = None, masks: Path | None = None) -> Video:

@@ -32,9 +32,10 @@ BAD = {"bad", "odd", "defect", "defects", "defective", "outlier", "outliers"}
 class Folder(DataSet):
     """Your own videos: ordinary ones to learn from and, if you like, others to be judged, with what is odd in them.
 
-    A video is a file or a folder of pictures. Sub-folders are looked through; a video's label is the one it lies in.
-    What operating systems leave behind is ignored. docs/how-to/ground-truth.md says how to write down what is odd. Nothing is
-    learned from folders called abnormal/, anomaly/ or bad/; those beside normal/ or good/ are for testing.
+    A video is a file or a folder of pictures. Sub-folders are looked through; a video's label is
+    the one it lies in. What operating systems leave behind is ignored. How to write down what is
+    odd: docs/how-to/ground-truth.md. Nothing is learned from folders called abnormal/, anomaly/ or
+    bad/; those beside normal/ or good/ are for testing.
     """
 
     name = "folder"
