@@ -9,6 +9,7 @@ import pytest
 
 from films import film
 from oddframe.cli.main import main
+from oddframe.files import WRITTEN
 from oddframe.types import ClipSpec
 from oddframe.video.reader import read, video_of
 
@@ -75,8 +76,8 @@ def one_line(out: str, err: str) -> str:
 
 
 def hidden(folder: Path) -> list[str]:
-    """Temporary files that somebody forgot."""
-    return sorted(path.name for path in folder.rglob(".*"))
+    """Temporary files that somebody forgot; the list of what was written is none."""
+    return sorted(path.name for path in folder.rglob(".*") if path.name != WRITTEN)
 
 
 def scores_of(folder: Path) -> dict[str, bytes]:

@@ -1,6 +1,7 @@
 """Scores on disk: found again, never taken for another's, in memory that does not grow."""
 
 import json
+import os
 import shutil
 import tracemalloc
 from collections.abc import Iterator
@@ -14,12 +15,14 @@ import pytest
 
 from films import film
 from oddframe.detector import Detector
+from oddframe.errors import BadVideo
+from oddframe.files import listing
 from oddframe.methods.baselines import Constant, FrameDifference
 from oddframe.scoring import score_store as stored
 from oddframe.scoring.calibration import calibrate
 from oddframe.scoring.pipeline import score_video
 from oddframe.scoring.run_folder import FittedDetector, load_run, save_run
-from oddframe.scoring.score_store import remove_unpacked_after, score_to
+from oddframe.scoring.score_store import hold_score_files, score_to
 from oddframe.types import Clips, Scores, Video
 
 
@@ -156,9 +159,9 @@ def test_damage_is_scored_anew(
 
 def test_nothing_is_left_lying_about(fitted: FittedDetector, video: Video, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with remove_unpacked_after(out / "film.npz", out / "never scored.npz"):
+    with hold_score_files(out / "film.npz", out / "never scored.npz"):
         score_to(out / "film.npz", fitted, video)
-    assert [path.name for path in out.iterdir()] == ["film.npz"]
+    assert [path.name for path in listing(out)] == ["film.npz"]
     with np.load(out / "film.npz") as held:
         assert {"frame", "seconds", "score", "raw", "rarity", "map", "key", "damage"} <= set(
             held.files
@@ -170,7 +173,7 @@ def test_an_error_leaves_what_was_there(
     fitted: FittedDetector, video: Video, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
-    with remove_unpacked_after(out / "film.npz"):
+    with hold_score_files(out / "film.npz"):
         score_to(out / "film.npz", fitted, video)
     before = (out / "film.npz").read_bytes()
     rare, calls = FittedDetector.rare, []
@@ -185,8 +188,44 @@ def test_an_error_leaves_what_was_there(
     other = Video("film", film(tmp_path / "another.mp4", 80))
     with pytest.raises(RuntimeError, match="in the middle"):
         score_to(out / "film.npz", fitted, other)
-    assert [path.name for path in out.iterdir()] == ["film.npz"]
+    assert [path.name for path in listing(out)] == ["film.npz"]
     assert (out / "film.npz").read_bytes() == before
+
+
+def test_a_map_cannot_be_cut_by_anybody(
+    fitted: FittedDetector, video: Video, tmp_path: Path
+) -> None:
+    """What is read lies in a file without a name, so that no cleaner pulls it from under the reader."""
+    one = score_to(tmp_path / "out" / "film.npz", fitted, video)
+    assert one.scores.map is not None
+    before = np.array(one.scores.map)
+    for path in tmp_path.rglob("*"):
+        if path.is_file() and path != video.source:
+            os.truncate(path, min(100, path.stat().st_size))
+    np.testing.assert_array_equal(np.array(one.scores.map), before)
+    assert not list(tmp_path.rglob("*unpacked*"))
+
+
+def test_a_video_that_changes_while_it_is_read_is_not_stored(
+    fitted: FittedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = film(tmp_path / "film.mp4", 80)
+    whole = source.read_bytes()
+    rare = FittedDetector.rare
+
+    def cutting(self: FittedDetector, scores: Scores) -> Scores:
+        os.truncate(source, len(whole) // 2)
+        return rare(self, scores)
+
+    monkeypatch.setattr(FittedDetector, "rare", cutting)
+    video = Video("film", source)
+    with pytest.raises(BadVideo, match="changed while it was read"):
+        score_to(tmp_path / "out.npz", fitted, video)
+    assert not (tmp_path / "out.npz").exists()
+    monkeypatch.undo()
+    source.write_bytes(whole)
+    clean = score_to(tmp_path / "out.npz", fitted, video)
+    assert len(clean.scores) == 80
 
 
 class FineMaps(FrameDifference):

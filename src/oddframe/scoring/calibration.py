@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from zipfile import ZipInfo
 
 import numpy as np
 
@@ -25,6 +26,8 @@ SHAPES = (
     0.5,
 )  # of the tail; a negative one would mean a highest possible score, which no recording can show
 PIECE = 60.0  # seconds into which normal video is cut for resampling, so that one long film is not all or nothing
+SMALL = 1 << 26  # bytes of an array with a number a piece: ten million minutes of video
+HEADER = 4096  # bytes, at most, before the numbers of an .npy
 CEILING = 12.0  # no finite recording supports more than one in 10^12
 
 
@@ -240,22 +243,42 @@ def load_calibration(path: Path) -> Calibration:
     if not path.is_file():
         raise BadRun(f"{path.parent} is incomplete: {path.name} is missing; fit again")
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            frames, seconds, alarms = held["frames"], held["seconds"], held["alarms"]
-            if (
-                alarms.shape != (len(frames), len(GRID))
-                or len(seconds) != len(frames)
-                or frames.sum() == 0
-            ):
-                raise ValueError("its parts do not fit each other")
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            refuse_large(stored.zip.infolist(), ("frames.npy", "seconds.npy", "how.npy"), SMALL)
+            frames, seconds = stored["frames"], stored["seconds"]
+            rows = len(frames) * len(GRID)
+            refuse_large(stored.zip.infolist(), ("alarms.npy",), rows * 8 + HEADER)
+            frames_in_all = int(frames.sum())
+            refuse_large(stored.zip.infolist(), ("scores.npy",), frames_in_all * 8 + HEADER)
+            scores, alarms = stored["scores"], stored["alarms"]
+            refuse_misfit(scores, frames, seconds, alarms)
             return Calibration(
-                scores=tuple(np.split(held["scores"], np.cumsum(frames)[:-1])),
+                scores=tuple(np.split(scores, np.cumsum(frames)[:-1])),
                 seconds=tuple(float(s) for s in seconds),
                 alarms=alarms,
-                how=str(held["how"]),
+                how=str(stored["how"]),
             )
     except Exception as error:  # zipfile, numpy and zlib each have their own words for damage
         raise BadRun(f"{path} is damaged ({error}); fit again or copy it anew") from error
+
+
+def refuse_large(members: Sequence[ZipInfo], names: Sequence[str], most: int) -> None:
+    """Raises ValueError where one of these members would unpack to more than so many bytes."""
+    for member in members:
+        if member.filename in names and member.file_size > most:
+            raise ValueError(f"{member.filename} would unpack to {member.file_size} bytes")
+
+
+def refuse_misfit(scores: Floats, frames: Ints, seconds: Floats, alarms: Floats) -> None:
+    """Raises ValueError for arrays that no calibration has: of other shapes, not finite, or below zero."""
+    fit = alarms.shape == (len(frames), len(GRID)) and seconds.shape == frames.shape
+    if not fit or scores.shape != (int(frames.sum()),) or not len(scores):
+        raise ValueError("its parts do not fit each other")
+    for array in (scores, seconds, alarms):
+        if not np.isfinite(array).all():
+            raise ValueError("some of its numbers are not finite")
+    if frames.min() < 0 or seconds.min() <= 0 or alarms.min() < 0:
+        raise ValueError("some of its counts or lengths are not above zero")
 
 
 def _cuts(scores: Scores) -> Ints:

@@ -17,7 +17,7 @@ from typing import Any
 from oddframe import __version__
 from oddframe.detector import Detector
 from oddframe.errors import BadInput, BadRun
-from oddframe.files import listing, room, together, write_json
+from oddframe.files import finish_replacing, listing, room, together, write_json
 from oddframe.run import refuse_device
 from oddframe.scoring.calibration import Calibration, Threshold, load_calibration, save_calibration
 from oddframe.scoring.events import find_events
@@ -102,6 +102,11 @@ def load_run(folder: str | Path, device: str = "cpu") -> FittedDetector:
     """Read a run folder back, its networks onto a device. Raises BadRun with one line that says what is the matter."""
     refuse_device(device)
     folder = Path(folder).expanduser()
+    try:
+        finish_replacing(folder)
+    except OSError as error:
+        reason = error.strerror or error
+        raise BadRun(f"{folder} is being replaced and cannot be written: {reason}") from error
     facts = read_json(folder / "run.json")
     read_words(folder)  # a newer run is refused as newer, not as damaged
     _refuse_damage(folder, facts)

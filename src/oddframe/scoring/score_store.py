@@ -5,21 +5,21 @@ import mmap
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from errno import ENOSPC
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import numpy as np
 
-from oddframe.errors import BadInput
-from oddframe.files import aside
+from oddframe.errors import BadInput, BadVideo
+from oddframe.files import aside, listing, open_results
 from oddframe.progress import progress
 from oddframe.scoring.pipeline import score_video, smooth
-from oddframe.scoring.run_folder import FittedDetector
-from oddframe.serialization import STATE
+from oddframe.scoring.run_folder import PARTS, FittedDetector
 from oddframe.types import Floats, Ints, Scores, Video
 from oddframe.video.reader import content_hash, times_of
 
@@ -46,80 +46,106 @@ def score_to(path: Path, fitted: FittedDetector, video: Video, *, maps: bool = T
     """Score a video into `path` (.npz), or find it there, scored by the same detector.
 
     The file holds `frame`, `seconds`, `score`, `raw`, `rarity`, with maps `map` (rarities), for each part of the score
-    `part.NAME` and `raw.NAME`, and `key`. Raises BadVideo.
+    `part.NAME` and `raw.NAME`, and `key`. Raises BadVideo, also when the video changes while it is read.
     """
+    before = state_of(video.source)
     which = {"video": content_hash(video.source), "fps": video.fps, "span": video.span}
     key = json.dumps(which | {"detector": fingerprint(fitted), "maps": maps})
-    if (found := _found(path, key, video)) is not None:
-        return found
-    rough = path.with_name(f".{path.stem}.map")
-    damage: list[str] = []
-    parts: dict[str, list[Any]] = {
-        name: [] for name in ("frame", "seconds", "score", "raw", "rarity")
-    }
-    shape: tuple[int, ...] = ()
-    boxes: list[Floats] | None = None
+    stored = _found(path, key, video)
+    if stored is not None:
+        return stored
     with aside(path) as part:
-        try:
-            with (
-                rough.open("wb") as file,
-                progress(f"scoring {video.name}", len(times_of(video))) as tick,
-            ):
-                done = 0
-                for raw, smoothed in _both(fitted, video, damage):
-                    rare = fitted.rare(smoothed)
-                    parts["frame"].append(raw.frame)
-                    parts["seconds"].append(raw.seconds)
-                    parts["raw"].append(raw.value)
-                    parts["score"].append(smoothed.value)
-                    parts["rarity"].append(rare.value)
-                    for begins, of in (("part.", smoothed), ("raw.", raw)):
-                        for name, part_of_score in of.components.items():
-                            parts.setdefault(f"{begins}{name}", []).append(part_of_score)
-                    if maps and rare.map is not None:
-                        shape = rare.map.shape[1:]
-                        file.write(np.minimum(rare.map, HIGHEST).astype(MAPS).tobytes())
-                    if rare.boxes is not None:
-                        boxes = [*(boxes or []), *rare.boxes]
-                    tick(int(raw.frame[-1]) + 1 - done)
-                    done = int(raw.frame[-1]) + 1
-            arrays = {
-                name: np.concatenate(values) if values else np.zeros(0)
-                for name, values in parts.items()
-            }
-            if boxes is not None:
-                arrays["boxes"] = np.concatenate(boxes) if boxes else np.zeros((0, 5))
-                arrays["boxes_in_frame"] = np.array([len(box) for box in boxes])
-            arrays |= {"key": np.array(key), "damage": np.array(damage, dtype=np.str_)}
-            np.savez_compressed(part, **arrays)  # type: ignore[arg-type]
-            if shape:
-                _add_map(part, rough, (len(arrays["frame"]), *shape))
-        finally:
-            rough.unlink(missing_ok=True)
-    found = _found(path, key, video)
-    if found is None:
+        _write_scores(part, fitted, video, key, maps)
+        if state_of(video.source) != before:
+            raise BadVideo(f"{video.source} changed while it was read; score it again")
+    stored = _found(path, key, video)
+    if stored is None:
         raise BadInput(
             f"{path} cannot be read back just after it was written; is its disk in order?"
         )
-    return found
+    return stored
+
+
+def state_of(source: Path) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of a file, or of each file in a folder. Raises BadVideo."""
+    try:
+        paths = listing(source) if source.is_dir() else [source]
+        facts = [(path.name, path.stat()) for path in paths]
+    except OSError as error:
+        raise BadVideo(f"cannot read {source}: {error.strerror or error}") from error
+    return [(name, fact.st_size, fact.st_mtime_ns) for name, fact in facts]
 
 
 def fingerprint(fitted: FittedDetector) -> str:
     """A name for everything that a score depends on besides the video."""
     digest = blake2b(digest_size=8)
-    for name in ("detector.json", STATE, "calibration.npz"):
+    for name in PARTS:
         digest.update((fitted.folder / name).read_bytes())
     return digest.hexdigest()
 
 
 @contextmanager
-def remove_unpacked_after(*paths: Path) -> Iterator[None]:
-    """Remove, however the block ends, the unpacked maps that lie beside these .npz while they are looked at."""
-    try:
+def hold_score_files(*paths: Path) -> Iterator[None]:
+    """Hold the folders of these .npz while they are written and read (`files.open_results`)."""
+    names: dict[Path, list[str]] = {}
+    for path in paths:
+        names.setdefault(path.parent, []).append(path.name)
+    with ExitStack() as stack:
+        for folder, inside in names.items():
+            stack.enter_context(open_results(folder, *inside))
         yield
-    finally:
-        for path in paths:
-            shutil.rmtree(_unpacked(path), ignore_errors=True)
+
+
+def _write_scores(part: Path, fitted: FittedDetector, video: Video, key: str, maps: bool) -> None:
+    """Score a video into an .npz, batch by batch; maps go through a file, since those of a long video are large."""
+    columns: dict[str, list[Floats]] = {
+        name: [] for name in ("frame", "seconds", "score", "raw", "rarity")
+    }
+    damage: list[str] = []
+    boxes: list[Floats] | None = None
+    shape: tuple[int, ...] = ()
+    done = 0
+    with (
+        TemporaryFile(dir=part.parent) as rough,
+        progress(f"scoring {video.name}", len(times_of(video))) as tick,
+    ):
+        for raw, smoothed in _both(fitted, video, damage):
+            rare = fitted.rare(smoothed)
+            _append(columns, raw, smoothed, rare)
+            if maps and rare.map is not None:
+                shape = rare.map.shape[1:]
+                rough.write(np.minimum(rare.map, HIGHEST).astype(MAPS).tobytes())
+            if rare.boxes is not None:
+                boxes = [*(boxes or []), *rare.boxes]
+            last = int(raw.frame[-1]) + 1
+            tick(last - done)
+            done = last
+        arrays = {name: _concatenate(values) for name, values in columns.items()}
+        if boxes is not None:
+            arrays["boxes"] = np.concatenate(boxes) if boxes else np.zeros((0, 5))
+            arrays["boxes_in_frame"] = np.array([len(box) for box in boxes])
+        words = {"key": np.array(key), "damage": np.array(damage, dtype=np.str_)}
+        np.savez_compressed(part, **arrays, **words)  # type: ignore[arg-type]
+        if shape:
+            rough.seek(0)
+            _add_map(part, rough, (len(arrays["frame"]), *shape))
+
+
+def _append(columns: dict[str, list[Floats]], raw: Scores, smoothed: Scores, rare: Scores) -> None:
+    """Add one batch to what will be the arrays of the file."""
+    columns["frame"].append(np.asarray(raw.frame))
+    columns["seconds"].append(raw.seconds)
+    columns["raw"].append(raw.value)
+    columns["score"].append(smoothed.value)
+    columns["rarity"].append(rare.value)
+    for name, values in smoothed.components.items():
+        columns.setdefault(f"part.{name}", []).append(values)
+    for name, values in raw.components.items():
+        columns.setdefault(f"raw.{name}", []).append(values)
+
+
+def _concatenate(values: list[Floats]) -> Floats:
+    return np.concatenate(values) if values else np.zeros(0)
 
 
 def _both(
@@ -168,7 +194,7 @@ def _found(path: Path, key: str, video: Video) -> ScoredVideo | None:
         return None
 
 
-def _add_map(path: Path, rough: Path, shape: tuple[int, ...]) -> None:
+def _add_map(path: Path, rough: IO[bytes], shape: tuple[int, ...]) -> None:
     """Put the bare numbers of a map into an .npz as numpy would, but piece by piece: that of a long video is large."""
     with (
         zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as packed,
@@ -180,17 +206,23 @@ def _add_map(path: Path, rough: Path, shape: tuple[int, ...]) -> None:
             "shape": shape,
         }
         np.lib.format.write_array_header_1_0(to, about)
-        with rough.open("rb") as numbers:
-            shutil.copyfileobj(numbers, to, 1 << 20)
+        shutil.copyfileobj(rough, to, 1 << 20)
 
 
 def _map_of(path: Path) -> Floats:
-    """The map as a file in memory: compressed on disk, it is unpacked beside the .npz as long as it is needed."""
-    folder = _unpacked(path)
-    folder.mkdir(exist_ok=True)
-    with zipfile.ZipFile(path) as packed:
-        packed.extract("map.npy", folder)
-    opened: Floats = np.load(folder / "map.npy", mmap_mode="r").view(_OnDisk)
+    """The map as a file in memory, unpacked into a nameless file beside the .npz: nobody else can cut it, and it goes
+    with the last array that reads it.
+    """
+    with TemporaryFile(dir=path.parent) as file:
+        with zipfile.ZipFile(path) as packed, packed.open("map.npy") as numbers:
+            shutil.copyfileobj(numbers, file, 1 << 20)
+        file.flush()
+        file.seek(0)
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise ValueError(f"{path}: its map is of format {version}")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        opened: Floats = np.memmap(file, dtype, "r", file.tell(), shape).view(_OnDisk)
     return opened
 
 
@@ -206,10 +238,6 @@ class _OnDisk(np.memmap[Any, Any]):
         return part
 
 
-def _unpacked(path: Path) -> Path:
-    return path.with_name(f".{path.stem}.unpacked")
-
-
 def _named(held: Any, begins: str) -> dict[str, Floats]:
     """Arrays by what follows this beginning of their names."""
     return {name.removeprefix(begins): held[name] for name in held.files if name.startswith(begins)}
@@ -220,3 +248,6 @@ def _boxes(held: Any) -> tuple[Floats, ...] | None:
         return None
     counts: Ints = held["boxes_in_frame"]
     return tuple(np.split(held["boxes"], np.cumsum(counts)[:-1])) if len(counts) else ()
+
+
+remove_unpacked_after = hold_score_files

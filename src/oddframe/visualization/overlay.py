@@ -64,8 +64,9 @@ def overlay_frames(folder: Path, timeline: Timeline, *, width: int = 640) -> int
     count = 0
     for frame in read(timeline.video, ClipSpec(length=1, size=width, colour="rgb")):
         picture = draw_on(frame, timeline, enlarged(frame.pixels, width))
+        _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
         with aside(folder / f"{frame.index:06d}.jpg") as part:
-            cv2.imwrite(str(part), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+            part.write_bytes(data.tobytes())  # imwrite does not say why it could not
         count += 1
     return count
 
