@@ -37,7 +37,9 @@ def aside(path: Path) -> Iterator[Path]:
     The name keeps its ending, which encoders and numpy go by. Raises BadInput, one line, when the disk is full, when
     the folder cannot be written, or when a folder of results (`open_results`) has a file there that is not oddframe's.
     """
-    claim(path)
+    results = results_around(path)
+    if results is not None:
+        _refuse_foreign(results, path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -47,6 +49,8 @@ def aside(path: Path) -> Iterator[Path]:
         yield part
         if not part.exists():  # encoders give no reason
             raise BadInput(f"cannot write {path}: nothing arrived there; is the disk full?")
+        if results is not None:
+            _note(results, path)
         os.replace(part, path)
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
@@ -128,39 +132,37 @@ def files_written(folder: Path) -> set[str]:
     return set(text.split("\0")) - {""}
 
 
-def claim(path: Path) -> None:
-    """Note that oddframe writes this file, where it lies in a folder that is held.
-
-    Raises BadInput when a file is there that oddframe did not write.
-    """
+def results_around(path: Path) -> Path | None:
+    """The held folder of results in which a path lies, if there is one."""
     if not _owned:
-        return
-    place = path.parent.resolve() / path.name
-    for folder in place.parents:
+        return None
+    here = path.parent.resolve()
+    for folder in (here, *here.parents):
         if folder in _owned:
-            _refuse_foreign(folder, place)
-            _note(folder, place)
-            return
+            return folder
+    return None
+
+
+def _name_in(folder: Path, path: Path) -> str:
+    return (path.parent.resolve() / path.name).relative_to(folder).as_posix()
 
 
 def _refuse_foreign(folder: Path, path: Path) -> None:
-    if path.exists() and path.relative_to(folder).as_posix() not in _owned[folder]:
+    if path.exists() and _name_in(folder, path) not in _owned[folder]:
         raise BadInput(
             f"{path} is there and was not written by oddframe; move it, or name another folder with --out"
         )
 
 
 def _note(folder: Path, path: Path) -> None:
-    name = path.relative_to(folder).as_posix()
+    """Keep the name of a file that oddframe is about to put into a held folder."""
+    name = _name_in(folder, path)
     with _owned_lock:
         if name in _owned[folder]:
             return
         _owned[folder].add(name)
-        try:
-            with (folder / WRITTEN).open("ab") as file:
-                file.write(name.encode("utf-8", "surrogateescape") + b"\0")
-        except OSError as error:
-            raise BadInput(f"cannot write into {folder}: {error.strerror or error}") from error
+        with (folder / WRITTEN).open("ab") as file:
+            file.write(name.encode("utf-8", "surrogateescape") + b"\0")
 
 
 @contextmanager
