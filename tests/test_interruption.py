@@ -218,7 +218,7 @@ def test_scoring_that_is_stopped_goes_on_where_it_was(
     if how == signal.SIGKILL:
         assert running.returncode == -signal.SIGKILL
     else:
-        assert running.returncode == 130
+        assert running.returncode == 128 + how
         assert one_line(*told) == "interrupted; what was finished is kept"
         assert not hidden(out)
     times = {name: (out / name).stat().st_mtime_ns for name in kept}
@@ -279,3 +279,89 @@ def test_a_fit_that_is_stopped_does_not_wait_for_a_long_video(
         )
     assert time.monotonic() - begun < 8, "the other one takes twelve seconds"
     assert not list(tmp_path.rglob("*.npz")), "a part was taken for the whole"
+
+
+# Native calls that do not return to Python.
+
+BLOCKED = """
+import hashlib, subprocess, sys
+from oddframe.interruption import end_on_signals, report_interruption
+end_on_signals(grace=1.5)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+try:
+    print(child.pid, flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"a", b"b", 2**31 - 1)  # one call of many minutes
+except KeyboardInterrupt as interrupt:
+    sys.exit(report_interruption(interrupt))
+"""
+ORDERLY = """
+import sys, threading, time
+from oddframe.interruption import end_on_signals, report_interruption
+end_on_signals(grace=1.5)
+if sys.argv[1] == "stuck":  # a thread that Python waits for when it ends
+    threading.Thread(target=time.sleep, args=(300,)).start()
+try:
+    print("ready", flush=True)
+    time.sleep(300)
+except KeyboardInterrupt as interrupt:
+    sys.exit(report_interruption(interrupt))
+"""
+
+
+def blocked(code: str, *words: str) -> tuple[subprocess.Popen[str], str]:
+    """A program that has begun its work, and the first line that it printed."""
+    running = subprocess.Popen(
+        [sys.executable, "-c", code, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout is not None
+    return running, running.stdout.readline().strip()
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and is not merely waiting to be collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_native_call_of_many_minutes_does_not_keep_a_program_alive(how: signal.Signals) -> None:
+    running, child = blocked(BLOCKED)
+    assert is_running(int(child))
+    time.sleep(0.3)  # to be within the call
+    begun = time.monotonic()
+    running.send_signal(how)
+    _, err = running.communicate(timeout=30)
+    lasted = time.monotonic() - begun
+    assert 1.4 < lasted < 10, "the grace, and no more"
+    assert running.returncode == 128 + how
+    assert err == "oddframe: interrupted; what was finished is kept\n"
+    assert not is_running(int(child)), "its processes end with it"
+
+
+def test_a_later_signal_ends_it_at_once() -> None:
+    running, child = blocked(BLOCKED.replace("grace=1.5", "grace=200"))
+    time.sleep(0.3)
+    running.send_signal(signal.SIGTERM)
+    running.send_signal(signal.SIGTERM)  # as `timeout` does: that is one
+    time.sleep(1.2)
+    assert running.poll() is None
+    running.send_signal(signal.SIGTERM)
+    _, err = running.communicate(timeout=30)
+    assert running.returncode == 143
+    assert err.count("interrupted") == 1
+    assert not is_running(int(child))
+
+
+@pytest.mark.parametrize("kind", ["free", "stuck"])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_what_ends_by_itself_says_so_once(how: signal.Signals, kind: str) -> None:
+    running, _ = blocked(ORDERLY, kind)
+    running.send_signal(how)
+    _, err = running.communicate(timeout=30)
+    assert running.returncode == 128 + how
+    assert err == "oddframe: interrupted; what was finished is kept\n"

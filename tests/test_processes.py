@@ -17,9 +17,9 @@ from oddframe.training.processes import run_in_processes
 SLEEPS = """
 import sys
 from functools import partial
-from oddframe.training.processes import done_apart
+from oddframe.training.processes import run_in_processes
 words = f"import os, time; open({sys.argv[1]!r}, 'w').write(str(os.getpid())); time.sleep(300)"
-done_apart([partial(exec, words)], 1, "sleeping", "jobs")
+run_in_processes([partial(exec, words)], 1, "sleeping", "jobs")
 """
 
 
@@ -52,6 +52,27 @@ def test_a_process_ends_with_who_began_it(tmp_path: Path) -> None:
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     assert soon(lambda: not alive(child)), "it ends"
+
+
+INTERRUPTED = SLEEPS.replace(
+    "import sys\n", "import sys\nfrom oddframe.interruption import *\nend_on_signals()\n", 1
+)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_program_ends_its_processes_at_once(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    told = tmp_path / "pid"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(told)], stderr=subprocess.DEVNULL
+    )
+    assert soon(lambda: told.is_file() and told.read_text()), "it begins"
+    begun = time.monotonic()
+    parent.send_signal(how)
+    parent.wait(60)
+    assert time.monotonic() - begun < 10, "without waiting for the 300 seconds, or for the grace"
+    assert soon(lambda: not alive(int(told.read_text())))
 
 
 def soon(holds: Callable[[], object]) -> bool:

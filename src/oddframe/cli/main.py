@@ -2,14 +2,13 @@
 
 Exit codes: 0 done; 1 something unforeseen in oddframe itself; 2 bad input or arguments; 3 a video cannot be read; 4
 ground truth does not fit; 5 a run folder is incomplete, damaged or too new; 6 a video is on both sides of a test; 130
-interrupted.
+interrupted by Ctrl-C; 143 by SIGTERM.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin,
 from oddframe import __version__
 from oddframe.cli.console import bar_where_somebody_looks, log_lines
 from oddframe.errors import BadInput, OddframeError, missing_package, unknown
+from oddframe.interruption import end_on_signals, report_interruption
 from oddframe.progress import report_progress_to
 
 if TYPE_CHECKING:
@@ -57,9 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Errors are one line on standard error."""
     words = list(sys.argv[1:] if argv is None else argv)
     if argv is None:
-        signal.signal(
-            signal.SIGTERM, signal.default_int_handler
-        )  # asked to go: as tidily as for Ctrl-C
+        end_on_signals()
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without … shows ?
     try:
@@ -70,9 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OddframeError as error:
         print(f"oddframe: {error}", file=sys.stderr)
         return error.code
-    except KeyboardInterrupt:
-        print("oddframe: interrupted; what was finished is kept", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as interrupt:
+        return report_interruption(interrupt)
     except BrokenPipeError:  # the reader of our output has gone: nothing to tell anybody
         sys.stderr.close()
         return 0

@@ -11,41 +11,48 @@ from threading import Thread
 import torch
 
 from oddframe.errors import BadInput
+from oddframe.interruption import descendants, kill_descendants
 from oddframe.progress import progress
 
 
 def run_in_processes(
-    jobs: Sequence[Callable[[], object]], at_once: int, what: str, unit: str
+    jobs: Sequence[Callable[[], object]], parallel: int, what: str, unit: str
 ) -> None:
-    """Do all jobs, which must be picklable, so many at once, under a progress bar; what they give is dropped.
+    """Do all jobs, which must be picklable, so many at a time, with progress reported; results are dropped.
 
-    The error of a job is raised here once those under way have ended; those not begun are not done. Raises BadInput
-    when a process was killed.
+    The error of a job is raised here once those under way have ended; those not begun are not done. When this process
+    is interrupted, those under way are ended at once. Raises BadInput when a process was killed.
     """
-    threads = max(1, torch.get_num_threads() // at_once)
-    pool = ProcessPoolExecutor(at_once, get_context("forkserver"), _begin, (threads,))
+    threads = max(1, torch.get_num_threads() // parallel)
+    before = set(descendants(os.getpid()))
+    pool = ProcessPoolExecutor(parallel, get_context("forkserver"), begin_process, (threads,))
     with progress(what, len(jobs), unit) as tick, pool:
         try:
-            for job in [pool.submit(job) for job in jobs]:
-                job.result()
+            for future in [pool.submit(job) for job in jobs]:
+                future.result()
                 tick()
         except BrokenProcessPool as error:
             raise BadInput(
-                f"one of {at_once} processes ({what}) was killed, most likely for want of memory; "
+                f"one of {parallel} processes ({what}) was killed, most likely for want of memory; "
                 "lower --at-once or --memory"
             ) from error
+        except KeyboardInterrupt:
+            kill_descendants(spare=before)
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin(threads: int) -> None:
+def begin_process(threads: int) -> None:
     """Set up a process: its part of the cores, no bar beside its parent's, and no life after it."""
     torch.set_num_threads(threads)
-    Thread(target=_end_with_parent, daemon=True).start()
+    Thread(target=end_with_parent, daemon=True).start()
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
-def _end_with_parent() -> None:
-    if parent := parent_process():
+def end_with_parent() -> None:
+    """Wait for the process that began this one, and end when it does."""
+    parent = parent_process()
+    if parent is not None:
         parent.join()
         os._exit(1)
