@@ -33,7 +33,17 @@ FLOORS = (  # from the roof down
     ("serialization",),
     ("detector",),
     ("run",),
-    ("types", "errors", "cache", "progress", "files", "registry", "results", "options"),
+    (
+        "types",
+        "errors",
+        "cache",
+        "progress",
+        "files",
+        "registry",
+        "results",
+        "options",
+        "interruption",
+    ),
 )
 LEVEL = {room: level for level, rooms in enumerate(reversed(FLOORS)) for room in rooms}
 SHARED_BY_DATASETS = {
