@@ -14,9 +14,8 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from oddframe.errors import BadVideo
 from oddframe.types import Bytes, ClipSpec, Floats, Ints, Video
-from oddframe.video.reader import frames_at, times_of
+from oddframe.video.reader import read_frames, times_of
 
 Flow = Literal["medium", "fast", "ultrafast"]
 PRESETS = {
@@ -64,16 +63,13 @@ def choose_grid(
     small side (the first quartile of heights), for things that stick together in a crowd look larger. That the
     windows are 1 and 1.5 times this height was chosen on simulated anomalies (`benchmarks/choosing.py`).
     """
+    sample = videos[:: -(-len(videos) // LOOKED_AT[0])]
+    spec = ClipSpec(length=1, size=width, colour="grey")
+    with ThreadPoolExecutor(2) as pool:  # for each is decoded by one thread
+        found = list(pool.map(partial(_things, spec=spec), sample))
     things: list[tuple[float, float]] = []
-    sample, spec = (
-        videos[:: -(-len(videos) // LOOKED_AT[0])],
-        ClipSpec(length=1, size=width, colour="grey"),
-    )
     for apart in APART:
-        with ThreadPoolExecutor(2) as pool:  # for each is decoded by one thread
-            things = list(
-                chain.from_iterable(pool.map(partial(_things, spec=spec, apart=apart), sample))
-            )
+        things = list(chain.from_iterable(one[apart] for one in found))
         if seen := len(things) >= 5:
             break
     height = float(np.percentile([height for height, _ in things], 25)) if seen else USUAL_HEIGHT
@@ -143,30 +139,41 @@ def _at_cells(part: Any, window: int, look: MotionGrid) -> Floats:
     return np.asarray(mean[first :: look.stride, first :: look.stride][:h, :w])
 
 
-def _things(video: Video, spec: ClipSpec, apart: float) -> list[tuple[float, float]]:
-    """Height in pixels and speed in pixels per second of whole things that move, in a few spots of a video."""
+def _things(video: Video, spec: ClipSpec) -> dict[float, list[tuple[float, float]]]:
+    """Height in pixels and speed in pixels per second of whole things that move, in a few spots of a video.
+
+    Once for each of APART, the seconds between the frames compared; the video is opened once.
+    """
     times = times_of(video)
+    offset = 0
     if video.span:
-        times = times[(times >= video.span[0]) & (times < video.span[1])]
+        offset, end = np.searchsorted(times, video.span).tolist()
+        times = times[offset:end]
     if len(times) < 4:
-        return []
-    offset = int(np.searchsorted(times_of(video), times[0]))
-    found, pairs = [], []
-    for start in np.unique(np.linspace(0, len(times) - 2, LOOKED_AT[1]).astype(int)):
-        end = min(
-            len(times) - 1, max(start + 1, int(np.searchsorted(times, times[start] + apart - 1e-3)))
-        )
-        try:
-            pairs.append(
-                (
-                    frames_at(video, spec, [offset + start, offset + end])[..., 0],
-                    times[end] - times[start],
-                )
-            )
-        except BadVideo:
-            continue  # damaged just there; the other spots will do
+        return {apart: [] for apart in APART}
+    spots: dict[float, list[tuple[int, int]]] = {apart: [] for apart in APART}
+    for start in np.unique(np.linspace(0, len(times) - 2, LOOKED_AT[1]).astype(int)).tolist():
+        for apart, pairs in spots.items():
+            after = int(np.searchsorted(times, times[start] + apart - 1e-3))
+            pairs.append((start, min(len(times) - 1, max(start + 1, after))))
+    wanted = {offset + k for pairs in spots.values() for pair in pairs for k in pair}
+    frames = read_frames(video, spec, sorted(wanted))
+    found: dict[float, list[tuple[float, float]]] = {}
+    for apart, pairs in spots.items():
+        read = []
+        for start, end in pairs:
+            before, now = frames.get(offset + start), frames.get(offset + end)
+            if before is not None and now is not None:  # or damaged just there: others will do
+                read.append((np.stack([before, now])[..., 0], float(times[end] - times[start])))
+        found[apart] = _things_between(read)
+    return found
+
+
+def _things_between(pairs: Sequence[tuple[Bytes, float]]) -> list[tuple[float, float]]:
+    """The same, between the two frames (2, H, W) of each pair, which lie so many seconds apart."""
+    found: list[tuple[float, float]] = []
     if len(pairs) < 3:
-        return []
+        return found
     background = np.median([pair[0] for pair, _ in pairs], axis=0).astype(np.uint8)
     H, W = background.shape
     for (before, now), seconds in pairs:

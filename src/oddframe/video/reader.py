@@ -274,26 +274,29 @@ class Pictures:
         key = table.key_before(first)
         step = 1
         while True:
+            from_start = key < 0 or (key == 0 and self.at_start)
+            if from_start:
+                pictures = self._film_at_start().pictures()
+            else:
+                pictures = self._pictures_from_key(key)
             reached = False
-            for picture in self._pictures_from_key(key):
+            for picture in pictures:
                 index = table.find(picture.pts)
                 if index is None or index < first:
                     continue
-                if index > first and not reached and key > 0:
+                if index > first and not reached and not from_start:
                     break  # the picture asked for needs more of the past than this key frame gives
                 reached = True
                 yield index, picture
-            if reached or key <= 0:
+            if reached or from_start:
                 return
-            key = max(0, key - step)
+            key = max(0, key - step) if key > 0 else -1
             step *= 4
 
     def _pictures_from_key(self, key: int) -> Iterator[VideoFrame]:
-        """The pictures decoded from a key frame on; of the first key frame, or none, from the file's start."""
+        """The pictures decoded from a key frame on, which is looked for in the open file."""
         table = self.source.seek_table
         assert table is not None
-        if key <= 0:
-            return self._film_at_start().pictures()
         film = self._film()
         self.at_start = False
         frame = int(table.keys[key])

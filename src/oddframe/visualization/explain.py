@@ -1,20 +1,18 @@
 """Why an event is odd, for methods that remember normal examples: a sentence and a picture of the nearest one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-
 from oddframe.errors import BadVideo
 from oddframe.types import Clips, ClipSpec, Event, Example
 from oddframe.video.clips import clips_of
-from oddframe.video.reader import frames_at, read, video_of
+from oddframe.video.reader import read_frames, read_spans, video_of
 from oddframe.visualization.overlay import outline
 from oddframe.visualization.palette import RARITY
 from oddframe.visualization.report_data import Reason
-from oddframe.visualization.thumbnails import save
+from oddframe.visualization.thumbnails import SHOWN, save
 from oddframe.visualization.timeline import Timeline, file_stem
 
 
@@ -34,45 +32,72 @@ def reasons_for(
     """A reason for each event, where the method can give one. Pictures go into `folder`."""
     if not isinstance(detector, Remembers):
         return {}
-    reasons = {}
+    reasons: dict[Event, Reason] = {}
     for timeline in timelines:
-        for n, event in enumerate(timeline.events, start=1):
-            clips = clip_at(detector.spec, timeline, event.peak_seconds)
-            if clips is None:
-                continue
-            example = detector.nearest_normal(clips)
-            picture = folder / f"{file_stem(timeline.video.name)}-{n:03d}-normal.jpg"
-            shown = None
-            if draw_example(picture, example):
-                shown = picture
+        examples: dict[Path, tuple[Event, Example]] = {}
+        moments = [event.peak_seconds for event in timeline.events]
+        for n, clips in enumerate(clips_at(detector.spec, timeline, moments)):
+            if clips is not None:
+                picture = folder / f"{file_stem(timeline.video.name)}-{n + 1:03d}-normal.jpg"
+                examples[picture] = (timeline.events[n], detector.nearest_normal(clips))
+        drawn = draw_examples(examples, timeline.video.levels)
+        for picture, (event, example) in examples.items():
+            shown = picture if picture in drawn else None
             reasons[event] = Reason(example.text, shown, example.example_box)
     return reasons
 
 
-def clip_at(spec: ClipSpec, timeline: Timeline, seconds: float) -> Clips | None:
-    """The clips up to the one that speaks for a moment, cut exactly as in scoring."""
+def clips_at(
+    spec: ClipSpec, timeline: Timeline, moments: Sequence[float]
+) -> Iterator[Clips | None]:
+    """For each moment the clips up to the one of which it is the target, cut exactly as in scoring.
+
+    None where they cannot be read. The video is opened once.
+    """
     video = timeline.video
     rate = spec.fps or video.fps or 1 / timeline.step
-    begin = max(timeline.start, seconds - spec.span / rate - 1.0)
-    near = replace(video, span=(begin, seconds + (spec.lookahead + 0.5) / rate))
-    last = None
+    span = spec.span / rate + 1.0
+    begin = video.span[0] if video.span else 0.0
+    spans = []
+    for seconds in moments:
+        spans.append((max(begin, seconds - span), seconds + (spec.lookahead + 0.5) / rate))
+    answered = 0
     try:
-        for clips in clips_of(read(near, spec), spec, video.name):
-            last = clips
+        for frames in read_spans(video, spec, spans):
+            last = None
+            for clips in clips_of(frames, spec, video.name):
+                last = clips
+            answered += 1
+            yield last
     except BadVideo:
-        return None
-    return last
+        for _ in spans[answered:]:
+            yield None
 
 
-def draw_example(path: Path, example: Example) -> bool:
-    """Write the frame of the nearest normal example with its box; False where its video is no longer there."""
-    if example.source is None or example.example_box is None:
-        return False
-    try:
-        spec = ClipSpec(length=1, size=640, colour="rgb")
-        picture = np.array(frames_at(video_of(example.source), spec, [example.frame])[0])
-    except BadVideo:
-        return False
-    outline(picture, example.example_box, RARITY)
-    save(path, picture)
-    return True
+def draw_examples(
+    examples: Mapping[Path, tuple[Event, Example]], levels: tuple[float, float] | None
+) -> set[Path]:
+    """Draw the normal examples, each training video being opened once. Returns the pictures that were written.
+
+    Those of training videos that are no longer there to be shown are left out.
+    """
+    by_source: dict[Path, list[Path]] = {}
+    for picture, (_, example) in examples.items():
+        if example.source is not None and example.example_box is not None:
+            by_source.setdefault(example.source, []).append(picture)
+    drawn = set()
+    for source, pictures in by_source.items():
+        wanted = [examples[picture][1].frame for picture in pictures]
+        try:
+            video = replace(video_of(source), levels=levels)
+            frames = read_frames(video, SHOWN, wanted)
+        except BadVideo:
+            continue
+        for picture, index in zip(pictures, wanted, strict=True):
+            box = examples[picture][1].example_box
+            if index in frames and box is not None:
+                pixels = frames[index].copy()
+                outline(pixels, box, RARITY)
+                save(picture, pixels)
+                drawn.add(picture)
+    return drawn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -37,14 +37,20 @@ HEAT = cv2.applyColorMap(
 
 
 def overlay(
-    path: Path, timeline: Timeline, *, width: int = 640, damage: list[str] | None = None
+    path: Path,
+    timeline: Timeline,
+    *,
+    width: int = 640,
+    damage: list[str] | None = None,
+    on_frame: Callable[[Frame], None] | None = None,
 ) -> int:
     """Write the overlay video, frame for frame as long as its source; returns the number of frames.
 
     H.264 that browsers play; small pictures are enlarged to `width`, large ones are made smaller. Memory does not grow
-    with the video's length. `damage` receives a line for whatever could not be read. Raises BadVideo when nothing can.
+    with the video's length. `damage` receives a line for whatever could not be read; `on_frame`
+    is called with every frame, before it is drawn on. Raises BadVideo when nothing can be read.
     """
-    pictures = film(timeline, width=width, damage=damage)
+    pictures = film(timeline, width=width, damage=damage, on_frame=on_frame)
     first = next(pictures, None)
     if first is None:
         raise BadVideo(
@@ -72,12 +78,18 @@ def overlay_frames(folder: Path, timeline: Timeline, *, width: int = 640) -> int
 
 
 def film(
-    timeline: Timeline, *, width: int = 640, damage: list[str] | None = None
+    timeline: Timeline,
+    *,
+    width: int = 640,
+    damage: list[str] | None = None,
+    on_frame: Callable[[Frame], None] | None = None,
 ) -> Iterator[tuple[float, Bytes]]:
     """The overlay's pictures with their seconds in the source: (H, W, 3) RGB with even sides, the ribbon below."""
     spec = ClipSpec(length=1, size=width, colour="rgb")
     ribbon: Ribbon | None = None
     for frame in read(timeline.video, spec, damage):
+        if on_frame is not None:
+            on_frame(frame)
         picture = draw_on(frame, timeline, enlarged(frame.pixels, width))
         if ribbon is None:
             ribbon = Ribbon(timeline, max(picture.shape[1], NARROWEST) // 2 * 2)

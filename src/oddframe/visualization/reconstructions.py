@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from oddframe.types import Bytes, Clips, ClipSpec, Floats
-from oddframe.visualization.explain import clip_at
+from oddframe.visualization.explain import clips_at
 from oddframe.visualization.overlay import HEAT, write
 from oddframe.visualization.palette import NIGHT, ODD, PAPER
 from oddframe.visualization.thumbnails import save
@@ -39,8 +39,9 @@ def write_reconstructions(
     drawn = {}
     for timeline in timelines:
         rows = []
-        for at in moments(timeline):
-            clips = clip_at(detector.spec, timeline, float(timeline.scores.seconds[at]))
+        shown = moments(timeline)
+        seconds = [float(timeline.scores.seconds[at]) for at in shown]
+        for at, clips in zip(shown, clips_at(detector.spec, timeline, seconds), strict=True):
             if clips is not None:
                 rows.append(_row(detector, clips, timeline, at))
         if rows:

@@ -26,7 +26,7 @@ from oddframe.visualization.overlay import overlay_frames
 from oddframe.visualization.plots import write_calibration_png, write_timeline_png
 from oddframe.visualization.reconstructions import write_reconstructions
 from oddframe.visualization.report import frames_seen, write_report
-from oddframe.visualization.thumbnails import write_event_pictures
+from oddframe.visualization.thumbnails import EventPictures, write_event_pictures
 from oddframe.visualization.timeline import Timeline, clock, duration, file_stem, place, rareness
 
 
@@ -137,11 +137,14 @@ def decide(
     """Events, and the pictures that belong to one video. `seen` is how many normal frames rarities come from."""
     events = find_events(one.scores, threshold.rarity)
     timeline = Timeline(one.video, one.scores, events, threshold.rarity, truth, seen=seen)
-    if overlay:
+    if overlay:  # one decode for the overlay and for what is cut out of it
         name = f"{one.video.name}.overlay.mp4"
-        draw_overlay(out / name, timeline)
-        timeline = replace(timeline, overlay=Path(name))
-    timeline = replace(timeline, events=write_event_pictures(out / "events", timeline, clips=clips))
+        with EventPictures(out / "events", timeline, clips=clips) as pictures:
+            draw_overlay(out / name, timeline, on_frame=pictures.take)
+        timeline = replace(timeline, overlay=Path(name), events=pictures.events)
+    else:
+        shown = write_event_pictures(out / "events", timeline, clips=clips)
+        timeline = replace(timeline, events=shown)
     write_timeline_png(out / f"{one.video.name}.timeline.png", timeline)
     return timeline
 
