@@ -275,12 +275,8 @@ class Pictures:
         step = 1
         while True:
             from_start = key < 0 or (key == 0 and self.at_start)
-            if from_start:
-                pictures = self._film_at_start().pictures()
-            else:
-                pictures = self._pictures_from_key(key)
             reached = False
-            for picture in pictures:
+            for picture in self._pictures_from_key(-1 if from_start else key):
                 index = table.find(picture.pts)
                 if index is None or index < first:
                     continue
@@ -294,9 +290,11 @@ class Pictures:
             step *= 4
 
     def _pictures_from_key(self, key: int) -> Iterator[VideoFrame]:
-        """The pictures decoded from a key frame on, which is looked for in the open file."""
+        """The pictures decoded from a key frame on, which is looked for in the open file; of -1 from its start."""
         table = self.source.seek_table
         assert table is not None
+        if key < 0:
+            return self._film_at_start().pictures()
         film = self._film()
         self.at_start = False
         frame = int(table.keys[key])
