@@ -52,7 +52,8 @@ class Path:
         if not self.times[0] <= seconds < self.times[-1]:
             return None
         x, y = self._place(seconds)
-        ahead, behind = self._place(seconds + 0.3), self._place(seconds - 0.3)
+        ahead = self._place(seconds + 0.3)
+        behind = self._place(seconds - 0.3)
         dx, dy = ahead[0] - behind[0], ahead[1] - behind[1]
         k = int(np.searchsorted(self.times, seconds, side="right")) - 1
         lasts = float(self.times[k + 1] - self.times[k])
@@ -63,9 +64,8 @@ class Path:
             before, after = self.places[max(k - 1, 0)], self.places[max(k, 1)]
             dx, dy = after[0] - before[0], after[1] - before[1]
         y += self.wobble * min(1.0, speed) * sin(0.6 * seconds + 40 * self.wobble)
-        return Moment(
-            seconds, x, y, atan2(dy, dx), speed, float(np.interp(seconds, self.times, self.phases))
-        )
+        phase = float(np.interp(seconds, self.times, self.phases))
+        return Moment(seconds, x, y, atan2(dy, dx), speed, phase)
 
     def _place(self, seconds: float) -> Spot:
         x = np.interp(seconds, self.times, self.places[:, 0])
@@ -84,14 +84,19 @@ class Actor:
     clears: float = 0.0  # ordinary people keep so many metres away
 
     def kind_at(self, seconds: float) -> str:
-        return self.kind if self.odd_from <= seconds < self.odd_until else ""
+        """What is odd about it at that time; "" where nothing is."""
+        if self.odd_from <= seconds < self.odd_until:
+            return self.kind
+        return ""
 
 
 class Walk:
     """A path as it is walked: to here at this speed, wait so long, on to there."""
 
     def __init__(self, start: float, x: float, y: float, *, stride: float = 1.45) -> None:
-        self.times, self.places, self.phases = [start], [(x, y)], [0.0]
+        self.times = [start]
+        self.places = [(x, y)]
+        self.phases = [0.0]
         self.stride = stride  # metres of two steps at a usual pace
 
     @property
@@ -175,18 +180,26 @@ def apart(people: list[Actor], odd: list[Actor]) -> list[Actor]:
 def _aside(path: Path, shift: float) -> Path:
     """The path so many metres to the side of most of the way."""
     wide, deep = np.ptp(path.places, axis=0)
-    return replace(path, places=path.places + ((0.0, shift) if wide > deep else (shift, 0.0)))
+    offset = (shift, 0.0)
+    if wide > deep:
+        offset = (0.0, shift)
+    return replace(path, places=path.places + offset)
 
 
 def _meet(a: Path, other: Actor) -> bool:
     b, near = other.path, other.clears
     start = max(a.times[0], b.times[0], other.odd_from)
     times = np.arange(start, min(a.times[-1], b.times[-1], other.odd_until), 0.2)
-    dx, dy = (
-        np.interp(times, a.times, a.places[:, k]) - np.interp(times, b.times, b.places[:, k])
-        for k in (0, 1)
-    )
-    return bool(((dx / near) ** 2 + (dy / min(near, 1.3)) ** 2 < 1).any())
+    apart_x = _gap(a, b, times, 0) / near
+    apart_y = _gap(a, b, times, 1) / min(near, 1.3)
+    return bool((apart_x**2 + apart_y**2 < 1).any())
+
+
+def _gap(a: Path, b: Path, times: Floats, axis: int) -> Floats:
+    """Metres between two paths along an axis at these times."""
+    first = np.interp(times, a.times, a.places[:, axis])
+    second = np.interp(times, b.times, b.places[:, axis])
+    return first - second
 
 
 def _ebb_and_flow(random: np.random.Generator) -> Callable[[float], float]:
@@ -227,32 +240,39 @@ def _party(camera: Camera, route: str, start: float, random: np.random.Generator
     if route == "track":
         return [_jogger(camera, start, random)]
     many = int(random.choice([1, 1, 1, 1, 2, 2, 3, 4]))
-    speed = float(np.clip(random.normal(1.3, 0.18), 0.8, 1.75)) * (0.92 if many > 1 else 1.0)
+    speed = float(np.clip(random.normal(1.3, 0.18), 0.8, 1.75))
+    if many > 1:
+        speed *= 0.92
     stops = random.random() < 0.18
     spot = _free_spot(camera, random)
     talk = float(random.uniform(4, 14))
-    place, party = float(random.random()), []
+    place = float(random.random())
+    party = []
     for k in range(many):
-        beside, behind = (
-            (k % 2) * 0.75 + random.uniform(-0.1, 0.1),
-            (k // 2) * 1.0 + random.uniform(0, 0.3),
-        )
-        walk, facing = (
-            _route(camera, route, start, place=place, speed=speed, beside=beside, behind=behind),
-            None,
-        )
+        beside = (k % 2) * 0.75 + random.uniform(-0.1, 0.1)
+        behind = (k // 2) * 1.0 + random.uniform(0, 0.3)
+        walk = _route(camera, route, start, place=place, speed=speed, beside=beside, behind=behind)
+        facing = None
         if stops and route.startswith("near"):
-            end = walk.places[-1]
-            angle = 2 * pi * k / many + place * 6
             facing = (spot, TALKING)
-            walk = Walk(walk.times[0], *walk.places[0])
-            walk.to(spot - (2.5 if end[0] > 0 else -2.5), walk.places[0][1], speed)
-            walk.to(spot + 0.45 * cos(angle) * (many > 1), TALKING + 0.4 * sin(angle), speed).wait(
-                talk
-            )
-            walk.to(spot + (2.5 if end[0] > 0 else -2.5), end[1], speed).to(*end, speed)
+            angle = 2 * pi * k / many + place * 6
+            x = spot + 0.45 * cos(angle) * (many > 1)
+            y = TALKING + 0.4 * sin(angle)
+            walk = _with_stop(walk, spot, (x, y), speed, talk)
         party.append(walker(walk, somebody(random), random, facing))
     return party
+
+
+def _with_stop(walk: Walk, spot: float, stand: Spot, speed: float, seconds: float) -> Walk:
+    """The same walk with a stop to talk on the way, standing there for so many seconds."""
+    end = walk.places[-1]
+    step = -2.5
+    if end[0] > 0:
+        step = 2.5
+    stopping = Walk(walk.times[0], *walk.places[0])
+    stopping.to(spot - step, stopping.places[0][1], speed)
+    stopping.to(*stand, speed).wait(seconds)
+    return stopping.to(spot + step, end[1], speed).to(*end, speed)
 
 
 def _free_spot(camera: Camera, random: np.random.Generator) -> float:

@@ -6,6 +6,7 @@ one, and last what the camera does to it. The same shot gives the same pixels. H
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
@@ -34,14 +35,11 @@ KINDS = tuple(oddities.KINDS)
 FIRST_TEST = 1_000_000  # number of the first test film: they stay the same however many there are to learn from
 SMALLEST, LARGEST = 64, 8192  # pixels a side
 LONGEST_ODD = 10.0  # seconds for what does not end by leaving the picture
-USUAL_SLOT = (
-    20.0  # seconds of a test video for each oddity, where the kinds asked for leave the choice
-)
+USUAL_SLOT = 20.0  # seconds of a test video for each oddity, where the kinds leave the choice
 SEEN = 0.1  # share of a thing that must be visible for it to count as there
 SOLID = 128  # coverage from which a pixel belongs to a thing
-MASK_BYTES = (
-    1 << 27
-)  # for the masks of a video; those of long or large ones are written coarser to stay within it
+# for the masks of a video; those of long or large ones are written coarser to stay within it
+MASK_BYTES = 1 << 27
 COMPRESSION = 24  # H.264's constant rate factor
 
 
@@ -63,9 +61,8 @@ class Seen:
 
     kind: str
     mask: Bools  # (H, W) the odd things' pixels as far as they are visible
-    boxes: dict[int, tuple[float, float, float, float]] = field(
-        default_factory=dict
-    )  # track → x1 y1 x2 y2, fractions
+    # track → x1 y1 x2 y2, fractions of the picture
+    boxes: dict[int, tuple[float, float, float, float]] = field(default_factory=dict)
 
 
 def film(shot: Shot) -> Iterator[tuple[Bytes, Seen]]:
@@ -77,9 +74,8 @@ def film(shot: Shot) -> Iterator[tuple[Bytes, Seen]]:
     for index in range(shot.frames):
         seconds = index / shot.fps
         sky = weather.at(seconds)
-        picture = np.asarray(
-            cv2.addWeighted(where.sunny, sky.sun, where.cloudy, 1 - sky.sun, 0), np.uint8
-        )
+        light = cv2.addWeighted(where.sunny, sky.sun, where.cloudy, 1 - sky.sun, 0)
+        picture = np.asarray(light, np.uint8)
         seen = _draw(picture, where, actors, seconds, sky)
         yield sensor(picture, sky.light), seen
 
@@ -87,9 +83,10 @@ def film(shot: Shot) -> Iterator[tuple[Bytes, Seen]]:
 def truth_of(seen: Sequence[Seen]) -> Truth:
     """The ground truth of a film from what was odd in each of its frames."""
     kind = np.array([part.kind for part in seen], dtype=np.str_)
-    rows = [
-        (index, track, *box) for index, part in enumerate(seen) for track, box in part.boxes.items()
-    ]
+    rows = []
+    for index, part in enumerate(seen):
+        for track, box in part.boxes.items():
+            rows.append((index, track, *box))
     tracks = np.array(rows, float).reshape(-1, 6)
     return Truth(kind != "", np.stack([part.mask for part in seen]), tracks, kind)
 
@@ -116,9 +113,12 @@ def simulate(
     _check(train, test, seconds=seconds, fps=fps, size=size, kinds=kinds)
     _make_room(folder)
     frames = max(1, round(seconds * fps))
-    shots = {f"train{k + 1:02d}": Shot(seed, k, frames, fps, size) for k in range(train)}
-    for k, odd in enumerate(_programme(kinds, test, seconds, seed)):
-        shots[f"test{k + 1:02d}"] = Shot(seed, FIRST_TEST + k, frames, fps, size, odd)
+    normal: dict[str, Shot] = {}
+    for k in range(train):
+        normal[f"train{k + 1:02d}"] = Shot(seed, k, frames, fps, size)
+    tests: dict[str, Shot] = {}
+    for k, odd in enumerate(programme(kinds, test, seconds, seed)):
+        tests[f"test{k + 1:02d}"] = Shot(seed, FIRST_TEST + k, frames, fps, size, odd)
     scene: dict[str, Any] = {
         "format": VERSION,
         "complete": False,  # until all is filmed; a simulation that was broken off can be filmed over
@@ -129,31 +129,36 @@ def simulate(
         "kinds": list(kinds),
         "videos": {"train": train, "test": test},
         "frames": {"train": train * frames, "test": test * frames},
-        "test_videos": {
-            name: list(shot.kinds) for name, shot in shots.items() if name.startswith("test")
-        },
+        "test_videos": {name: list(shot.kinds) for name, shot in tests.items()},
     }
     write_json(folder / "scene.json", scene)
-    step = ceil(sqrt(frames * size[0] * size[1] / MASK_BYTES))
-    odd_frames: dict[str, int] = {}
-    with progress("filming", frames * len(shots)) as tick:
-        for name, shot in shots.items():
-            part = "test" if name.startswith("test") else "train"
-            seen: list[Seen] = []
-            with video_writer(folder / part / f"{name}.mp4", fps, size, crf=COMPRESSION) as video:
-                for picture, odd_there in film(shot):
-                    video.write(picture)
-                    if part == "test":
-                        seen.append(replace(odd_there, mask=_coarser(odd_there.mask, step)))
-                    tick(note=name)
-            if part == "test":
-                truth = truth_of(seen)
-                write_truth(folder / "truth", name, truth)
-                for kind in filter(None, truth.kind.tolist() if truth.kind is not None else []):
-                    odd_frames[kind] = odd_frames.get(kind, 0) + 1
-    scene |= {"complete": True, "odd_frames": odd_frames}
+    odd_frames: Counter[str] = Counter()
+    with progress("filming", frames * (train + test)) as tick:
+        for name, shot in normal.items():
+            for _ in write_film(folder / "train" / f"{name}.mp4", shot):
+                tick(note=name)
+        for name, shot in tests.items():
+            seen = []
+            for odd_there in write_film(folder / "test" / f"{name}.mp4", shot):
+                seen.append(odd_there)
+                tick(note=name)
+            write_truth(folder / "truth", name, truth_of(seen))
+            odd_frames.update(part.kind for part in seen if part.kind)
+    scene |= {"complete": True, "odd_frames": dict(odd_frames)}
     write_json(folder / "scene.json", scene)
     return scene
+
+
+def write_film(path: Path, shot: Shot) -> Iterator[Seen]:
+    """Film a shot into an mp4; gives what is odd in each frame once it is written.
+
+    Masks of long or large films are made coarser, so that those of one film stay within `MASK_BYTES`.
+    """
+    step = ceil(sqrt(shot.frames * shot.size[0] * shot.size[1] / MASK_BYTES))
+    with video_writer(path, shot.fps, shot.size, crf=COMPRESSION) as video:
+        for picture, seen in film(shot):
+            video.write(picture)
+            yield replace(seen, mask=_coarser(seen.mask, step))
 
 
 def _cast(shot: Shot, where: Place) -> list[crowd.Actor]:
@@ -165,9 +170,8 @@ def _cast(shot: Shot, where: Place) -> list[crowd.Actor]:
     for k, kind in enumerate(shot.kinds):
         begins = slot * (k + float(random.uniform(0.15, 0.35)))
         odd += oddities.KINDS[kind](where.camera, begins, min(LONGEST_ODD, 0.4 * slot), random)
-    people = crowd.ordinary(
-        where.camera, seconds, np.random.default_rng([shot.seed, shot.number, 0])
-    )
+    ordinary = np.random.default_rng([shot.seed, shot.number, 0])
+    people = crowd.ordinary(where.camera, seconds, ordinary)
     return odd + crowd.apart(people, odd)
 
 
@@ -184,23 +188,31 @@ def _draw(
         if moment is None or not where.camera.may_see(moment.x, moment.y):
             continue
         shape = actor.body(moment)
-        if cast := shadow(shape, where.camera):
+        cast = shadow(shape, where.camera)
+        if cast:
             darken(on_ground, cast)
-        if sprite := render(shape, where.camera):
-            kind = actor.kind_at(seconds)
-            if kind:
-                kinds[track] = kind
-            moving.append((moment.y, sprite, track if kind else 0))
-    picture[:] = in_shade(
-        picture, np.asarray(cv2.blur(on_ground, (3, 3)), np.uint8), SHADOW * sky.sun
-    )
+        sprite = render(shape, where.camera)
+        if not sprite:
+            continue
+        odd_track = 0
+        kind = actor.kind_at(seconds)
+        if kind:
+            kinds[track] = kind
+            odd_track = track
+        moving.append((moment.y, sprite, odd_track))
+    soft = np.asarray(cv2.blur(on_ground, (3, 3)), np.uint8)
+    picture[:] = in_shade(picture, soft, SHADOW * sky.sun)
     tracks = np.zeros((height, width), np.uint16)
     layers = moving + _furniture_before(where, moving, sky.wind)
     for _, sprite, track in sorted(layers, key=lambda layer: -layer[0]):
         paste(picture, sprite)
         if kinds:
             _mark(tracks, sprite, track)
-    return _seen(tracks, {track: sprite for _, sprite, track in moving if track}, kinds)
+    odd_sprites = {}
+    for _, sprite, track in moving:
+        if track:
+            odd_sprites[track] = sprite
+    return _seen(tracks, odd_sprites, kinds)
 
 
 def _furniture_before(
@@ -210,9 +222,8 @@ def _furniture_before(
     layers = []
     for k, thing in enumerate(where.things):
         if thing.sways:
-            layers.append(
-                (thing.y, _swayed(thing.sprite, thing.sways * float(wind[k % len(wind)])), 0)
-            )
+            shift = thing.sways * float(wind[k % len(wind)])
+            layers.append((thing.y, _swayed(thing.sprite, shift), 0))
         elif any(y > thing.y and _touch(sprite, thing.sprite) for y, sprite, _ in moving):
             layers.append((thing.y, thing.sprite, 0))
     return layers
@@ -226,55 +237,77 @@ def _swayed(sprite: Sprite, shift: float) -> Sprite:
 
 
 def _touch(a: Sprite, b: Sprite) -> bool:
-    h, w, *_ = a.pixels.shape
-    i, j, *_ = b.pixels.shape
-    return bool(
-        a.left < b.left + j and b.left < a.left + w and a.top < b.top + i and b.top < a.top + h
-    )
+    across = a.left < b.left + b.pixels.shape[1] and b.left < a.left + a.pixels.shape[1]
+    down = a.top < b.top + b.pixels.shape[0] and b.top < a.top + a.pixels.shape[0]
+    return bool(across and down)
 
 
 def _mark(tracks: NDArray[np.uint16], sprite: Sprite, track: int) -> None:
-    if lies := sprite.overlap(*tracks.shape):
-        rows, columns, own_rows, own_columns = lies
-        tracks[rows, columns][sprite.pixels[own_rows, own_columns, 3] >= SOLID] = track
+    overlap = sprite.overlap(*tracks.shape)
+    if overlap:
+        rows, columns, own_rows, own_columns = overlap
+        solid = sprite.pixels[own_rows, own_columns, 3] >= SOLID
+        tracks[rows, columns][solid] = track
 
 
 def _seen(tracks: NDArray[np.uint16], sprites: dict[int, Sprite], kinds: dict[int, str]) -> Seen:
     """Masks and boxes of the odd things of which enough is visible; the kind is that of the largest."""
-    height, width = tracks.shape
-    mask, boxes, largest, kind = np.zeros((height, width), bool), {}, 0, ""
+    mask = np.zeros(tracks.shape, bool)
+    boxes = {}
+    largest = 0
+    kind = ""
     for track, sprite in sprites.items():
         visible = tracks == track
-        many, whole = int(visible.sum()), int((sprite.pixels[:, :, 3] >= SOLID).sum())
-        if many == 0 or many < SEEN * whole:
+        count = int(visible.sum())
+        whole = int((sprite.pixels[:, :, 3] >= SOLID).sum())
+        if count == 0 or count < SEEN * whole:
             continue
         mask |= visible
-        ys, xs = np.flatnonzero(visible.any(1)), np.flatnonzero(visible.any(0))
-        boxes[track] = (xs[0] / width, ys[0] / height, (xs[-1] + 1) / width, (ys[-1] + 1) / height)
-        if many > largest:
-            largest, kind = many, kinds[track]
+        boxes[track] = _box_of(visible)
+        if count > largest:
+            largest = count
+            kind = kinds[track]
     return Seen(kind, mask, boxes)
 
 
-def _programme(
+def _box_of(visible: Bools) -> tuple[float, float, float, float]:
+    """x1 y1 x2 y2 of the True pixels as fractions of the picture."""
+    height, width = visible.shape
+    ys = np.flatnonzero(visible.any(1))
+    xs = np.flatnonzero(visible.any(0))
+    return xs[0] / width, ys[0] / height, (xs[-1] + 1) / width, (ys[-1] + 1) / height
+
+
+def programme(
     kinds: tuple[str, ...], test: int, seconds: float, seed: int
 ) -> list[tuple[str, ...]]:
     """The kinds in each test video: all of them in turn, none in one video where there are several."""
-    normal = int(np.random.default_rng([seed, 3]).integers(test)) if test > 1 else None
-    odd = test - (normal is not None)
+    normal = None
+    odd = test
+    if test > 1:
+        normal = int(np.random.default_rng([seed, 3]).integers(test))
+        odd -= 1
     each = max(ceil(len(kinds) / max(1, odd)), round(seconds / USUAL_SLOT))
     endless = cycle(kinds)
-    return [() if k == normal else tuple(islice(endless, each)) for k in range(test)]
+    videos: list[tuple[str, ...]] = []
+    for k in range(test):
+        if k == normal:
+            videos.append(())
+        else:
+            videos.append(tuple(islice(endless, each)))
+    return videos
 
 
 def _coarser(mask: Bools, step: int) -> Bools:
     """The mask at a step-th of its size: True where any of the pixels was."""
     if step == 1:
         return mask
-    height, width = (ceil(side / step) * step for side in mask.shape)
-    padded = np.zeros((height, width), bool)
+    rows = ceil(mask.shape[0] / step)
+    columns = ceil(mask.shape[1] / step)
+    padded = np.zeros((rows * step, columns * step), bool)
     padded[: mask.shape[0], : mask.shape[1]] = mask
-    return np.asarray(padded.reshape(height // step, step, width // step, step).any(axis=(1, 3)))
+    blocks = padded.reshape(rows, step, columns, step)
+    return np.asarray(blocks.any(axis=(1, 3)))
 
 
 def _check(
