@@ -77,8 +77,7 @@ def one(method: str, seed: int, folder: Path) -> dict[str, Any]:
     for view in VIEWS:
         oddframe.fit(method, both, out=folder / view, seed=seed, stream=view)
         runs.append(folder / view)
-    told: dict[str, Any] = fuse(runs, str(both), out=folder / "fused")["streams"]
-    return told
+    return dict(fuse(runs, both, out=folder / "fused").streams)
 
 
 def from_the_side(picture: Bytes, number: int) -> Bytes:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from oddframe.methods.flowgrid import FlowGrid
+from oddframe.scoring.fitting import fit_videos
 from oddframe.scoring.run_folder import FittedDetector, circumstances
 from oddframe.synthetic.simulate import FIRST_TEST, Shot, film
 from oddframe.video.reader import video_of
 from oddframe.video.writer import video_writer
-from oddframe.workflows.fit import fit_videos
 
 RESULTS = Path(__file__).parent / "results"
 FILMS = Path(tempfile.gettempdir()) / "oddframe-benchmarks"  # made once, then found again

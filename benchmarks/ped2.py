@@ -55,19 +55,19 @@ def measured(method: str, seed: int, root: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
         oddframe.fit(method, "ped2", root=root, out=folder, seed=seed)
         table = oddframe.evaluate(folder, "ped2", root=root, report=False)
-    honest, published = table["honest"], table["as_published"]
+    honest, published = table.honest, table.as_published
     return {
         "seed": seed,
         **{key: honest[key] for key in KEYS},
         "micro_auc_interval": honest["micro_auc_interval"],
         "micro_auc_as_published": published["micro_auc"],
         "macro_auc_as_published": published["macro_auc"],
-        "peak_in_region": table["place"]["peak_in_region"],
-        "normal_frames_flagged_when_asked_for_1_percent": table["flagged_normal_frames"][
+        "peak_in_region": table.place["peak_in_region"],
+        "normal_frames_flagged_when_asked_for_1_percent": table.flagged_normal_frames[
             "asked_for_1_percent"
         ],
-        "seconds_fit": table["seconds"]["fit"],
-        "seconds_score": table["seconds"]["score"],
+        "seconds_fit": table.seconds["fit"],
+        "seconds_score": table.seconds["score"],
     }
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from machine import FILMS, write
-from oddframe.api import simulate
+from oddframe import simulate
 from oddframe.datasets.base import Split, open_data
 from oddframe.embeddings.embedder import Embedder
 from oddframe.embeddings.heads.base import HeadOptions, make_head

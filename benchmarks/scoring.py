@@ -24,12 +24,12 @@ from machine import learned, middle, street, write
 from oddframe.datasets.base import open_data
 from oddframe.detector import Detector
 from oddframe.methods.flowgrid import FlowGrid
+from oddframe.scoring.fitting import fit_videos
 from oddframe.scoring.pipeline import score_video
 from oddframe.types import ClipSpec, Video
 from oddframe.video.motion import _estimator, motion_cells
 from oddframe.video.reader import read, times_of, video_of
 from oddframe.workflows.evaluate import evaluate
-from oddframe.workflows.fit import fit_videos
 
 FILMS = {
     "30 fps": (30.0, 30.0),
@@ -120,17 +120,14 @@ def on_ped2(root: Path, folder: Path, name: str, options: dict[str, Any]) -> dic
     began = time.perf_counter()
     fit_videos(FlowGrid(**options), open_data("ped2", root)[1].train, data="ped2", out=out)
     fitting = time.perf_counter() - began
-    silent = sys.stdout
-    with open(os.devnull, "w") as sys.stdout:
-        found = evaluate(out, "ped2", root=root, report=False)
-    sys.stdout = silent
-    honest = found["honest"]
+    found = evaluate(out, "ped2", root=root, report=False)
+    honest = found.honest
     kept = {key: honest[key] for key in ("micro_auc", "micro_auc_interval", "macro_auc")}
     return {
         "options": options,
         **kept,
         "fit_seconds": round(fitting, 1),
-        "score_seconds": found["seconds"]["score"],
+        "score_seconds": found.seconds["score"],
     }
 
 

@@ -57,9 +57,9 @@ def measured(method: str, street: Path, run: Path) -> dict[str, float]:
     """AUC over all frames, of each kind, and the share of anomalous frames whose hottest place is right."""
     oddframe.fit(method, street, out=run)
     table = oddframe.evaluate(run, str(street), report=False)
-    by_kind = {kind: numbers["auc"] for kind, numbers in table["kinds"].items()}
-    place = table["place"]["peak_in_region"]
-    both = {"all": table["honest"]["micro_auc"], **by_kind, "peak_in_region": place}
+    by_kind = {kind: numbers["auc"] for kind, numbers in table.kinds.items()}
+    place = table.place["peak_in_region"]
+    both = {"all": table.honest["micro_auc"], **by_kind, "peak_in_region": place}
     return {name: float(value) for name, value in both.items() if value is not None}
 
 

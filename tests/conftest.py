@@ -35,7 +35,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small simulated data set: three normal videos, two to test, 12 s at 10 frames a second. Do not write here."""
-    from oddframe.api import simulate
+    from oddframe import simulate
 
     folder = tmp_path_factory.mktemp("a") / "street"
     simulate(folder, train=3, test=2, seconds=12.0, width=160, height=120)
@@ -45,7 +45,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def fitted(street: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a flowgrid run fitted on `street`. Do not write here: copy it."""
-    from oddframe.api import fit
+    from oddframe import fit
 
     return fit(
         "flowgrid", "simulated", root=street, out=tmp_path_factory.mktemp("a") / "run"

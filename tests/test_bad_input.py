@@ -16,8 +16,8 @@ import torch
 
 from conftest import hidden, scores_of
 from films import Picture, film, numbered, sound_only
+from oddframe import load
 from oddframe import serialization as saving
-from oddframe.api import load
 from oddframe.cli.main import main
 from oddframe.errors import BadRun
 from oddframe.registry import members
@@ -236,7 +236,7 @@ def test_a_method_without_geometry_takes_any_size(
 @pytest.fixture(scope="module")
 def difference(street: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of frame-difference."""
-    from oddframe.api import fit
+    from oddframe import fit
 
     return fit(
         "frame-difference", "simulated", root=street, out=tmp_path_factory.mktemp("d") / "run"
@@ -392,7 +392,7 @@ def test_nothing_readable_is_not_learned_from(
         (data / f"{name}.mp4").write_bytes((street / "train" / "train01.mp4").read_bytes()[:2000])
     assert main(["fit", "flowgrid", str(data), "--out", str(tmp_path / "run")]) == 3
     assert (
-        "oddframe: none of 2 videos can be read; the first:"
+        "oddframe: none of 2 videos could be read; the first:"
         in capsys.readouterr().err.splitlines()[-1]
     )
 

@@ -15,10 +15,10 @@ from oddframe.datasets.classes import COLUMNS, PARTS, Clip, divide
 from oddframe.datasets.surv_fight import SurvFight, sources_of
 from oddframe.datasets.ucf_sports import UcfSports
 from oddframe.errors import BadInput
+from oddframe.preparation.split_clips import Dividing, divide_into
 from oddframe.types import ClipSpec, Video
 from oddframe.video.augment_film import variation
 from oddframe.video.reader import facts_of, read
-from oddframe.workflows.split_clips import Dividing, divide_into
 
 
 def some(label: str, sources: dict[str, int]) -> list[Clip]:
@@ -159,9 +159,9 @@ def test_what_was_left_out_is_told(
     raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = divide_into(ClassFolders(), raw, tmp_path / "out", replace(HOW, target=0))
-    assert len(told["left_out"]) == 2
-    assert any("walk/short.avi: lasts 0.9 s, under 1" in line for line in told["left_out"])
-    assert any("broken.avi" in line for line in told["left_out"])
+    assert len(told.left_out) == 2
+    assert any("walk/short.avi: lasts 0.9 s, under 1" in line for line in told.left_out)
+    assert any("broken.avi" in line for line in told.left_out)
     assert (
         main(["prepare", "class-folders", str(raw), str(tmp_path / "two"), "--anomalous", "[fall]"])
         == 0
@@ -315,10 +315,10 @@ def test_only_clips_in_classes_are_divided(tmp_path: Path) -> None:
 
     with pytest.raises(BadInput, match="ped2 is no data set of clips in classes"):
         prepare("ped2", tmp_path, tmp_path / "out")
-    with pytest.raises(BadInput, match="a seed is 0 or more, got -1"):
-        Dividing(seed=-1)
-    with pytest.raises(BadInput, match="target is 0 or more"):
-        Dividing(target=-1)
+    with pytest.raises(BadInput, match="seed is from 0 to"):
+        prepare("class-folders", tmp_path, tmp_path / "out", seed=-1)
+    with pytest.raises(BadInput, match="target is from 0 to"):
+        prepare("class-folders", tmp_path, tmp_path / "out", target=-1)
     (tmp_path / "walk").mkdir()
     film(tmp_path / "walk" / "a.avi", 3, codec="mpeg4")
     with pytest.raises(

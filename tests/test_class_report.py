@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from films import film
-from oddframe.api import fit
+from oddframe import fit
 from oddframe.cli.main import main
 from oddframe.errors import BadInput
 from oddframe.evaluation.class_report import (
@@ -65,10 +65,7 @@ def judged(clips: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -
             "class-folders",
             root=clips,
             out=run,
-            head="autoencoder",
-            layers=(32, 8),
-            training=training,
-            **SMALL,
+            options={"head": "autoencoder", "layers": (32, 8), "training": training, **SMALL},
         )
         assert main(["classes", str(run), str(clips)]) == 0
     return run
@@ -190,8 +187,7 @@ def test_other_heads_have_no_latent_and_small_sets_no_tsne(
         "class-folders",
         root=tmp_path / "few",
         out=tmp_path / "run",
-        head="mahalanobis",
-        **SMALL,
+        options={"head": "mahalanobis", **SMALL},
     )
     capsys.readouterr()
     assert (

@@ -33,7 +33,9 @@ def dropped_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
 
 def test_the_example_is_a_method(dropped_in: str, street: Path, tmp_path: Path) -> None:
     assert dropped_in in members("methods")
-    fitted = oddframe.fit(dropped_in, "simulated", root=street, out=tmp_path / "run", steadiest=6.0)
+    fitted = oddframe.fit(
+        dropped_in, "simulated", root=street, out=tmp_path / "run", options={"steadiest": 6.0}
+    )
     again = oddframe.load(tmp_path / "run")
     assert again.detector.options == {"steadiest": 6.0}
     video = next((street / "test").glob("*.mp4"))
@@ -43,7 +45,7 @@ def test_the_example_is_a_method(dropped_in: str, street: Path, tmp_path: Path) 
     assert rarity.map.shape == (120, 24, 36)
     np.testing.assert_array_equal(rarity.value, fitted.score(video).value)
     table = oddframe.evaluate(tmp_path / "run", "simulated", root=street, report=False)
-    assert 0 <= table["honest"]["micro_auc"] <= 1
+    assert 0 <= table.honest["micro_auc"] <= 1
 
 
 def test_the_example_notices_what_is_odd_to_it(

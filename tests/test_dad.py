@@ -1,7 +1,6 @@
 """Drivers: labels as their authors write them, streams apart and together. The tree is built of real video."""
 
 import errno
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -15,8 +14,9 @@ import pytest
 
 from conftest import hidden
 from films import film
-from oddframe.api import evaluate, fit
+from oddframe import evaluate, fit
 from oddframe.cli.main import main
+from oddframe.cli.render import lines_of
 from oddframe.datasets.base import data_set, open_data
 from oddframe.datasets.dad import rows_in, truth_in, truth_of
 from oddframe.datasets.inventory import take_inventory
@@ -24,9 +24,10 @@ from oddframe.errors import BadInput, BadTruth
 from oddframe.evaluation.evaluated_video import EvaluatedVideo
 from oddframe.evaluation.fusion import fused
 from oddframe.files import listing
+from oddframe.preparation import dad_layout as rearranging
+from oddframe.preparation.dad_layout import DadLayout
 from oddframe.types import ClipSpec, Truth, Video
 from oddframe.video.reader import content_hash, read, times_of
-from oddframe.workflows import dad_layout as rearranging
 from oddframe.workflows.fuse import fuse
 from oddframe.workflows.prepare import prepare
 
@@ -35,6 +36,13 @@ VIEWS = {
     "front_IR": slice(0, 180),
     "top_IR": slice(180, 360),
 }  # the halves of a picture: two cameras on one scene
+
+
+def lay_out(root: Path, out: Path, *, frames: bool = False) -> DadLayout:
+    """What `prepare` says of recordings that it lays out."""
+    result = prepare("dad", root, out, frames=frames)
+    assert isinstance(result, DadLayout)
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +114,8 @@ def test_streams_are_fitted_apart_and_fused(
     assert "2 recordings" in told
     assert "micro_auc of all" in told
     found = fuse([Path(run) for run in runs], "dad", root=dad, out=tmp_path / "out")
-    assert set(found["streams"]) == {"all", "front_ir", "top_ir"}
-    assert all(0 < numbers["micro_auc"] <= 1 for numbers in found["streams"].values())
+    assert set(found.streams) == {"all", "front_ir", "top_ir"}
+    assert all(0 < numbers["micro_auc"] <= 1 for numbers in found.streams.values())
     assert (tmp_path / "out" / "fusion.json").is_file()
     assert main(["evaluate", runs[0], "dad", "--root", str(dad), "--no-report"]) == 0
     assert "2 videos" in capsys.readouterr().out, "a run is measured on the stream it has learned"
@@ -287,8 +295,8 @@ def test_a_run_is_worth_the_same_in_both_layouts(dad: Path, laid: Path, tmp_path
         evaluate(tmp_path / "run", "dad", root=root, out=tmp_path / f"e{k}", report=False)
         for k, root in enumerate((dad, laid))
     ]
-    assert found[0]["honest"] == found[1]["honest"]
-    assert list(found[1]["videos"]) == ["val01_rec1-top_ir", "val01_rec2-top_ir"]
+    assert found[0].honest == found[1].honest
+    assert list(found[1].videos) == ["val01_rec1-top_ir", "val01_rec2-top_ir"]
 
 
 def test_a_layout_that_was_begun_is_gone_on_with(
@@ -297,12 +305,11 @@ def test_a_layout_that_was_begun_is_gone_on_with(
     (laid / "training/front_IR/frames/01_003").unlink()
     (laid / "testing/frame_masks/01_0002.npy").unlink()
     capsys.readouterr()
-    told = prepare("dad", dad, laid, json=True)
-    assert json.loads(capsys.readouterr().out) == told
-    assert (told["linked"], told["there"], told["masks"], told["without_truth"]) == (1, 9, 2, [])
-    assert told["recordings"]["testing"] == {"front_IR": 2, "top_IR": 2}
-    prepare("dad", dad, laid)
-    said = capsys.readouterr().out
+    told = lay_out(dad, laid)
+    assert capsys.readouterr() == ("", "")
+    assert (told.linked, told.there, told.masks, told.without_truth) == (1, 9, 2, ())
+    assert told.recordings["testing"] == {"front_IR": 2, "top_IR": 2}
+    said = "\n".join(lines_of("prepare", lay_out(dad, laid)))
     assert "0 new, 10 there before" in said
     assert "--stream front_ir --level full-frame" in said
     assert (laid / "testing/frame_masks/01_0002.npy").is_file()
@@ -316,7 +323,7 @@ def test_what_cannot_be_laid_out_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert "is laid out so already" in refused(2, "prepare", "dad", laid, tmp_path / "o")
-    assert "leave --seed" in refused(2, "prepare", "dad", dad, tmp_path / "o", "--seed", 3)
+    assert "--vary divide clips" in refused(2, "prepare", "dad", dad, tmp_path / "o", "--seed", 3)
     with pytest.raises(BadInput, match="there is neither Tester1/ nor val01/"):
         prepare("dad", tmp_path, tmp_path / "o")
     assert not (tmp_path / "o").exists(), "nothing is made before ROOT is known to be good"
@@ -334,21 +341,19 @@ def test_what_cannot_be_laid_out_is_one_line(
     assert f"{dad} is read as it is" in line
 
 
-def test_recordings_without_labels_get_no_mask_and_that_is_said(
-    dad: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_recordings_without_labels_get_no_mask_and_that_is_said(dad: Path, tmp_path: Path) -> None:
     root = tmp_path / "DAD"
     root.mkdir()
     for name in ("Tester1", "val01"):
         (root / name).symlink_to(dad / name)
     (root / "LABEL.csv").write_text("val01,rec2,0,40,N\n,,41,79,A\n")
-    told = prepare("dad", root, tmp_path / "out")
-    assert (told["masks"], told["without_truth"]) == (1, ["val01_rec1"])
-    assert "no truth  val01_rec1" in capsys.readouterr().out
+    told = lay_out(root, tmp_path / "out")
+    assert (told.masks, told.without_truth) == (1, ("val01_rec1",))
+    assert "  no truth  val01_rec1" in lines_of("prepare", told)
     test = open_data("dad", tmp_path / "out")[1].test
     assert [video.truth is not None for video in test] == [False, False, True, True]
     (root / "LABEL.csv").unlink()
-    assert prepare("dad", root, tmp_path / "none")["masks"] == 0
+    assert lay_out(root, tmp_path / "none").masks == 0
 
 
 def test_masks_go_by_the_numbers_of_frames_too(tmp_path: Path) -> None:
@@ -419,11 +424,11 @@ def test_films_are_read_as_they_are(dad: Path, films: Path) -> None:
 
 
 def test_films_are_linked_and_pictures_made_only_when_asked_for(
-    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    films: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    told = prepare("dad", films, out)
-    assert (told["linked"], told["films"], told["pictures"], told["masks"]) == (10, 10, 0, 2)
+    told = lay_out(films, out)
+    assert (told.linked, told.films, told.pictures, told.masks) == (10, 10, 0, 2)
     assert not list(out.rglob("*.png"))
     assert (out / "testing/top_IR/videos/01_0001.mp4").is_symlink()
     linked = open_data("dad", out)[1]
@@ -434,9 +439,9 @@ def test_films_are_linked_and_pictures_made_only_when_asked_for(
     truth = linked.test[1].truth
     assert truth is not None
     assert truth(80).frame.sum() == 36
-    capsys.readouterr()
-    assert prepare("dad", films, out, frames=True)["pictures"] == 800
-    assert "10; 800 new pictures of them" in capsys.readouterr().out
+    told = lay_out(films, out, frames=True)
+    assert told.pictures == 800
+    assert "10; 800 new pictures of them" in "\n".join(lines_of("prepare", told))
     written = open_data("dad", out)[1]
     for one, other in zip(
         [*linked.train, *linked.test], [*written.train, *written.test], strict=True
@@ -463,8 +468,8 @@ def test_pictures_that_were_begun_are_gone_on_with(
         done.append(path)
         one_picture(path, pixels)
 
-    one_picture = rearranging._write_picture
-    monkeypatch.setattr(rearranging, "_write_picture", until_stopped)
+    one_picture = rearranging.write_picture
+    monkeypatch.setattr(rearranging, "write_picture", until_stopped)
     with pytest.raises(KeyboardInterrupt):
         prepare("dad", films, tmp_path / "out", frames=True)
     halfway = open_data("dad", tmp_path / "out")[1]
@@ -472,9 +477,9 @@ def test_pictures_that_were_begun_are_gone_on_with(
         "no half recording is seen"
     )
     assert sum(video.source.is_dir() for video in halfway.train) == 1
-    monkeypatch.setattr(rearranging, "_write_picture", one_picture)
-    assert prepare("dad", films, tmp_path / "out", frames=True)["pictures"] == 700
-    assert prepare("dad", films, tmp_path / "out", frames=True)["pictures"] == 0
+    monkeypatch.setattr(rearranging, "write_picture", one_picture)
+    assert lay_out(films, tmp_path / "out", frames=True).pictures == 700
+    assert lay_out(films, tmp_path / "out", frames=True).pictures == 0
 
 
 def test_a_damaged_film_is_said_and_the_others_are_written(
@@ -487,7 +492,9 @@ def test_a_damaged_film_is_said_and_the_others_are_written(
     assert "720 new pictures" in told.out
     assert "1 films cannot be read; the first" in told.err
     assert "normal_driving_2/top_IR.avi" in told.err
-    assert "--frames needs OUT" in refused(2, "prepare", "dad", root, "--frames")
+    assert "--frames writes pictures of dad, and needs OUT" in refused(
+        2, "prepare", "dad", root, "--frames"
+    )
     assert "--frames is for dad" in refused(
         2, "prepare", "class-folders", root, tmp_path / "o", "--frames"
     )

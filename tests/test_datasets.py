@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from films import film
 from miniature import FRAMES, ODD, build, marks, masks
+from oddframe.cli.render import lines_of
 from oddframe.datasets.avenue import Avenue
 from oddframe.datasets.base import DataSet, Split, data_set, open_data
 from oddframe.datasets.classes import ClassData
@@ -143,8 +145,9 @@ def test_prepare_counts_what_is_there(
 ) -> None:
     root = original(name, 0)
     split = data_set(name).read_split(root)
-    answer = prepare(name, root)
-    lines = capsys.readouterr().out
+    result = prepare(name, root)
+    answer = result.to_dict()
+    lines = "\n".join(lines_of("prepare", result))
     assert answer["usable"]
     assert answer["found"]["train_frames"] == FRAMES * len(split.train)
     assert answer["found"]["test_frames"] == FRAMES * len(split.test)
@@ -156,8 +159,8 @@ def test_prepare_counts_what_is_there(
     assert f"{len(split.train)} videos, {FRAMES * len(split.train):,} frames" in lines
     assert len(lines.splitlines()) <= 25, "one screen"
     assert ("do not compare" in lines) == (data_set(name).counts is not None)
-    prepare(name, root, json=True)
-    assert json.loads(capsys.readouterr().out) == answer
+    assert capsys.readouterr() == ("", "")
+    assert json.loads(result.to_json()) == answer
 
 
 def _below(entry: Entry) -> list[str]:
@@ -196,24 +199,26 @@ def test_what_is_neither_is_answered(data: str, root: str | None, said: str) -> 
 
 
 def test_datasets_lists_the_family(capsys: pytest.CaptureFixture[str]) -> None:
-    assert sorted(datasets()) == FAMILY
-    assert len(capsys.readouterr().out.splitlines()) == len(FAMILY)
-    datasets(json=True)
-    assert sorted(json.loads(capsys.readouterr().out)) == FAMILY
+    found = datasets()
+    assert sorted(found.lines) == FAMILY
+    assert len(lines_of("datasets", found)) == len(FAMILY)
+    assert sorted(json.loads(found.to_json())) == FAMILY
+    assert capsys.readouterr() == ("", "")
 
 
 # ── prepare ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_prepare_says_what_is_missing_and_where_to_get_it(
-    copied: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    copied: Callable[..., Path],
 ) -> None:
     root = copied("avenue")
     (root / "Avenue Dataset/testing_videos/07.avi").unlink()
     shutil.rmtree(root / "ground_truth_demo")
     answer = prepare("avenue", root)
-    assert answer["missing"] == ["Avenue Dataset/testing_videos/07.avi", "ground_truth_demo/"]
-    lines = capsys.readouterr().out
+    missing = ["Avenue Dataset/testing_videos/07.avi", "ground_truth_demo/"]
+    assert answer.to_dict()["missing"] == missing
+    lines = "\n".join(lines_of("prepare", answer))
     assert Avenue.origin in lines
     assert "test videos: 20 here, 21 published" in lines
     assert "cannot be evaluated" in lines or "not evaluated" in lines
@@ -232,14 +237,16 @@ def test_missing_is_told_of_the_layout_that_is_nearest(copied: Callable[..., Pat
 
 
 def test_prepare_raises_for_damage_after_telling(
-    copied: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    copied: Callable[..., Path],
 ) -> None:
     root = copied("ped2", 1)
     (root / "UCSDped2/Train/Train003.mp4").write_bytes(b"")
     (root / "UCSDped2/Test/UCSDped2.m").write_text("TestVideoFile{end+1}.gt_frame = [1:99];")
-    with pytest.raises(BadInput, match=r"Train003\.mp4 .*and 12 more"):
-        prepare("ped2", root)
-    assert "Train003.mp4" in capsys.readouterr().out
+    result = prepare("ped2", root)
+    problem = result.problem()
+    assert isinstance(problem, BadInput)
+    assert re.search(r"Train003\.mp4 .*and 12 more", str(problem))
+    assert "Train003.mp4" in "\n".join(lines_of("prepare", result))
 
 
 def test_prepare_counts_again_by_decoding_where_a_container_lies(tmp_path: Path) -> None:
@@ -584,7 +591,7 @@ def test_masks_are_held_against_the_ranges(copied: Callable[..., Path]) -> None:
     truth = truth_of(Ped2().read_split(root).test[0])
     assert truth.frame.sum() == 3, "the labels count"
     assert "disagree in 1 frames" in truth.note
-    assert "disagree in 1 frames" in prepare("ped2", root)["notes"][0]
+    assert "disagree in 1 frames" in prepare("ped2", root).to_dict()["notes"][0]
 
 
 def test_without_ranges_the_masks_speak(copied: Callable[..., Path]) -> None:
@@ -740,13 +747,12 @@ def test_the_plaza_tells_its_kinds(original: Callable[[str, int], Path]) -> None
     assert truth.mask is not None
 
 
-def test_the_plaza_is_held_against_its_scene(
-    copied: Callable[..., Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_plaza_is_held_against_its_scene(copied: Callable[..., Path]) -> None:
     root = copied("simulated")
     (root / "scene.json").write_text(json.dumps({"frames": {"train": 2 * FRAMES, "test": 99}}))
-    assert prepare("simulated", root)["notes"] == [f"test frames: {2 * FRAMES} here, 99 filmed"]
-    assert f"runner {2 * (ODD[1] - ODD[0])}" in capsys.readouterr().out
+    result = prepare("simulated", root)
+    assert result.to_dict()["notes"] == [f"test frames: {2 * FRAMES} here, 99 filmed"]
+    assert f"runner {2 * (ODD[1] - ODD[0])}" in "\n".join(lines_of("prepare", result))
     (root / "scene.json").write_text("[")
     with pytest.raises(BadInput, match="film again"):
         prepare("simulated", root)

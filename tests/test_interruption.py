@@ -16,7 +16,7 @@ import pytest
 
 from conftest import hidden, one_line, scores_of
 from films import film
-from oddframe.api import load
+from oddframe import load
 from oddframe.cli.main import main
 from oddframe.registry import member
 from oddframe.run import Run

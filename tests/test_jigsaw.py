@@ -12,8 +12,9 @@ import torch
 import yaml  # type: ignore[import-untyped]
 
 from films import film
-from oddframe.api import fit
+from oddframe import fit
 from oddframe.cli.main import main
+from oddframe.cli.render import lines_of
 from oddframe.datasets.base import open_data
 from oddframe.errors import BadInput
 from oddframe.methods.jigsaw.cubes import BoxedVideo, held_out
@@ -163,15 +164,20 @@ def test_each_head_is_measured_alone(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = tmp_path / "run"
-    fit("jigsaw", "simulated", root=street, out=run, **{**TINY, **options, "cubes": 8, "every": 15})
+    fit(
+        "jigsaw",
+        "simulated",
+        root=street,
+        out=run,
+        options={**TINY, **options, "cubes": 8, "every": 15},
+    )
     found = evaluate(run, "simulated", root=street, out=tmp_path / "e", report=False)
-    told = capsys.readouterr().out
-    assert list(found["parts"]) == parts
+    assert capsys.readouterr() == ("", "")
+    told = "\n".join(lines_of("evaluate", found))
+    assert list(found.parts) == parts
     shown = told.split("AUC of each part")[1].splitlines()
     assert [line.split()[0] for line in shown[1 : len(parts) + 2]] == [*parts, "combined"]
-    assert f"{found['honest']['micro_auc']:.4f}" in shown[len(parts) + 1], (
-        "the last row is the score"
-    )
+    assert f"{found.honest['micro_auc']:.4f}" in shown[len(parts) + 1], "the last row is the score"
     score(run, [street / "test" / "test01.mp4"], out=tmp_path / "s", overlay=False, clips=False)
     with (
         np.load(tmp_path / "s" / "test01.npz") as kept,

@@ -100,7 +100,7 @@ def test_ped2s_labels_are_the_communitys(shared: Path) -> None:
 def test_what_the_official_layout_lacks_is_said(
     official: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer = prepare("ped2", official)
+    answer = prepare("ped2", official).to_dict()
     assert answer["usable"]
     assert [line.removeprefix("UCSDped2/") for line in answer["missing"]] == [
         "Train/Train002/ … Train016/",

@@ -338,7 +338,8 @@ def test_what_cannot_be_probed_is_one_line(
         6, "probe", run, "labelled", "--root", one
     )
     for words in (["--batch", "1"], ["--lr", "0"], ["--epochs", "0"]):
-        assert "a probe takes" in refused(2, "probe", run, "labelled", "--root", classes, *words)
+        line = refused(2, "probe", run, "labelled", "--root", classes, *words)
+        assert line.startswith(f"{words[0]} is from ")
     swapped = tmp_path / "swapped"
     shutil.copytree(classes / "test", swapped / "train")
     shutil.copytree(classes / "train", swapped / "test")
@@ -365,8 +366,9 @@ def test_a_video_that_cannot_be_read_is_left_out_and_named(
                 "--json",
             ]
         )
-        == 0
+        == 3
     )
     out, err = capsys.readouterr()
     assert "left out: " in err
+    assert "oddframe: 1 videos could not be used; the first: " in err
     assert len(json.loads(out)["left_out"]) == 1

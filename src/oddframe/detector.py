@@ -49,6 +49,11 @@ class Detector(ABC):
         hints = get_type_hints(cls.__init__)
         return cls(**{name: _meant(value, hints.get(name)) for name, value in options.items()})
 
+    @classmethod
+    def option_names(cls) -> list[str]:
+        """What the arguments of `__init__` are called."""
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
     @property
     @abstractmethod
     def spec(self) -> ClipSpec:

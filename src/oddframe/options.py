@@ -119,3 +119,9 @@ def is_whole(hint: Any) -> bool:
     """Whether an annotation takes whole numbers only."""
     kinds = {hint, *get_args(hint)}
     return int in kinds and float not in kinds
+
+
+Seed = Annotated[int, Range(0, 2**32 - 1)]
+Threads = Annotated[int, Range(1, 1024)]
+FramesPerSecond = Annotated[float, Range(1e-3, 1000)]
+AlarmsPerHour = Annotated[float, Range(1e-6, 1e6)]

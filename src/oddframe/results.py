@@ -46,6 +46,17 @@ class Result:
         return None
 
 
+@dataclass(frozen=True)
+class Listing(Result):
+    """Names, each with one line about it."""
+
+    lines: Mapping[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The lines by name."""
+        return dict(self.lines)
+
+
 def to_plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as JSON can hold them; each number that is none becomes None with a reason."""
     reasons: dict[str, str] = {}

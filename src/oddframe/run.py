@@ -92,3 +92,9 @@ def launched_by_torchrun() -> bool:
 def rank() -> int:
     """Which of torchrun's processes this is; only the first, 0, writes results."""
     return int(os.environ["RANK"]) if launched_by_torchrun() else 0
+
+
+def user_cache() -> Path:
+    """Where this user's programs keep embeddings, which they can compute again."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "oddframe" / "embeddings"

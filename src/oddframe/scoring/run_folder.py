@@ -18,6 +18,7 @@ from oddframe import __version__
 from oddframe.detector import Detector
 from oddframe.errors import BadInput, BadRun
 from oddframe.files import finish_replacing, listing, room, together, write_json
+from oddframe.results import Result, to_plain
 from oddframe.run import refuse_device
 from oddframe.scoring.calibration import Calibration, Threshold, load_calibration, save_calibration
 from oddframe.scoring.events import find_events
@@ -32,7 +33,7 @@ PARTS = (STATE, "detector.json", "calibration.npz")  # of a run, beside run.json
 
 
 @dataclass(frozen=True)
-class FittedDetector:
+class FittedDetector(Result):
     """A detector that knows how rare its scores are: `score`, `events`, or `detector` and `calibration` apart."""
 
     folder: Path
@@ -72,6 +73,29 @@ class FittedDetector:
         if false_alarms_per_hour is None:
             return self.threshold
         return self.calibration.threshold(false_alarms_per_hour)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was learned, from how much, and the threshold: plain data."""
+        return to_plain(
+            {
+                "run": self.folder,
+                "method": self.detector.name,
+                "data": self.facts["data"],
+                "videos": len(self.facts["trained_on"]),
+                "left_out": self.facts["left_out"],
+                "normal_hours": self.calibration.hours,
+                "calibration": self.facts["calibration"],
+                "threshold": {
+                    "rarity": self.threshold.rarity,
+                    "false_alarms_per_hour": self.threshold.expected,
+                    "interval": self.threshold.interval,
+                    "counted": self.threshold.counted,
+                    "supported": self.threshold.supported,
+                    "note": self.threshold.note,
+                },
+                "seconds": self.facts["seconds"],
+            }
+        )
 
     @property
     def lookahead(self) -> int:

@@ -1,110 +1,121 @@
 """Which methods there are, and what a run is."""
 
-from json import dumps, loads
+from collections.abc import Mapping
+from dataclasses import dataclass
+from json import loads
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from oddframe.errors import BadInput
 from oddframe.registry import entries
+from oddframe.results import Listing, Result, to_plain, workflow
 from oddframe.scoring.run_folder import load_run
 from oddframe.video.object_boxes import BoxFile
 
 
-def methods(*, json: bool = False) -> dict[str, str]:
-    """List the methods that can be fitted, each in one line.
+@dataclass(frozen=True)
+class Contents(Result):
+    """What a run folder or a saved result holds, by name."""
 
-    Args:
-        json: print one JSON object instead of lines for a person.
-    """
-    found = {name: entry.summary for name, entry in entries("methods").items()}
-    print(
-        dumps(found, indent=2)
-        if json
-        else "\n".join(f"{name:18}{line}" for name, line in found.items())
-    )
-    return found
+    values: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values by name."""
+        return to_plain(self.values)
 
 
-def info(run: Path, *, json: bool = False) -> dict[str, Any]:
+@workflow
+def methods() -> Listing:
+    """List the methods that can be fitted, each in one line."""
+    return Listing({name: entry.summary for name, entry in entries("methods").items()})
+
+
+@workflow
+def info(run: str | Path) -> Contents:
     """Say what a run folder holds: method, options, what it learned from, its threshold, its size. Or what a file does.
+
+    Nothing in a file is run, whatever it is.
 
     Args:
         run: the folder that `oddframe fit` wrote, or a saved result: .npz, .npy, .json, or a .pkl of boxes.
-        json: print one JSON object instead of lines for a person.
     """
-    if Path(run).expanduser().is_file():
-        return _tell(inside(Path(run).expanduser()), json)
-    fitted = load_run(run)
+    path = Path(run).expanduser()
+    if path.is_file():
+        return Contents(inside(path))
+    fitted = load_run(path)
     core = fitted.detector.core()
     parameters = [] if core is None else list(core.parameters())
-    learned = [part for part in fitted.detector.state().values() if part.dtype.kind == "f"]
-    told = {
-        **fitted.facts,
-        "spec": {**vars(fitted.detector.spec)},
-        "lookahead": fitted.lookahead,
-        "parameters": {
-            "trainable": sum(p.numel() for p in parameters if p.requires_grad),
-            "total": sum(part.size for part in learned),
-        },
-    }
-    return _tell(told, json)
+    trainable = sum(one.numel() for one in parameters if one.requires_grad)
+    total = sum(one.size for one in fitted.detector.state().values() if one.dtype.kind == "f")
+    return Contents(
+        {
+            **fitted.facts,
+            "spec": vars(fitted.detector.spec),
+            "lookahead": fitted.lookahead,
+            "parameters": {"trainable": trainable, "total": total},
+        }
+    )
 
 
 def inside(path: Path) -> dict[str, Any]:
-    """What a saved result holds, by name: shape, type and range of arrays, values of the rest. Raises BadInput.
-
-    Nothing in the file is run, whatever it is.
-    """
-    import numpy as np
-
+    """What a saved result holds, by name: shape, type and range of arrays, values of the rest. Raises BadInput."""
+    readers = {
+        ".npz": inside_npz,
+        ".npy": inside_npy,
+        ".json": inside_json,
+        ".pkl": inside_boxes,
+        ".pickle": inside_boxes,
+    }
+    reader = readers.get(path.suffix)
+    if reader is None:
+        raise BadInput(f"{path} is no run folder and no .npz, .npy, .json or .pkl of boxes")
     try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as held:
-                return {name: _about(held[name]) for name in held.files}
-        if path.suffix == ".npy":
-            return {path.stem: _about(np.load(path, allow_pickle=False))}
-        if path.suffix == ".json":
-            told = loads(path.read_text())
-            return told if isinstance(told, dict) else {path.stem: told}
+        return reader(path)
+    except BadInput:
+        raise
     except Exception as error:  # numpy, zip and json each have their own word for damage
-        raise BadInput(
-            f"{path} is damaged, or not what its ending says: {' '.join(str(error).split())[:160]}"
-        ) from error
-    if path.suffix in (".pkl", ".pickle"):
-        boxes = BoxFile(path)
-        counts = {name: sum(map(len, frames.values())) for name, frames in boxes.videos.items()}
-        return {
-            name: f"{boxes.lengths[name]} frames, {count} boxes" for name, count in counts.items()
-        }
-    raise BadInput(f"{path} is no run folder and no .npz, .npy, .json or .pkl of boxes")
+        why = " ".join(str(error).split())[:160]
+        raise BadInput(f"{path} is damaged, or not what its ending says: {why}") from error
 
 
-def _about(array: Any) -> str:
-    import numpy as np
+def inside_npz(path: Path) -> dict[str, Any]:
+    """The arrays of a .npz."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: about_array(arrays[name]) for name in arrays.files}
 
+
+def inside_npy(path: Path) -> dict[str, Any]:
+    """The array of a .npy."""
+    return {path.stem: about_array(np.load(path, allow_pickle=False))}
+
+
+def inside_json(path: Path) -> dict[str, Any]:
+    """The values of a .json."""
+    values = loads(path.read_text())
+    return values if isinstance(values, dict) else {path.stem: values}
+
+
+def inside_boxes(path: Path) -> dict[str, Any]:
+    """Frames and boxes by video, of a pickle that holds boxes and nothing else."""
+    boxes = BoxFile(path)
+    found = {}
+    for name, frames in boxes.videos.items():
+        count = sum(len(frame) for frame in frames.values())
+        found[name] = f"{boxes.lengths[name]} frames, {count} boxes"
+    return found
+
+
+def about_array(array: Any) -> str:
+    """Type, shape and range of an array, or its value if it is one."""
     if array.ndim == 0:
         return str(array)
-    span = ""
-    if array.size and array.dtype.kind in "fiub":
-        known = array[~np.isnan(array)]
-        span = f", {known.min():g} to {known.max():g}" if known.size else ", no number"
-        span += f", {array.size - known.size} not a number" if known.size < array.size else ""
-    return f"{array.dtype} {tuple(array.shape)}{span}"
-
-
-def _tell(told: dict[str, Any], json: bool) -> dict[str, Any]:
-    if json:
-        print(dumps(told, indent=2))
-    else:
-        for key, value in told.items():
-            print(f"{key:13} {_short(value)}")
-    return told
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list) and len(value) > 3:
-        first = value[0]["name"] if isinstance(value[0], dict) else value[0]
-        return f"{len(value)}: {first} …"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_short(item)}" for key, item in value.items())
-    return str(value)
+    text = f"{array.dtype} {tuple(array.shape)}"
+    if not array.size or array.dtype.kind not in "fiub":
+        return text
+    known = array[~np.isnan(array)]
+    text += f", {known.min():g} to {known.max():g}" if known.size else ", no number"
+    if known.size < array.size:
+        text += f", {array.size - known.size} not a number"
+    return text

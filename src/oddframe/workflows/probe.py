@@ -1,12 +1,13 @@
 """What the embeddings of a run are worth on videos with classes."""
 
-from json import dumps
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from oddframe.datasets.base import Split, open_data
 from oddframe.embeddings.embedder import Embedder
-from oddframe.errors import BadInput
+from oddframe.errors import BadInput, BadVideo, OddframeError
 from oddframe.evaluation import linear_probe as probing
 from oddframe.evaluation.finetune_probe import BatchNorm, tuned
 from oddframe.evaluation.linear_probe import (
@@ -18,212 +19,269 @@ from oddframe.evaluation.linear_probe import (
     retrieval,
     wilson,
 )
-from oddframe.evaluation.protocol import refuse_leak
+from oddframe.evaluation.measured_run import refuse_learned
 from oddframe.files import room, write_json
+from oddframe.options import Range, Seed
+from oddframe.progress import ProgressCallback
+from oddframe.results import Result, to_plain, workflow
 from oddframe.run import Run
 from oddframe.scoring.run_folder import FittedDetector, load_run
 from oddframe.training.config import Training
-from oddframe.video.reader import content_hash
 from oddframe.visualization.probe_plots import write_confusion_png, write_retrieval_page
-from oddframe.workflows.fit import refuse_impossible
 
-PROBED, RETRIEVED = 10, 9  # clips of a video, as TCLR's authors take them
-LEARNT_AT = {"linear": 1e-2, "finetune": 1e-4}  # published; for fine-tuning the code's comments
+PROBE_CLIPS, RETRIEVAL_CLIPS = 10, 9  # clips of a video, as TCLR's authors take them
+LINEAR_RATE, FINETUNE_RATE = 1e-2, 1e-4  # published; for fine-tuning the code's comments
+EPOCHS, BATCH = 20, 32  # where a network is trained
+Epochs = Annotated[int, Range(1, 100_000)]
+Batch = Annotated[int, Range(2, 65_536)]
+Rate = Annotated[float, Range(1e-12, 1e3)]
 
 
+@dataclass(frozen=True)
+class ProbeResult(Result):
+    """How well classes are learned on the embeddings of a run."""
+
+    run: Path
+    method: str
+    data: str
+    train_videos: int
+    test_videos: int
+    left_out: tuple[str, ...]  # videos that could not be used, and why
+    verdicts: Mapping[str, Mapping[str, Any]]  # by classifier: accuracy, interval, confusion …
+    classes: tuple[str, ...]
+    batch_norm: Mapping[str, str]  # by classifier: frozen or updating
+    folder: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """What probe.json holds; each classifier stands by its name."""
+        values = dict(vars(self))
+        values.pop("folder")
+        verdicts = values.pop("verdicts")
+        return to_plain(values | verdicts)
+
+    def problem(self) -> OddframeError | None:
+        """Videos that could not be used."""
+        return problem_with_lines(self.left_out)
+
+
+@dataclass(frozen=True)
+class RetrievalResult(Result):
+    """How often the nearest training videos are of a test video's class."""
+
+    run: Path
+    method: str
+    data: str
+    train_videos: int
+    test_videos: int
+    left_out: tuple[str, ...]
+    embeddings: Mapping[str, float]  # R@1, R@5 …
+    interval_at_1: tuple[float, float]
+    pixels: Mapping[str, float]  # the same by the pixels of small pictures
+    chance_at_1: float
+    page: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """What retrieval.json holds."""
+        values = dict(vars(self))
+        values.pop("page")
+        return to_plain(values)
+
+    def problem(self) -> OddframeError | None:
+        """Videos that could not be used."""
+        return problem_with_lines(self.left_out)
+
+
+@workflow
 def probe(
-    run: Path,
-    data: str,
+    run: str | Path,
+    data: str | Path,
     *,
-    root: Path | None = None,
-    out: Path | None = None,
+    root: str | Path | None = None,
+    out: str | Path | None = None,
     linear: bool = False,
     finetune: bool = False,
-    batch_norm: BatchNorm = "frozen",
-    epochs: int = 20,
-    batch: int = 32,
-    lr: float | None = None,
-    seed: int = 0,
+    batch_norm: BatchNorm | None = None,
+    epochs: Epochs | None = None,
+    batch: Batch | None = None,
+    lr: Rate | None = None,
+    seed: Seed | None = None,
     device: str = "cpu",
-    json: bool = False,
-) -> dict[str, Any]:
+    progress: ProgressCallback | None = None,
+) -> ProbeResult:
     """Learn classes on a run's embeddings, and say how well that is done: what the embeddings are worth.
 
-    Writes probe.json and confusion matrices into OUT. Embeddings are kept: a second probe takes seconds.
+    Writes probe.json and confusion matrices into OUT. Embeddings are kept: a second probe takes
+    seconds.
 
     Args:
         run: the folder that `oddframe fit` wrote, of a method with embeddings.
-        data: a data set of classes (ucf101, hmdb51, labelled), or a folder of your own with train, test and classes.
+        data: a data set of classes (ucf101, hmdb51, labelled), or a folder of your own with train,
+            test and classes.
         root: where a named data set lies.
         out: where results go; RUN/probe-DATA unless given.
         linear: a classifier on the embeddings as they are; what is done unless --finetune is given.
         finetune: a classifier on the network, trained with all of it.
-        batch_norm: keep the statistics that the network learned, or let them move on while a classifier is trained
-            on changed looks of the clips, as published (slower, for embeddings cannot be kept).
-        epochs: times that a network is shown the training videos; a classifier on kept embeddings needs none.
-        batch: clips in a batch, where a network is trained.
+        batch_norm: of --linear: keep the statistics that the network learned (frozen, unless given),
+            or let them move on (updating) while a classifier is trained on augmented clips, as
+            published (slower, for embeddings cannot be kept). With --finetune they always move.
+        epochs: times that a network is shown the training videos, 20 unless given.
+        batch: clips in a batch, where a network is trained, 32 unless given.
         lr: learning rate, where a network is trained; 0.01, and 0.0001 with --finetune.
-        seed: of everything drawn at random.
+        seed: of everything drawn at random where a network is trained, 0 unless given.
         device: where networks run: cpu, cuda, cuda:1 …
-        json: print one JSON object instead of lines for a person.
+        progress: called with how far the work is.
     """
-    refuse_impossible(seed, 1, device)
-    if batch < 2 or epochs < 1 or (lr is not None and not lr > 0):
+    linear = linear or not finetune
+    if not linear and batch_norm is not None:
+        raise BadInput("--batch-norm belongs to --linear; with --finetune statistics always move")
+    trains = finetune or batch_norm == "updating"
+    given = {"epochs": epochs, "batch": batch, "lr": lr, "seed": seed}
+    idle = [f"--{name}" for name, value in given.items() if value is not None]
+    if idle and not trains:
         raise BadInput(
-            f"a probe takes epochs from 1, a batch from 2, a learning rate above 0; got {epochs}, {batch}, {lr}"
+            f"{', '.join(idle)} count where a network is trained: add --finetune, or --batch-norm updating"
         )
-    fitted, embedder, name, split = _opened(run, data, root, device)
-    folder = room(out or fitted.folder / f"probe-{name}")
-    result: dict[str, Any] = _facts(fitted, name, split)
+    fitted, embedder, name, split = open_probe(run, data, root, device)
+    folder = room(fitted.folder / f"probe-{name}" if out is None else Path(out))
+    job = Run(folder, seed=seed or 0, device=device)
+    size = min(batch or BATCH, len(split.train))
     verdicts: dict[str, Verdict] = {}
-    if linear or not finetune:
-        if batch_norm == "frozen":
-            train, test = _embed(embedder, split, PROBED, fitted.folder)
-            verdicts["linear"] = _linear(train, test)
-            result |= {"left_out": [*train.left_out, *test.left_out]}
-            pixels = [side.pixels[:, None] for side in (train, test)]
-            verdicts["linear on pixels"] = _linear(train, test, *pixels)
-        else:
-            training = _training(epochs, batch, lr or LEARNT_AT["linear"], len(split.train))
-            verdicts["linear"] = _tuned(
-                embedder, split, folder, seed, device, training, False, batch_norm
-            )
+    statistics: dict[str, str] = {}
+    left_out: list[str] = []
+    if linear and batch_norm == "updating":
+        training = probe_training(epochs or EPOCHS, size, lr or LINEAR_RATE)
+        verdicts["linear"] = train_classifier(embedder, split, job, training, False)
+        statistics["linear"] = "updating"
+    elif linear:
+        train, test = embed_split(embedder, split, PROBE_CLIPS, fitted.folder)
+        left_out += [*train.left_out, *test.left_out]
+        verdicts["linear"] = probing.linear(train.vector, train.labels, test.vector, test.labels)
+        small = [side.pixels[:, None] for side in (train, test)]
+        verdicts["linear on pixels"] = probing.linear(small[0], train.labels, small[1], test.labels)
+        statistics["linear"] = "frozen"
     if finetune:
-        training = _training(epochs, batch, lr or LEARNT_AT["finetune"], len(split.train))
-        verdicts["finetune"] = _tuned(
-            embedder, split, folder, seed, device, training, True, "updating"
-        )
+        training = probe_training(epochs or EPOCHS, size, lr or FINETUNE_RATE)
+        verdicts["finetune"] = train_classifier(embedder, split, job, training, True)
+        statistics["finetune"] = "updating"
     for what, verdict in verdicts.items():
-        result[what] = verdict.told()
-        write_confusion_png(
-            folder / f"confusion-{what.replace(' ', '-')}.png", verdict.classes, verdict.confusion
-        )
-    result["classes"] = next(iter(verdicts.values())).classes
-    result["batch_norm"] = batch_norm
-    write_json(folder / "probe.json", result)
-    if json:
-        print(dumps(result, indent=2))
-        return result
-    print(_headline(result))
-    for what in verdicts:
-        low, high = result[what]["interval"]
-        print(f"{what:18}accuracy {result[what]['accuracy']:.3f} ({low:.3f}–{high:.3f})")
-    print(f"{'commonest class':18}accuracy {result[next(iter(verdicts))]['commonest']:.3f}")
+        path = folder / f"confusion-{what.replace(' ', '-')}.png"
+        write_confusion_png(path, verdict.classes, verdict.confusion)
+    first = next(iter(verdicts.values()))
+    result = ProbeResult(
+        run=fitted.folder,
+        method=fitted.detector.name,
+        data=name,
+        train_videos=len(split.train),
+        test_videos=len(split.test),
+        left_out=tuple(left_out),
+        verdicts={what: verdict.told() for what, verdict in verdicts.items()},
+        classes=tuple(first.classes),
+        batch_norm=statistics,
+        folder=folder,
+    )
+    write_json(folder / "probe.json", result.to_dict())
     return result
 
 
+@workflow
 def retrieve(
-    run: Path,
-    data: str,
+    run: str | Path,
+    data: str | Path,
     *,
-    root: Path | None = None,
-    out: Path | None = None,
-    seed: int = 0,
+    root: str | Path | None = None,
+    out: str | Path | None = None,
     device: str = "cpu",
-    json: bool = False,
-) -> dict[str, Any]:
+    progress: ProgressCallback | None = None,
+) -> RetrievalResult:
     """Look for each test video's nearest training videos by a run's embeddings, and count those of its class.
 
-    Writes retrieval.json and a page with pictures into OUT. Embeddings are kept: a second look takes seconds.
+    Writes retrieval.json and a page with pictures into OUT. Embeddings are kept: a second time takes
+    seconds.
 
     Args:
         run: the folder that `oddframe fit` wrote, of a method with embeddings.
-        data: a data set of classes (ucf101, hmdb51, labelled), or a folder of your own with train, test and classes.
+        data: a data set of classes (ucf101, hmdb51, labelled), or a folder of your own with train,
+            test and classes.
         root: where a named data set lies.
         out: where results go; RUN/retrieval-DATA unless given.
-        seed: of everything drawn at random.
         device: where networks run: cpu, cuda, cuda:1 …
-        json: print one JSON object instead of lines for a person.
+        progress: called with how far the work is.
     """
-    refuse_impossible(seed, 1, device)
-    fitted, embedder, name, split = _opened(run, data, root, device)
-    folder = room(out or fitted.folder / f"retrieval-{name}")
-    train, test = _embed(embedder, split, RETRIEVED, fitted.folder)
+    fitted, embedder, name, split = open_probe(run, data, root, device)
+    folder = room(fitted.folder / f"retrieval-{name}" if out is None else Path(out))
+    train, test = embed_split(embedder, split, RETRIEVAL_CLIPS, fitted.folder)
     found, nearest, cosine = retrieval(
         train.vector.mean(1), train.labels, test.vector.mean(1), test.labels
     )
     by_pixels, *_ = retrieval(train.pixels, train.labels, test.pixels, test.labels)
-    low, high = wilson(round(found["R@1"] * len(test.videos)), len(test.videos))
-    result = {
-        **_facts(fitted, name, split),
-        "left_out": [*train.left_out, *test.left_out],
-        "embeddings": found,
-        "interval_at_1": [low, high],
-        "pixels": by_pixels,
-        "chance_at_1": chance_at_1(train.labels, test.labels),
-    }
-    write_json(folder / "retrieval.json", result)
-    said = f"{fitted.detector.name} on {name}: " + ", ".join(
-        f"{k} {value:.3f}" for k, value in found.items()
+    count = len(test.videos)
+    result = RetrievalResult(
+        run=fitted.folder,
+        method=fitted.detector.name,
+        data=name,
+        train_videos=len(split.train),
+        test_videos=len(split.test),
+        left_out=(*train.left_out, *test.left_out),
+        embeddings=found,
+        interval_at_1=wilson(round(found["R@1"] * count), count),
+        pixels=by_pixels,
+        chance_at_1=chance_at_1(train.labels, test.labels),
+        page=folder / "retrieval.html",
     )
-    write_retrieval_page(
-        folder / "retrieval.html", test.videos, train.videos, nearest, cosine, said
-    )
-    if json:
-        print(dumps(result, indent=2))
-        return result
-    print(_headline(result))
-    print(f"{'':14}" + "".join(f"{k:>8}" for k in found))
-    for what, numbers in (("embeddings", found), ("pixels", by_pixels)):
-        print(f"{what:14}" + "".join(f"{value:8.3f}" for value in numbers.values()))
-    print(f"chance at 1   {result['chance_at_1']:8.3f}   page: {folder / 'retrieval.html'}")
+    write_json(folder / "retrieval.json", result.to_dict())
+    numbers = ", ".join(f"{at} {value:.3f}" for at, value in found.items())
+    title = f"{fitted.detector.name} on {name}: {numbers}"
+    write_retrieval_page(result.page, test.videos, train.videos, nearest, cosine, title)
     return result
 
 
-def _opened(
-    run: Path, data: str, root: Path | None, device: str
+def open_probe(
+    run: str | Path, data: str | Path, root: str | Path | None, device: str
 ) -> tuple[FittedDetector, Embedder, str, Split]:
     """The run, its embedder on the device, and the data. Raises BadInput or Leak for what cannot be probed."""
-    fitted = load_run(run)
+    fitted = load_run(run, device)
     embedder = fitted.detector
     if not isinstance(embedder, Embedder):
         raise BadInput(
             f"{run} holds {embedder.name}, which has no embeddings to probe; tclr and temporal-queue have"
         )
-    name, split = open_data(data, root)
+    name, split = open_data(str(data), None if root is None else Path(root))
     refuse_unlabelled(name, split)
-    trained = {video["hash"]: video["name"] for video in fitted.facts["trained_on"]}
-    refuse_leak(trained, {content_hash(video.source): video.name for video in split.test})
+    refuse_learned(fitted, split.test)
     embedder.to(device).eval()
     return fitted, embedder, name, split
 
 
-def _embed(
+def embed_split(
     embedder: Embedder, split: Split, positions: int, folder: Path
 ) -> tuple[Embeddings, Embeddings]:
+    """Embeddings of both sides, kept beside the run."""
     kept = folder / "embedded"
-    return tuple(  # type: ignore[return-value]
-        embeddings(embedder, videos, positions, kept, f"embedding, {side}")
-        for side, videos in (("train", split.train), ("test", split.test))
-    )
+    train = embeddings(embedder, split.train, positions, kept, "embedding, train")
+    test = embeddings(embedder, split.test, positions, kept, "embedding, test")
+    return train, test
 
 
-def _linear(train: Embeddings, test: Embeddings, *pixels: Any) -> Verdict:
-    one, other = pixels or (train.vector, test.vector)
-    return probing.linear(one, train.labels, other, test.labels)
-
-
-def _tuned(
-    embedder: Embedder,
-    split: Split,
-    folder: Path,
-    seed: int,
-    device: str,
-    training: Training,
-    whole: bool,
-    batch_norm: BatchNorm,
+def train_classifier(
+    embedder: Embedder, split: Split, job: Run, training: Training, whole: bool
 ) -> Verdict:
-    run, sides = Run(folder, seed=seed, device=device), (split.train, split.test)
+    """A classifier trained on the network, with all of it or with its statistics alone."""
     return tuned(
-        embedder, sides, run, training, whole=whole, batch_norm=batch_norm, positions=PROBED
+        embedder,
+        (split.train, split.test),
+        job,
+        training,
+        whole=whole,
+        batch_norm="updating",
+        positions=PROBE_CLIPS,
     )
 
 
-def _training(epochs: int, batch: int, lr: float, videos: int) -> Training:
+def probe_training(epochs: int, batch: int, lr: float) -> Training:
     """Published: Adam, a tenth of the rate after three epochs that were no better."""
     return Training(
         epochs=epochs,
-        batch=min(batch, videos),
+        batch=batch,
         optimizer="adam",
         lr=lr,
         schedule="plateau",
@@ -232,15 +290,8 @@ def _training(epochs: int, batch: int, lr: float, videos: int) -> Training:
     )
 
 
-def _facts(fitted: FittedDetector, name: str, split: Split) -> dict[str, Any]:
-    return {
-        "run": str(fitted.folder),
-        "method": fitted.detector.name,
-        "data": name,
-        "train_videos": len(split.train),
-        "test_videos": len(split.test),
-    }
-
-
-def _headline(result: dict[str, Any]) -> str:
-    return f"{result['method']} on {result['data']}: {result['train_videos']} videos, tested on {result['test_videos']}"
+def problem_with_lines(left_out: Sequence[str]) -> OddframeError | None:
+    """The error for videos of which only the reasons are known; None where there are none."""
+    if not left_out:
+        return None
+    return BadVideo(f"{len(left_out)} videos could not be used; the first: {left_out[0]}")

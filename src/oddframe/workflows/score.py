@@ -1,56 +1,77 @@
-"""Say what was odd in a video, where, and how sure that is."""
+"""Find what was odd in a video, where, and how sure that is."""
 
-import csv
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from json import dumps
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from oddframe.datasets.discovery import collect_videos
-from oddframe.errors import BadVideo
-from oddframe.files import aside, room, write_json
-from oddframe.progress import logger
+from oddframe.errors import BadInput, BadVideo, OddframeError
+from oddframe.files import room
+from oddframe.left_out import LeftOut, do_each, problem_with
+from oddframe.options import AlarmsPerHour, FramesPerSecond
+from oddframe.progress import ProgressCallback, logger
+from oddframe.results import Result, to_plain, workflow
 from oddframe.scoring.calibration import Threshold
-from oddframe.scoring.events import find_events
 from oddframe.scoring.run_folder import FittedDetector, load_run
 from oddframe.scoring.score_store import ScoredVideo, remove_unpacked_after, score_to
-from oddframe.types import Event, Truth, Video
-from oddframe.visualization.animation import write_film, write_score_animation
-from oddframe.visualization.architecture import run_pictures
-from oddframe.visualization.explain import reasons_for
-from oddframe.visualization.overlay import overlay as draw_overlay
-from oddframe.visualization.overlay import overlay_frames
-from oddframe.visualization.plots import write_calibration_png, write_timeline_png
-from oddframe.visualization.reconstructions import write_reconstructions
-from oddframe.visualization.report import frames_seen, write_report
-from oddframe.visualization.thumbnails import EventPictures, write_event_pictures
-from oddframe.visualization.timeline import Timeline, clock, duration, file_stem, place, rareness
+from oddframe.types import Video
+from oddframe.visualization.outputs import VideoResult, draw_extras, draw_video, write_results
+from oddframe.visualization.report import frames_seen
 
 
+@dataclass(frozen=True)
+class ScoreResult(Result):
+    """What was found in videos. `to_dict` gives what events.json holds."""
+
+    run: Path
+    method: str
+    threshold: Threshold
+    videos: tuple[VideoResult, ...]
+    left_out: tuple[LeftOut, ...]
+    folder: Path  # of all that was written
+    report: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """What events.json holds."""
+        return to_plain(
+            {
+                "run": self.run,
+                "method": self.method,
+                "threshold": self.threshold,
+                "videos": self.videos,
+                "left_out": self.left_out,
+            }
+        )
+
+    def problem(self) -> OddframeError | None:
+        """Videos that could not be scored."""
+        return problem_with(self.left_out, len(self.videos) + len(self.left_out), "scored")
+
+
+@workflow
 def score(
-    run: Path,
-    videos: list[Path],
+    run: str | Path,
+    videos: Sequence[str | Path],
     *,
-    out: Path,
-    false_alarms_per_hour: float | None = None,
+    out: str | Path,
+    false_alarms_per_hour: AlarmsPerHour | None = None,
     overlay: bool = True,
     clips: bool = True,
     maps: bool = True,
     animation: bool = False,
     frames: bool = False,
     film: bool = False,
-    fps: float | None = None,
+    fps: FramesPerSecond | None = None,
     device: str = "cpu",
-    json: bool = False,
-) -> dict[str, Any]:
+    progress: ProgressCallback | None = None,
+) -> ScoreResult:
     """Find what is odd in videos, with the detector of a run.
 
-    Writes into OUT: scores.csv (every scored frame), events.json, NAME.npz (scores and maps), NAME.overlay.mp4,
-    a picture and a cut of each event, NAME.timeline.png, report.html. Videos already scored there by the same run are
-    not scored again.
+    Writes into OUT: scores.csv (every scored frame), events.json, NAME.npz (scores and maps),
+    NAME.overlay.mp4, a picture and a clip of each event, NAME.timeline.png, report.html. Videos
+    already scored there by the same run are not scored again. Videos that cannot be scored are left
+    out and named; raises BadVideo when none can.
 
     Args:
         run: the folder that `oddframe fit` wrote.
@@ -65,240 +86,49 @@ def score(
         film: write folders of pictures as videos too, NAME.film.mp4.
         fps: frames per second, for folders of pictures and files that say it wrongly.
         device: where networks run: cpu, cuda, cuda:1 …
-        json: print one JSON object instead of lines for a person.
+        progress: called with how far the work is.
     """
     fitted = load_run(run, device)
     threshold = fitted.threshold_for(false_alarms_per_hour)
-    given = collect_videos(videos, fps)
-    out = room(out)
-    with remove_unpacked_after(*(_npz(out, video) for video in given)):
-        stored, failed = _score_all(given, fitted, out, maps)
+    given = collect_videos([Path(path) for path in videos], fps)
+    if film and not any(video.source.is_dir() for video in given):
+        raise BadInput("--film makes videos of folders of pictures, and there is none among them")
+    folder = room(Path(out))
+    with remove_unpacked_after(*(scores_path(folder, video) for video in given)):
+        stored, left_out = do_each(
+            given,
+            lambda video: score_video_to(folder, fitted, video, maps),
+            name_of=lambda video: video.name,
+            done="scored",
+        )
         seen = frames_seen(fitted.calibration)
-        timelines = [
-            decide(one, threshold, out, seen=seen, overlay=overlay, clips=clips) for one in stored
-        ]
-        pictures = more_pictures(
-            out, fitted, timelines, animation=animation, frames=frames, film=film
+        timelines = []
+        for one in stored:
+            line = draw_video(one, threshold, folder, seen=seen, overlay=overlay, clips=clips)
+            timelines.append(line)
+        pictures = draw_extras(
+            folder, fitted, timelines, animation=animation, frames=frames, film=film
         )
-        result = write_results(out, fitted, threshold, stored, timelines, pictures=pictures)
-    if json:
-        print(dumps(result, indent=2))
-    else:
-        tell(timelines, threshold)
-        print(f"report: {out / 'report.html'}")
-    if failed:
-        raise BadVideo(
-            f"{len(failed)} of {len(given)} videos could not be scored; the first: {failed[0]}"
+        found = write_results(
+            folder, fitted, threshold, stored, timelines, left_out=left_out, pictures=pictures
         )
-    return result
+    report = folder / "report.html"
+    name = fitted.detector.name
+    return ScoreResult(fitted.folder, name, threshold, found, left_out, folder, report)
 
 
-def _score_all(
-    given: Sequence[Video], fitted: FittedDetector, out: Path, maps: bool
-) -> tuple[list[ScoredVideo], list[str]]:
-    """What could be scored, and a line for each video that could not. Raises BadVideo when none could."""
-    stored: list[ScoredVideo] = []
-    failed: list[str] = []
-    for video in given:
-        try:
-            one = score_to(_npz(out, video), fitted, video, maps=maps)
-            for line in one.damage:
-                logger.warning(f"damaged: {line}")
-            if not len(one.scores):
-                one.path.unlink()
-                raise BadVideo(
-                    f"{video.source} is too short: {fitted.detector.name} could score none of its frames"
-                )
-            stored.append(one)
-        except BadVideo as error:
-            if len(given) == 1:
-                raise
-            failed.append(str(error))
-            logger.warning(f"left out: {error}")
-    if not stored:
-        raise BadVideo(f"none of {len(given)} videos could be scored; the first: {failed[0]}")
-    return stored, failed
+def scores_path(folder: Path, video: Video) -> Path:
+    """Where the scores of a video lie."""
+    return folder / f"{video.name}.npz"
 
 
-def _npz(out: Path, video: Video) -> Path:
-    return out / f"{video.name}.npz"
-
-
-def decide(
-    one: ScoredVideo,
-    threshold: Threshold,
-    out: Path,
-    *,
-    seen: int,
-    overlay: bool,
-    clips: bool,
-    truth: Truth | None = None,
-) -> Timeline:
-    """Events, and the pictures that belong to one video. `seen` is how many normal frames rarities come from."""
-    events = find_events(one.scores, threshold.rarity)
-    timeline = Timeline(one.video, one.scores, events, threshold.rarity, truth, seen=seen)
-    if overlay:  # one decode for the overlay and for what is cut out of it
-        name = f"{one.video.name}.overlay.mp4"
-        with EventPictures(out / "events", timeline, clips=clips) as pictures:
-            draw_overlay(out / name, timeline, on_frame=pictures.take)
-        timeline = replace(timeline, overlay=Path(name), events=pictures.events)
-    else:
-        shown = write_event_pictures(out / "events", timeline, clips=clips)
-        timeline = replace(timeline, events=shown)
-    write_timeline_png(out / f"{one.video.name}.timeline.png", timeline)
-    return timeline
-
-
-def more_pictures(
-    out: Path,
-    fitted: FittedDetector,
-    timelines: Sequence[Timeline],
-    *,
-    animation: bool = False,
-    frames: bool = False,
-    film: bool = False,
-) -> dict[str, Path]:
-    """What only some methods can show, or only some people ask for; what the report takes in, by title."""
-    pictures = write_reconstructions(fitted.detector, timelines, out)
-    for line in timelines:
-        stem = file_stem(line.video.name)
-        if animation:
-            pictures[f"{line.video.name}: the score growing"] = path = out / f"{stem}.growing.mp4"
-            write_score_animation(path, line)
-        if frames:
-            overlay_frames(out / f"{stem}.overlay", line)
-        if film and line.video.source.is_dir():
-            write_film(out / f"{stem}.film.mp4", line.video)
-    return pictures | run_pictures(fitted.folder)
-
-
-def write_results(
-    out: Path,
-    fitted: FittedDetector,
-    threshold: Threshold,
-    stored: Sequence[ScoredVideo],
-    timelines: Sequence[Timeline],
-    evaluation: dict[str, Any] | None = None,
-    curves: dict[str, Any] | None = None,
-    pictures: dict[str, Path] | None = None,
-) -> dict[str, Any]:
-    """scores.csv, events.json, calibration.png and report.html for what was scored and decided."""
-    _write_csv(out / "scores.csv", list(zip(stored, timelines, strict=True)))
-    result = {
-        "run": str(fitted.folder),
-        "method": fitted.detector.name,
-        "threshold": asdict(threshold),
-        "videos": [_told(one, line, out) for one, line in zip(stored, timelines, strict=True)],
-    }
-    write_json(out / "events.json", result)
-    write_calibration_png(out / "calibration.png", fitted.calibration, threshold)
-    write_report(
-        out / "report.html",
-        timelines,
-        title=f"{fitted.detector.name} on {_names(timelines)}",
-        facts=report_facts(fitted, threshold),
-        calibration=(fitted.calibration, threshold),
-        evaluation=evaluation,
-        curves=curves,
-        reasons=reasons_for(fitted.detector, timelines, out / "events"),
-        pictures=pictures,
-    )
-    return result
-
-
-def report_facts(fitted: FittedDetector, threshold: Threshold) -> dict[str, Any]:
-    """The rows of the report's last table."""
-    facts = fitted.facts
-    return {
-        "method": fitted.detector.name,
-        "options": fitted.detector.options,
-        "learned": facts.get("learned", {}),
-        "trained on": [video["name"] for video in facts["trained_on"]],
-        "normal video for calibration": f"{fitted.calibration.hours:.3f} h, {fitted.calibration.how}",
-        "threshold": f"rarity {threshold.rarity:.2f} for {threshold.asked:g} false alarms per hour; {threshold.note}",
-        "lookahead": f"{fitted.lookahead} frames",
-        "fitted": f"{facts['began']} in {facts['seconds']['fit']:.1f} s",
-        "command": facts["command"],
-        "versions": {"oddframe": facts["oddframe"], "commit": facts["commit"], **facts["versions"]},
-        "machine": facts["machine"],
-    }
-
-
-def _write_csv(path: Path, pairs: Sequence[tuple[ScoredVideo, Timeline]]) -> None:
-    named = list(dict.fromkeys(name for one, _ in pairs for name in one.scores.components))
-    with aside(path) as part, part.open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(
-            [
-                "video",
-                "frame",
-                "seconds",
-                "score",
-                "rarity",
-                "event",
-                *(f"part.{name}" for name in named),
-            ]
-        )
-        for one, line in pairs:
-            scores = one.scores
-            number = np.zeros(len(scores), int)
-            for n, event in enumerate(line.events, start=1):
-                number[(scores.seconds >= event.start) & (scores.seconds < event.end)] = n
-            for at in range(len(scores)):
-                row = (
-                    scores.frame[at],
-                    f"{scores.seconds[at]:.3f}",
-                    f"{one.score[at]:.6g}",
-                    f"{scores.value[at]:.4f}",
-                )
-                made_of = [
-                    f"{scores.components[name][at]:.6g}" if name in scores.components else ""
-                    for name in named
-                ]
-                rows.writerow([one.video.name, *row, number[at] or "", *made_of])
-
-
-def _told(one: ScoredVideo, line: Timeline, out: Path) -> dict[str, Any]:
-    return {
-        "video": one.video.name,
-        "source": str(one.video.source),
-        "frames_scored": len(one.scores),
-        "seconds": line.length,
-        "highest_rarity": float(one.scores.value.max()) if len(one.scores) else None,
-        "damage": list(one.damage),
-        "overlay": str(line.overlay) if line.overlay else None,
-        "events": [_event(event, out) for event in line.events],
-    }
-
-
-def _event(event: Event, out: Path) -> dict[str, Any]:
-    def beside(path: Path | None) -> str | None:
-        return None if path is None else path.relative_to(out).as_posix()
-
-    return {**asdict(event), "picture": beside(event.picture), "clip": beside(event.clip)}
-
-
-def tell(timelines: Sequence[Timeline], threshold: Threshold) -> None:
-    """What was found, for a person: when, how rare, where; and of a quiet video its least usual moment."""
-    for line in timelines:
-        count = len(line.events)
-        print(
-            f"{line.video.name}: {count or 'no'} event{'s' * (count != 1)} in {duration(line.length)}"
-        )
-        for event in line.events:
-            where = "" if event.box is None else f", {place(event.box)}"
-            lasts = f"{clock(event.start)} for {duration(event.end - event.start)}"
-            print(
-                f"  {lasts:18} {rareness(event.peak, line.seen)}{where} (rarity {event.peak:.1f})"
-            )
-        if not count and len(line.scores):
-            at = int(line.rarity.argmax())
-            moment = clock(float(line.scores.seconds[at]))
-            print(
-                f"  the least usual moment: {moment}, {rareness(float(line.rarity[at]), line.seen)}"
-            )
-    print(f"threshold: rarity {threshold.rarity:.2f}; {threshold.note}")
-
-
-def _names(timelines: Sequence[Timeline]) -> str:
-    return timelines[0].video.name if len(timelines) == 1 else f"{len(timelines)} videos"
+def score_video_to(folder: Path, fitted: FittedDetector, video: Video, maps: bool) -> ScoredVideo:
+    """Score one video, or find it scored. Raises BadVideo, also for one that is too short."""
+    one = score_to(scores_path(folder, video), fitted, video, maps=maps)
+    for line in one.damage:
+        logger.warning(f"damaged: {line}")
+    if not len(one.scores):
+        one.path.unlink()
+        name = fitted.detector.name
+        raise BadVideo(f"{video.source} is too short: {name} could score none of its frames")
+    return one

@@ -1,25 +1,46 @@
 """Film a plaza with ordinary people and, in the test videos, things that have no place there."""
 
-from json import dumps
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from oddframe.options import FramesPerSecond, Range, Seed
+from oddframe.progress import ProgressCallback
+from oddframe.results import Result, to_plain, workflow
 from oddframe.synthetic import simulate as street
 
+Count = Annotated[int, Range(0, 10_000)]
+Side = Annotated[int, Range(street.SMALLEST, street.LARGEST)]
+Seconds = Annotated[float, Range(0, 86_400, open_low=True)]
 
+
+@dataclass(frozen=True)
+class Simulation(Result):
+    """What was filmed. `to_dict` gives what scene.json holds."""
+
+    folder: Path
+    scene: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What scene.json holds."""
+        return to_plain(self.scene)
+
+
+@workflow
 def simulate(
-    folder: Path,
+    folder: str | Path,
     *,
-    seed: int = 0,
-    train: int = 4,
-    test: int = 4,
-    seconds: float = 60.0,
-    fps: float = 10.0,
-    width: int = 360,
-    height: int = 240,
+    seed: Seed = 0,
+    train: Count = 4,
+    test: Count = 4,
+    seconds: Seconds = 60.0,
+    fps: FramesPerSecond = 10.0,
+    width: Side = 360,
+    height: Side = 240,
     kinds: str = "all",
-    json: bool = False,
-) -> dict[str, Any]:
+    progress: ProgressCallback | None = None,
+) -> Simulation:
     """Film a plaza from a fixed camera: normal videos to learn from, test videos with oddities, and the truth.
 
     The folder is then a data set: `train/`, `test/`, `truth/` and `scene.json`.
@@ -33,18 +54,16 @@ def simulate(
         fps: frames per second.
         width: of the picture, in pixels.
         height: of the picture, in pixels.
-        kinds: what is odd, with commas between: runner, cyclist, car, wrong-way, fall, abandoned-object, loiterer,
-            scatter; or all.
-        json: print one JSON object instead of lines for a person.
+        kinds: what is odd, with commas between: runner, cyclist, car, wrong-way, fall,
+            abandoned-object, loiterer, scatter; or all.
+        progress: called with how far the work is.
     """
-    folder = Path(folder).expanduser()
-    chosen = (
-        street.KINDS
-        if kinds.strip() == "all"
-        else tuple(kind.strip() for kind in kinds.split(",") if kind.strip())
-    )
+    path = Path(folder).expanduser()
+    chosen = street.KINDS
+    if kinds.strip() != "all":
+        chosen = tuple(kind.strip() for kind in kinds.split(",") if kind.strip())
     scene = street.simulate(
-        folder,
+        path,
         seed=seed,
         train=train,
         test=test,
@@ -53,23 +72,4 @@ def simulate(
         size=(height, width),
         kinds=chosen,
     )
-    print(dumps(scene, indent=2) if json else "\n".join(report(folder, scene)))
-    return scene
-
-
-def report(folder: Path, scene: dict[str, Any]) -> list[str]:
-    """A few lines for a person."""
-    height, width = scene["size"]
-    videos, odd = scene["videos"], scene["odd_frames"]
-    what = f"{width}×{height}, {scene['fps']:g} frames per second, {scene['seconds']:g} s each"
-    lines = [
-        f"{folder}: {videos['train']} normal and {videos['test']} test videos, {what}, seed {scene['seed']}"
-    ]
-    for name, there in scene["test_videos"].items():
-        lines.append(f"  test/{name}.mp4  {', '.join(there) or 'nothing odd'}")
-    if odd:
-        share = sum(odd.values()) / scene["frames"]["test"]
-        lines.append(
-            f"  odd frames: {', '.join(f'{kind} {many}' for kind, many in odd.items())} ({share:.0%} of the test)"
-        )
-    return lines
+    return Simulation(path, scene)

@@ -2,29 +2,53 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from oddframe.datasets.dad import PARTS, Dad, Stream, as_shipped, numbers_of, odd_in, rows_in
 from oddframe.datasets.tree import nearest
-from oddframe.errors import BadInput, BadVideo
+from oddframe.errors import BadInput, BadVideo, OddframeError
 from oddframe.files import aside, room
 from oddframe.progress import logger, progress
+from oddframe.results import Result
 from oddframe.types import Bytes, ClipSpec, Video
 from oddframe.video.reader import read
 
 WHOLE = ClipSpec(length=1, size=None)
 
 
-def lay_out(data: Dad, root: Path, out: Path, *, frames: bool = False) -> dict[str, Any]:
-    """Link every stream into OUT/training and OUT/testing and write OUT/testing/frame_masks; what is there is kept.
+@dataclass(frozen=True)
+class DadLayout(Result):
+    """What was laid out."""
 
-    A mask is int8, 1 where odd, and as long as its recording: one more than the highest number of a frame. With
-    `frames`, films are written as pictures too. Returns what is told; films that cannot be read are in it. Raises
-    BadInput where ROOT is laid out so already, where OUT holds something else, and where no links can be made.
+    out: Path
+    recordings: Mapping[str, Mapping[str, int]]  # part → stream → how many
+    linked: int  # new links
+    there: int  # links that were there before
+    films: int
+    pictures: int  # new ones, of films
+    masks: int
+    without_truth: tuple[str, ...]  # recordings that LABEL.csv does not name
+    damaged: tuple[str, ...]  # films that cannot be read
+
+    def problem(self) -> OddframeError | None:
+        """Films that cannot be read."""
+        if not self.damaged:
+            return None
+        count = len(self.damaged)
+        return BadVideo(f"{count} films cannot be read; the first: {self.damaged[0]}")
+
+
+def lay_out(data: Dad, root: Path, out: Path, *, frames: bool = False) -> DadLayout:
+    """Link every stream into OUT/training and OUT/testing and write OUT/testing/frame_masks.
+
+    What is there is kept. A mask is int8, 1 where anomalous, and as long as its recording: one more
+    than the highest number of a frame. With `frames`, films are written as pictures too. Raises
+    BadInput where ROOT is laid out so already, where OUT holds something else, and where no links can
+    be made.
     """
     places = data.find(root)
     if "DAD_Jigsaw" in places:
@@ -32,46 +56,52 @@ def lay_out(data: Dad, root: Path, out: Path, *, frames: bool = False) -> dict[s
     data.read_split(root)  # which says what is wrong with ROOT before anything is made
     base, folder = places["DAD"], room(out)
     streams, label = as_shipped(base), nearest(base, "LABEL.csv")
-    new = sum(_link(one.source, _place(folder, one), root) for one in streams)
+    new = 0
+    for one in streams:
+        new += link_to(one.source, place_of(folder, one), root)
     films = [one for one in streams if one.source.is_file()]
-    pictures, damaged = _write_all(films, folder) if frames else (0, [])
-    masks, without = _masks(folder, streams, label, damaged)
-    return {
-        "out": str(folder),
-        "recordings": {
-            part: dict(Counter(one.stream for one in streams if one.part == part)) for part in PARTS
-        },
-        "linked": new,
-        "there": len(streams) - new,
-        "films": len(films),
-        "pictures": pictures,
-        "masks": masks,
-        "without_truth": without,
-        "damaged": list(dict.fromkeys(damaged)),
-    }
+    damaged: list[str] = []
+    pictures = write_films(films, folder, damaged) if frames else 0
+    masks, without = write_masks(folder, streams, label, damaged)
+    recordings: dict[str, dict[str, int]] = {}
+    for part in PARTS:
+        recordings[part] = dict(Counter(one.stream for one in streams if one.part == part))
+    return DadLayout(
+        out=folder,
+        recordings=recordings,
+        linked=new,
+        there=len(streams) - new,
+        films=len(films),
+        pictures=pictures,
+        masks=masks,
+        without_truth=tuple(without),
+        damaged=tuple(dict.fromkeys(damaged)),
+    )
 
 
-def _place(folder: Path, one: Stream) -> Path:
+def place_of(folder: Path, one: Stream) -> Path:
+    """Where a stream lies in the layout."""
     stream = folder / one.part / one.stream
     if one.source.is_file():
         return stream / "videos" / f"{one.short}{one.source.suffix.lower()}"
     return stream / "frames" / one.short
 
 
-def _write_all(films: Sequence[Stream], folder: Path) -> tuple[int, list[str]]:
-    """How many pictures were written, and a line for each film that cannot be read."""
-    written, damaged = 0, []
+def write_films(films: Sequence[Stream], folder: Path, damaged: list[str]) -> int:
+    """Write films as pictures; returns how many. `damaged` receives a line for each that cannot be read."""
+    written = 0
     with progress("writing", len(films), "films") as tick:
         for one in films:
+            pictures = folder / one.part / one.stream / "frames" / one.short
             try:
-                written += _write(one.source, folder / one.part / one.stream / "frames" / one.short)
+                written += write_film(one.source, pictures)
             except BadVideo as error:
                 damaged.append(str(error))
             tick()
-    return written, damaged
+    return written
 
 
-def _write(film: Path, folder: Path) -> int:
+def write_film(film: Path, folder: Path) -> int:
     """FOLDER/img_<n>.png, n from 0, without loss; how many are new. The folder appears once it is whole.
 
     Pictures that were written before an interruption stay.
@@ -82,7 +112,7 @@ def _write(film: Path, folder: Path) -> int:
     for frame in read(Video(film.stem, film), WHOLE, lost):
         path = begun / f"img_{frame.index}.png"
         if not path.is_file():
-            _write_picture(path, frame.pixels)
+            write_picture(path, frame.pixels)
             new += 1
     for line in lost:
         logger.warning(f"damaged: {line}")
@@ -92,7 +122,7 @@ def _write(film: Path, folder: Path) -> int:
     return new
 
 
-def _write_picture(path: Path, pixels: Bytes) -> None:
+def write_picture(path: Path, pixels: Bytes) -> None:
     """(H, W, 3) as a PNG: grey where all three are the same, as those of depth and infrared are."""
     import cv2
 
@@ -102,7 +132,7 @@ def _write_picture(path: Path, pixels: Bytes) -> None:
         part.write_bytes(data.tobytes())
 
 
-def _link(source: Path, link: Path, root: Path) -> bool:
+def link_to(source: Path, link: Path, root: Path) -> bool:
     """Make a link to the source, relative if that can be; whether it is new. Raises BadInput."""
     to = os.path.realpath(source)
     if link.is_symlink() or link.exists():
@@ -111,7 +141,7 @@ def _link(source: Path, link: Path, root: Path) -> bool:
         raise BadInput(f"{link} is there and is no link to {source}; name a new or empty folder")
     try:
         link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(_from(link.parent, to), target_is_directory=source.is_dir())
+        link.symlink_to(relative_if_possible(link.parent, to), target_is_directory=source.is_dir())
     except OSError as error:
         raise BadInput(
             f"cannot link {link} ({error.strerror or error}); name a folder on a disk that takes symbolic links, or "
@@ -120,14 +150,15 @@ def _link(source: Path, link: Path, root: Path) -> bool:
     return True
 
 
-def _from(folder: Path, to: str) -> str:
+def relative_if_possible(folder: Path, to: str) -> str:
+    """A path as seen from a folder."""
     try:
         return os.path.relpath(to, os.path.realpath(folder))
     except ValueError:  # on another drive of Windows
         return to
 
 
-def _masks(
+def write_masks(
     folder: Path, streams: Sequence[Stream], label: Path | None, damaged: list[str]
 ) -> tuple[int, list[str]]:
     """How many masks were written, and the recordings that LABEL.csv does not name. `damaged` receives lines."""

@@ -5,23 +5,26 @@ import json
 import shutil
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from oddframe.datasets.classes import ANOMALOUS, COLUMNS, PARTS, ClassData, Clip, divide
 from oddframe.errors import BadInput, BadVideo
 from oddframe.files import aside, room, write_json
+from oddframe.options import Range, Seed
 from oddframe.progress import progress
+from oddframe.results import Result, to_plain
 from oddframe.types import ClipSpec, Video
 from oddframe.video.augment_film import variation
 from oddframe.video.reader import facts_of, read, times_of
 from oddframe.video.writer import video_writer
 
 SHORTEST = 1.0  # seconds; shorter clips are left out, as published
+ClipsAClass = Annotated[int, Range(0, 1_000_000)]
 WHOLE = ClipSpec(length=1, size=None)
 
 
@@ -37,17 +40,11 @@ class Dividing:
         vary: the parts in which copies are made.
     """
 
-    seed: int = 0
+    seed: Seed = 0
     anomalous: tuple[str, ...] | None = None
     by: Literal["source", "clip"] = "source"
-    target: int = 0
+    target: ClipsAClass = 0
     vary: Literal["train", "all"] = "train"
-
-    def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise BadInput(f"a seed is 0 or more, got {self.seed}")
-        if self.target < 0:
-            raise BadInput(f"target is 0 or more clips a class, got {self.target}")
 
 
 @dataclass(frozen=True)
@@ -62,52 +59,66 @@ class Made:
     fps: float
 
 
-def divide_into(data: ClassData, root: Path, out: Path, how: Dividing) -> dict[str, Any]:
-    """Write OUT/PART/CLASS/NAME_K.mp4, K = 0 the clip itself, and the four tables; what is there already is kept.
+@dataclass(frozen=True)
+class ClipSplit(Result):
+    """What was divided and written."""
 
-    Returns what is told: counts by part and class, and what was left out and why. Raises BadInput when OUT was divided
-    in another way, or holds something else.
+    out: Path
+    labels: Mapping[str, int]  # the number of each normal class
+    clips: Mapping[str, Mapping[str, int]]  # part → class → films
+    left_out: tuple[str, ...]  # clips that are not used, and why
+    empty: tuple[str, ...]  # parts without a clip
+
+
+def divide_into(data: ClassData, root: Path, out: Path, how: Dividing) -> ClipSplit:
+    """Write OUT/PART/CLASS/NAME_K.mp4, K = 0 the clip itself, and the four tables.
+
+    What is there already is kept. Raises BadInput when OUT was divided in another way, or holds
+    something else.
     """
     folder = room(out)
-    _refuse_another(folder, data, how)
-    clips, refused = _usable(data.clips(root))
-    divided = divide(
-        clips, data.anomalous if how.anomalous is None else how.anomalous, seed=how.seed, by=how.by
-    )
-    jobs = [
-        (part, clip, name, copies)
-        for part in PARTS
-        for (clip, name), copies in zip(
-            _names(divided[part]), _copies(divided[part], part, how), strict=True
-        )
-    ]
+    refuse_another(folder, data, how)
+    clips, refused = usable_clips(data.clips(root))
+    anomalous = data.anomalous if how.anomalous is None else how.anomalous
+    divided = divide(clips, anomalous, seed=how.seed, by=how.by)
+    jobs = []
+    for part in PARTS:
+        named = named_clips(divided[part])
+        copies = copies_of(divided[part], part, how)
+        for (clip, name), count in zip(named, copies, strict=True):
+            jobs.append((part, clip, name, count))
+    made = write_clips(jobs, folder, how.seed)
+    labels = write_tables(folder, made)
+    counts = {}
+    for part in PARTS:
+        counts[part] = dict(Counter(one.label for one in made if one.part == part))
+    for clip in divided["left out"]:
+        refused.append(f"{clip.label}/{clip.path.name}: its source is in train or val")
+    empty = tuple(part for part in PARTS if not divided[part])
+    split = ClipSplit(folder, labels, counts, tuple(refused), empty)
+    write_json(folder / "divided.json", split.to_dict())
+    return split
+
+
+def write_clips(jobs: Sequence[tuple[str, Clip, str, int]], folder: Path, seed: int) -> list[Made]:
+    """Write clips with their copies: of each its part, itself, its name, and how many copies."""
     made: list[Made] = []
-    with progress("writing", sum(copies + 1 for *_, copies in jobs), "films") as tick:
+    total = sum(copies + 1 for *_, copies in jobs)
+    with progress("writing", total, "films") as tick:
         for part, clip, name, copies in jobs:
             for k in range(copies + 1):
                 path = folder / part / clip.label / f"{name}_{k}.mp4"
                 if not path.is_file():
-                    _write(clip, path, k, how.seed)
-                times = times_of(Video(name, path))
-                fps = facts_of(Video(name, path)).fps
-                made.append(Made(part, clip.label, path, len(times), len(times) / fps, fps))
+                    write_clip(clip, path, k, seed)
+                video = Video(name, path)
+                count = len(times_of(video))
+                fps = facts_of(video).fps
+                made.append(Made(part, clip.label, path, count, count / fps, fps))
                 tick()
-    labels = _tables(folder, made)
-    told = {
-        "out": str(folder),
-        "labels": labels,
-        "clips": {
-            part: dict(Counter(one.label for one in made if one.part == part)) for part in PARTS
-        },
-        "left_out": refused
-        + [f"{c.label}/{c.path.name}: its source is in train or val" for c in divided["left out"]],
-        "empty": [part for part in PARTS if not divided[part]],
-    }
-    write_json(folder / "divided.json", told)
-    return told
+    return made
 
 
-def _usable(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
+def usable_clips(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
     """The clips that can be read and last long enough, and a line for each other."""
     kept, refused = [], []
     for clip in clips:
@@ -131,7 +142,7 @@ def _usable(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
     return kept, refused
 
 
-def _copies(clips: Sequence[Clip], part: str, how: Dividing) -> list[int]:
+def copies_of(clips: Sequence[Clip], part: str, how: Dividing) -> list[int]:
     """How many varied copies of each clip: round((target − n) / n), as published."""
     target = how.target if part == "train" else how.target // 20
     if not target or part in PARTS[2:] or (part == "val" and how.vary == "train"):
@@ -140,7 +151,7 @@ def _copies(clips: Sequence[Clip], part: str, how: Dividing) -> list[int]:
     return [max(0, round((target - count[clip.label]) / count[clip.label])) for clip in clips]
 
 
-def _names(clips: Sequence[Clip]) -> list[tuple[Clip, str]]:
+def named_clips(clips: Sequence[Clip]) -> list[tuple[Clip, str]]:
     """Each clip and a name that no other of its class has."""
     taken: Counter[tuple[str, str]] = Counter()
     named = []
@@ -151,7 +162,8 @@ def _names(clips: Sequence[Clip]) -> list[tuple[Clip, str]]:
     return named
 
 
-def _write(clip: Clip, path: Path, k: int, seed: int) -> None:
+def write_clip(clip: Clip, path: Path, k: int, seed: int) -> None:
+    """Write a clip (k = 0) or its k-th varied copy as an mp4."""
     if not k and clip.path.suffix.lower() == ".mp4":
         with aside(path) as part:
             shutil.copyfile(clip.path, part)
@@ -165,7 +177,7 @@ def _write(clip: Clip, path: Path, k: int, seed: int) -> None:
             film.write(vary(frame.pixels) if vary else frame.pixels)
 
 
-def _tables(folder: Path, made: Sequence[Made]) -> dict[str, int]:
+def write_tables(folder: Path, made: Sequence[Made]) -> dict[str, int]:
     """The four tables with the published columns; returns the number of each normal class."""
     normal = dict.fromkeys(one.label for one in made if one.part != "anomaly")
     labels = {label: k for k, label in enumerate(normal)}
@@ -183,9 +195,9 @@ def _tables(folder: Path, made: Sequence[Made]) -> dict[str, int]:
     return labels
 
 
-def _refuse_another(folder: Path, data: ClassData, how: Dividing) -> None:
+def refuse_another(folder: Path, data: ClassData, how: Dividing) -> None:
     """Written before the first film, so that what was interrupted goes on and what is another division is refused."""
-    note, wanted = folder / "division.json", {"data": data.name, **_plain(how)}
+    note, wanted = folder / "division.json", {"data": data.name, **to_plain(asdict(how))}
     if not note.is_file():
         if any((folder / part).exists() for part in PARTS):
             raise BadInput(f"{folder} holds other films; name a new or empty folder")
@@ -197,7 +209,3 @@ def _refuse_another(folder: Path, data: ClassData, how: Dividing) -> None:
         raise BadInput(f"{note} is damaged ({error}); name a new or empty folder") from error
     if held != wanted:
         raise BadInput(f"{folder} was divided in another way ({held}); name a new or empty folder")
-
-
-def _plain(how: Dividing) -> dict[str, Any]:
-    return json.loads(json.dumps(asdict(how)))  # type: ignore[no-any-return]  # tuples are lists in a file

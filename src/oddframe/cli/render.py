@@ -1,0 +1,480 @@
+"""Results as lines for a person. Nothing is computed here, and only the command line prints."""
+
+from collections.abc import Callable, Mapping, Sequence
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from oddframe.results import Listing
+from oddframe.visualization.timeline import clock, duration, place, rareness
+
+if TYPE_CHECKING:
+    from oddframe.cli.completion import Completion
+    from oddframe.datasets.base import Counts
+    from oddframe.preparation.dad_layout import DadLayout
+    from oddframe.preparation.split_clips import ClipSplit
+    from oddframe.results import Result
+    from oddframe.scoring.run_folder import FittedDetector
+    from oddframe.visualization.outputs import VideoResult
+    from oddframe.workflows.class_report import ClassDistribution, ClassReport, ClassThresholds
+    from oddframe.workflows.compare import Comparison
+    from oddframe.workflows.demo import Demonstration
+    from oddframe.workflows.evaluate import EvaluationResult
+    from oddframe.workflows.fuse import Fusion
+    from oddframe.workflows.info import Contents
+    from oddframe.workflows.prepare import Preparation
+    from oddframe.workflows.probe import ProbeResult, RetrievalResult
+    from oddframe.workflows.score import ScoreResult
+    from oddframe.workflows.simulate import Simulation
+
+SHOWN = 6  # lines of a kind before "and N more": the answer fits one screen
+DASH = "–"
+
+
+def lines_of(command: str, result: "Result") -> list[str]:
+    """The lines that a command prints about its result."""
+    render: Callable[[Any], list[str]] = RENDERERS[command]
+    return render(result)
+
+
+def listing(found: Listing) -> list[str]:
+    """One line a name."""
+    width = max(len(name) for name in found.lines) + 2
+    return [f"{name:{width}}{line}" for name, line in found.lines.items()]
+
+
+def contents(found: "Contents") -> list[str]:
+    """One line a value."""
+    return [f"{name:13} {short_value(value)}" for name, value in found.to_dict().items()]
+
+
+def short_value(value: Any) -> str:
+    """A value in one line; of a long list how many it has, and the first."""
+    if isinstance(value, list) and len(value) > 3:
+        first = value[0]
+        if isinstance(first, dict):
+            first = first.get("name", next(iter(first.items()), ""))
+        return f"{len(value)}: {first} …"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {short_value(item)}" for key, item in value.items())
+    return str(value)
+
+
+def simulation(found: "Simulation") -> list[str]:
+    """What was filmed, and what is odd in it."""
+    scene = found.scene
+    height, width = scene["size"]
+    videos = scene["videos"]
+    rate = f"{scene['fps']:g} frames per second, {scene['seconds']:g} s each, seed {scene['seed']}"
+    lines = [
+        f"{found.folder}: {videos['train']} normal and {videos['test']} test videos, "
+        f"{width}×{height}, {rate}"
+    ]
+    for name, there in scene["test_videos"].items():
+        lines.append(f"  test/{name}.mp4  {', '.join(there) or 'nothing odd'}")
+    frames = scene["odd_frames"]
+    if frames:
+        share = sum(frames.values()) / scene["frames"]["test"]
+        counts = ", ".join(f"{kind} {many}" for kind, many in frames.items())
+        lines.append(f"  odd frames: {counts} ({share:.0%} of the test)")
+    return lines
+
+
+def fitted_lines(found: "FittedDetector") -> list[str]:
+    """From how much was learned, and the threshold."""
+    count, left_out = len(found.facts["trained_on"]), len(found.facts["left_out"])
+    videos = many(count, "video")
+    if left_out:
+        videos = f"{count} of {count + left_out} videos"
+    kept = len(found.facts["calibration"]["held_out"])
+    if kept:
+        videos = f"{count - kept} of {count} videos, calibrated on the other {kept},"
+    seconds = found.facts["seconds"]["fit"]
+    threshold = found.threshold
+    rate = f"{threshold.asked:g} false alarms per hour"
+    return [
+        f"learned {found.detector.name} from {videos} in {seconds:.1f} s: {found.folder}",
+        f"threshold: rarity {threshold.rarity:.2f} for {rate}; {threshold.note}",
+    ]
+
+
+def score_lines(found: "ScoreResult") -> list[str]:
+    """What was found: when, how rare, where; and of a quiet video its least usual moment."""
+    lines = []
+    for video in found.videos:
+        lines += video_lines(video)
+    lines.append(f"threshold: rarity {found.threshold.rarity:.2f}; {found.threshold.note}")
+    lines.append(f"report: {found.report}")
+    return lines
+
+
+def video_lines(found: "VideoResult") -> list[str]:
+    """The events of one video."""
+    count = len(found.events)
+    events = f"{count or 'no'} event{'' if count == 1 else 's'}"
+    lines = [f"{found.video}: {events} in {duration(found.seconds)}"]
+    for event in found.events:
+        where = "" if event.box is None else f", {place(event.box)}"
+        lasts = f"{clock(event.start)} for {duration(event.end - event.start)}"
+        rare = rareness(event.peak, found.normal_frames)
+        lines.append(f"  {lasts:18} {rare}{where} (rarity {event.peak:.1f})")
+    moment = found.least_usual
+    if moment is not None:
+        rare = rareness(moment.rarity, found.normal_frames)
+        lines.append(f"  the least usual moment: {clock(moment.seconds)}, {rare}")
+    return lines
+
+
+def evaluation(found: "EvaluationResult") -> list[str]:
+    """A table of both protocols, of parts of the score, baselines and kinds."""
+    lines = [
+        f"{found.detector} on {found.dataset}, {found.frames} frames of {len(found.videos)} videos",
+        "",
+        f"{'':24}{'honest':>18}{'as published':>14}",
+    ]
+    for name, value in found.honest.items():
+        if name == "micro_auc_interval":
+            continue
+        published = found.as_published.get(name)
+        other = "" if published is None else f"{published:.4f}"
+        lines.append(f"{name:24}{number(value):>18}{other:>14}")
+        interval = found.honest.get("micro_auc_interval")
+        if name == "micro_auc" and interval:
+            low, high = interval
+            lines.append(f"{'':24}{f'({low:.3f}–{high:.3f})':>18}")
+    for name, value in found.as_published.items():
+        if name not in found.honest and value is not None:
+            lines.append(f"{name:24}{'':>18}{value:>14.4f}")
+    lines += component_lines(found)
+    for name, numbers in found.baselines.items():
+        lines.append(f"{'micro_auc of ' + name:30}{number(numbers['micro_auc']):>12}")
+    for kind, numbers in found.kinds.items():
+        met = f"{numbers['found']} of {numbers['stretches']} raised an event"
+        lines.append(f"{'auc of ' + kind:30}{number(numbers['auc']):>12}   {met}")
+    expected = found.expected["false_alarms_per_hour"]
+    if expected is not None:
+        what = "expected false alarms per hour, by calibration on normal video"
+        lines.append(f"{what}: {expected:.4f}")
+    for name, why in found.why_null.items():
+        lines.append(f"{name}: undefined, {why}")
+    if found.report is not None:
+        lines.append(f"report: {found.report}")
+    return lines
+
+
+def component_lines(found: "EvaluationResult") -> list[str]:
+    """A table of what the score was made of, where the method says; its last row is the score itself."""
+    if not found.parts:
+        return []
+    lines = [f"{'AUC of each part':24}{'micro':>9}{'macro':>9}{'as published':>14}{'macro':>9}"]
+    whole = {"honest": found.honest, "as_published": found.as_published}
+    for name, numbers in {**found.parts, "combined": whole}.items():
+        honest, published = numbers["honest"], numbers["as_published"]
+        row = f"{number(honest['micro_auc']):>9}{number(honest['macro_auc']):>9}"
+        row += f"{number(published['micro_auc']):>14}{number(published['macro_auc']):>9}"
+        lines.append(f"{name:24}{row}")
+    return lines
+
+
+def comparison(found: "Comparison") -> list[str]:
+    """One row a run, then one a method that has several seeds."""
+    header = (
+        f"{'':32}{'seed':>6}{'micro AUC':>11}{'interval':>16}{'published':>11}{'macro':>8}{'F1':>8}"
+    )
+    lines = [f"{found.dataset}: {many(len(found.rows), 'run')}", "", header]
+    for row in found.rows:
+        interval = DASH
+        if row.interval is not None:
+            interval = f"{row.interval[0]:.3f}–{row.interval[1]:.3f}"
+        cells = f"{row.seed:>6}{number(row.micro_auc):>11}{interval:>16}"
+        cells += f"{number(row.published_micro_auc):>11}{number(row.macro_auc):>8}{number(row.event_f1):>8}"
+        lines.append(f"{row.label:32}{cells}")
+    for group in found.methods:
+        if group.runs > 1:
+            spread = f"{group.lowest:.4f}–{group.highest:.4f}"
+            lines.append(
+                f"{group.label}: {group.mean:.4f} in the mean of {group.runs} runs ({spread})"
+            )
+    for name, value in found.baselines.items():
+        lines.append(f"{'micro_auc of ' + name:38}{number(value):>11}")
+    lines.append(f"plot: {found.plot}")
+    return lines
+
+
+def fusion(found: "Fusion") -> list[str]:
+    """Micro AUC of all streams together, and of each; then the events."""
+    lines = [f"{found.recordings} recordings{'':14}{'honest':>10}{'as published':>14}"]
+    for stream, numbers in found.streams.items():
+        honest, published = numbers["micro_auc"], numbers["micro_auc_as_published"]
+        lines.append(f"micro_auc of {stream:16}{number(honest):>10}{number(published):>14}")
+    for video in found.videos:
+        lines += video_lines(video)
+    lines.append(
+        f"threshold: mean rarity {found.threshold['rarity']:.2f}; {found.threshold['note']}"
+    )
+    lines.append(f"report: {found.report}")
+    return lines
+
+
+def demonstration(found: "Demonstration") -> list[str]:
+    """What of the odd was found, what was missed, and what was no more than a false alarm."""
+    numbers = found.evaluation
+    kinds = numbers["kinds"].items()
+    met = [kind for kind, count in kinds if count["found"]]
+    missed = [kind for kind, count in kinds if not count["found"]]
+    precision = numbers["honest"]["event_precision"] or 0
+    false = round(numbers["events"] * (1 - precision))
+    return [
+        f"raised an event: {', '.join(met) or 'nothing'}",
+        f"raised none: {', '.join(missed) or 'nothing'}",
+        f"false alarms: {false} of {numbers['events']} events",
+        "",
+        f"all of it took {found.seconds:.0f} s. Open {found.report} in a browser",
+        "the same with videos of your own: oddframe fit flowgrid FOLDER --out RUN, "
+        "oddframe score RUN VIDEO --out DIR",
+    ]
+
+
+def probe_lines(found: "ProbeResult") -> list[str]:
+    """How often each classifier was right."""
+    lines = [tested_on(found)]
+    for what, verdict in found.verdicts.items():
+        low, high = verdict["interval"]
+        lines.append(f"{what:18}accuracy {verdict['accuracy']:.3f} ({low:.3f}–{high:.3f})")
+    commonest = next(iter(found.verdicts.values()))["commonest"]
+    lines.append(f"{'commonest class':18}accuracy {commonest:.3f}")
+    return lines
+
+
+def retrieval_lines(found: "RetrievalResult") -> list[str]:
+    """How often the nearest are of the class, by embeddings and by pixels."""
+    lines = [tested_on(found), f"{'':14}" + "".join(f"{at:>8}" for at in found.embeddings)]
+    for what, numbers in (("embeddings", found.embeddings), ("pixels", found.pixels)):
+        lines.append(f"{what:14}" + "".join(f"{value:8.3f}" for value in numbers.values()))
+    lines.append(f"chance at 1   {found.chance_at_1:8.3f}   page: {found.page}")
+    return lines
+
+
+def tested_on(found: "ProbeResult | RetrievalResult") -> str:
+    """Of which run and data the numbers are."""
+    videos = f"{found.train_videos} videos, tested on {found.test_videos}"
+    return f"{found.method} on {found.data}: {videos}"
+
+
+def class_distribution(found: "ClassDistribution") -> list[str]:
+    """Clips and their length by part."""
+    lines = []
+    for part, counts in found.clips.items():
+        classes = ", ".join(f"{label} {count}" for label, count in counts.items()) or "none"
+        lasting = ""
+        if part in found.seconds:
+            span = found.seconds[part]
+            lasting = f"; {span['shortest']:.1f} to {span['longest']:.1f} s"
+        lines.append(f"{part:9}{sum(counts.values()):5} clips{lasting}: {classes}")
+    return [*lines, f"picture: {found.picture}"]
+
+
+def class_report(found: "ClassReport") -> list[str]:
+    """Errors and distances by part, and how well they tell anomalies from normal clips."""
+    columns = f"{'clips':>7}{'error: mean':>14}{'median':>10}{'max':>10}{'own class: mean':>18}"
+    lines = [f"{'':9}{columns}"]
+    for part, values in found.parts.items():
+        error = values["error"]
+        if error is None:
+            continue
+        distance = values["distance to own class"]
+        own = f"{DASH:>18}" if not distance else f"{distance['mean']:18.4g}"
+        row = f"{error['count']:7}{error['mean']:14.4g}{error['50%']:10.4g}{error['max']:10.4g}"
+        lines.append(f"{part:9}{row}{own}")
+    for what, rules in found.clip_auc.items():
+        known = [f"{rule} {value:.4f}" for rule, value in rules.items() if value is not None]
+        if known:
+            lines.append(f"clip AUC, {what}: {', '.join(known)}")
+    count = found.parameters
+    lines.append(f"parameters: encoder {count['encoder']:,}, head {count['head']:,}")
+    lines.append(f"tables and pictures: {found.folder}")
+    return lines
+
+
+def class_thresholds(found: "ClassThresholds") -> list[str]:
+    """The thresholds as a table."""
+    from oddframe.workflows.class_report import threshold_lines
+
+    return threshold_lines(found.rules)
+
+
+def prepared(found: "Preparation | ClipSplit | DadLayout") -> list[str]:
+    """What `prepare` has found, divided or laid out."""
+    from oddframe.preparation.dad_layout import DadLayout
+    from oddframe.preparation.split_clips import ClipSplit
+
+    if isinstance(found, ClipSplit):
+        return clip_split(found)
+    if isinstance(found, DadLayout):
+        return dad_layout(found)
+    return preparation(found)
+
+
+def preparation(found: "Preparation") -> list[str]:
+    """What of a data set is there: one screen."""
+    stock = found.inventory
+    counts = stock.found
+    train = f"{many(counts.train_videos, 'video')}, {many(counts.train_frames, 'frame')}"
+    test = f"{many(counts.test_videos, 'video')}, {many(counts.test_frames, 'frame')}"
+    lines = [
+        f"{found.dataset}: {found.about}",
+        row("in", str(found.root)),
+        row("train", train),
+        row("test", test),
+    ]
+    if stock.classes:
+        labels = [f"{label} ({count})" for label, count in stock.classes.items()]
+        lines.append(row("classes", shortened(labels)))
+    if counts.test_videos and not found.has_classes:
+        lines.append(row("truth", truth_text(found)))
+    if stock.labelled:
+        frames = many(counts.test_frames, "test frame")
+        lines.append(row("odd", f"{counts.anomalous_frames:,} of {frames}"))
+    if stock.kinds:
+        kinds = ", ".join(f"{kind} {frames:,}" for kind, frames in stock.kinds.items())
+        lines.append(row("kinds", kinds))
+    if stock.one_sided:
+        names = shortened(stock.one_sided)
+        lines.append(row("one-sided", f"no AUC of their own, all frames odd or none: {names}"))
+    if found.published is not None:
+        lines += several("counts", against_published(counts, found.published))
+    lines += several("missing", stock.missing)
+    lines += several("damaged", stock.damaged)
+    lines += several("note", stock.notes)
+    if stock.missing:
+        lines.append(row("offered", found.offered))
+    if stock.usable:
+        lines.append(row("ready", next_command(found)))
+    return lines
+
+
+def truth_text(found: "Preparation") -> str:
+    """Of how many test videos there is truth, and of what sort."""
+    stock = found.inventory
+    if not stock.labelled:
+        return "none: frames can be scored but not evaluated"
+    total = stock.found.test_videos
+    labelled = "all" if stock.labelled == total else f"{stock.labelled} of {total}"
+    sorts = f"pixel masks for {stock.masked}, tracks for {stock.tracked}"
+    return f"for {labelled} test videos; {sorts}"
+
+
+def against_published(found: "Counts", published: "Counts") -> list[str]:
+    """Each count that differs from the published one."""
+    differing = []
+    for name, there in vars(published).items():
+        here = getattr(found, name)
+        if here != there:
+            differing.append(f"{name.replace('_', ' ')}: {here:,} here, {there:,} published")
+    if not differing:
+        return ["all as published"]
+    return [*differing, "numbers from this copy do not compare with published ones"]
+
+
+def next_command(found: "Preparation") -> str:
+    """What to do next with a data set that is ready."""
+    where = quote(str(found.root))
+    what = where if found.dataset == "folder" else f"{found.dataset} --root {where}"
+    if not found.inventory.found.train_videos:
+        return f"to evaluate on, not to learn from: oddframe evaluate RUN {what}"
+    if found.has_classes:
+        return f"oddframe fit embedding {what} --out RUN"
+    if found.inventory.classes:
+        return f"oddframe fit tclr {what} --out RUN"
+    return f"oddframe fit flowgrid {what} --out RUN"
+
+
+def clip_split(found: "ClipSplit") -> list[str]:
+    """How clips were divided."""
+    lines = []
+    for part, classes in found.clips.items():
+        counts = ", ".join(f"{label} {count}" for label, count in classes.items()) or "none"
+        lines.append(row(part, f"{many(sum(classes.values()), 'clip')}: {counts}"))
+    lines += several("left out", found.left_out)
+    command = f"oddframe fit embedding class-folders --root {quote(str(found.out))} --out RUN"
+    return [*lines, row("ready", command)]
+
+
+def dad_layout(found: "DadLayout") -> list[str]:
+    """What was laid out."""
+    lines = []
+    for part, streams in found.recordings.items():
+        counts = ", ".join(f"{name} {count}" for name, count in streams.items()) or "none"
+        lines.append(row(part, f"{many(sum(streams.values()), 'video')}: {counts}"))
+    lines.append(row("links", f"{found.linked:,} new, {found.there:,} there before"))
+    if found.films:
+        pictures = many(found.pictures, "new picture")
+        lines.append(row("films", f"{found.films:,}; {pictures} of them"))
+    lines.append(row("truth", many(found.masks, "frame mask")))
+    lines += several("no truth", found.without_truth) + several("damaged", found.damaged)
+    stream = next(iter(found.recordings["training"]), "top_depth").lower()
+    at = f"--root {quote(str(found.out))} --stream {stream}"
+    return [*lines, row("ready", f"oddframe fit jigsaw dad {at} --level full-frame --out RUN")]
+
+
+def completion_script(found: "Completion") -> list[str]:
+    """The script."""
+    return [found.script.rstrip("\n")]
+
+
+def number(value: Any) -> str:
+    """A number to four digits, or a dash for none."""
+    if value is None:
+        return DASH
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def several(what: str, lines: Sequence[str]) -> list[str]:
+    """Rows of one kind: the first few, and how many more there are."""
+    shown = list(lines[:SHOWN])
+    if len(lines) > SHOWN:
+        shown.append(f"and {len(lines) - SHOWN:,} more")
+    rows = []
+    for index, line in enumerate(shown):
+        rows.append(row("" if index else what, line))
+    return rows
+
+
+def shortened(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def row(what: str, text: str) -> str:
+    """One row of two columns."""
+    return f"  {what:10}{text}"
+
+
+def many(count: int, what: str) -> str:
+    """A count with its noun.
+
+    >>> many(1, "video"), many(2000, "frame")
+    ('1 video', '2,000 frames')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+RENDERERS: Mapping[str, Callable[[Any], list[str]]] = {
+    "demo": demonstration,
+    "simulate": simulation,
+    "prepare": prepared,
+    "fit": fitted_lines,
+    "score": score_lines,
+    "evaluate": evaluation,
+    "compare": comparison,
+    "probe": probe_lines,
+    "retrieve": retrieval_lines,
+    "describe": class_distribution,
+    "classes": class_report,
+    "threshold": class_thresholds,
+    "fuse": fusion,
+    "methods": listing,
+    "datasets": listing,
+    "info": contents,
+    "completion": completion_script,
+}
