@@ -19,7 +19,6 @@ import argparse
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +28,22 @@ import yaml  # type: ignore[import-untyped]
 
 from machine import middle, write
 from oddframe.datasets.base import Split, open_data
+from oddframe.detector import Detector
 from oddframe.evaluation.evaluated_video import last_scored
 from oddframe.evaluation.metrics import as_published, auc
-from oddframe.methods.jigsaw.cubes import BoxedVideo, Cubes
-from oddframe.methods.jigsaw.detector import Jigsaw, channels_first
-from oddframe.methods.jigsaw.proposals import expand_boxes
+from oddframe.methods.jigsaw import JigsawFrames
+from oddframe.methods.jigsaw.boxes import whole_frame
+from oddframe.methods.jigsaw.cubes import BoxedVideo
+from oddframe.methods.jigsaw.detector import PuzzleDetector
+from oddframe.methods.jigsaw.object_level import ObjectPuzzles
+from oddframe.registry import member
 from oddframe.run import Run
-from oddframe.scoring.cross_validation import SALT, hold_out
+from oddframe.scoring.cross_validation import SALT, hold_out, segments_of
 from oddframe.scoring.run_folder import load_run
-from oddframe.training.checkpoints import read_checkpoint
+from oddframe.serialization import read_weights
 from oddframe.training.precision import Precision, autocast
 from oddframe.training.trainer import by_loss
-from oddframe.types import Bools, Floats, Video
+from oddframe.types import Bools, Bytes, Floats, Video
 from oddframe.video.clips import clips_of
 from oddframe.video.reader import read
 
@@ -54,26 +57,31 @@ def main() -> None:
     words.add_argument("what", choices=["tasks", "sources", "cost", "feed"])
     words.add_argument("run", type=Path)
     words.add_argument("--data", default="ped2", help="or a folder of videos with truth")
+    words.add_argument("--method", default="jigsaw", help="that a recipe is for")
     words.add_argument("--root", type=Path)
     words.add_argument("--checkpoints", type=Path)
     words.add_argument("--every", type=int, default=1, help="judge each of so many frames")
     words.add_argument("--model", help="an ONNX detector")
     words.add_argument("--out")
     asked = words.parse_args()
-    recipe = asked.run.suffix == ".yaml"
-    detector = (
-        Jigsaw.of(yaml.safe_load(asked.run.read_text())) if recipe else load_run(asked.run).detector
-    )
-    assert isinstance(detector, Jigsaw)
+    if asked.run.suffix == ".yaml":
+        detector: Detector = member("methods", asked.method, "method").of(
+            yaml.safe_load(asked.run.read_text())
+        )
+    else:
+        detector = load_run(asked.run).detector
+    assert isinstance(detector, PuzzleDetector)
     split = open_data(asked.data, None if Path(asked.data).exists() else asked.root)[1]
     if asked.what == "tasks":
         found = tasks(detector, split, asked.checkpoints, asked.every)
     elif asked.what == "sources":
+        assert isinstance(detector, ObjectPuzzles)
         found = {
             name: sources(detector, split, name, asked.model, asked.every)
             for name in ("detector", "union")
         }
     elif asked.what == "cost":
+        assert isinstance(detector, ObjectPuzzles)
         found = cost(detector, split.test[0])
     else:
         found = feed(detector, split.train)
@@ -83,23 +91,25 @@ def main() -> None:
     )
 
 
-def tasks(detector: Jigsaw, split: Split, checkpoints: Path | None, every: int) -> dict[str, Any]:
+def tasks(
+    detector: PuzzleDetector, split: Split, checkpoints: Path | None, every: int
+) -> dict[str, Any]:
     """AUC by head, for the run's own weights and for each epoch after which every network has a checkpoint."""
     seen = [Seen(detector, video, every) for video in split.test]
     result: dict[str, Any] = {"last": measured(detector, seen), "curve": []}
     print("last", result["last"], flush=True)
     kept: dict[int, dict[str, Any]] = {}
     for path in checkpoints.glob("*.pt") if checkpoints else []:
-        told = read_checkpoint(path)
+        told = read_weights(path)
         rows = told["state"]["rows"]
         if rows and rows[-1]["step"] == told["state"]["step"]:
             kept.setdefault(len(rows), {})[path.stem.rpartition("@")[0]] = told
-    marked = marked_again(detector, taught(split.train)) if kept else []
+    boxed = boxed_again(detector, taught(split.train)) if kept else []
     for epoch, nets in sorted(kept.items()):
-        if len(nets) == detector.networks:
+        if len(nets) == detector.ensemble:
             for net, (_, told) in zip(detector.nets, sorted(nets.items()), strict=True):
                 net.load_state_dict(told["module"])
-            scale_again(detector, marked)
+            reference_again(detector, boxed)
             rows = [told["state"]["rows"][-1] for told in nets.values()]
             means = {
                 name: round(float(np.mean([row[name] for row in rows])), 4)
@@ -111,67 +121,69 @@ def tasks(detector: Jigsaw, split: Split, checkpoints: Path | None, every: int) 
 
 
 def taught(videos: list[Video]) -> list[Video]:
-    """The training videos without those that fit kept for calibration."""
-    learned, _ = hold_out(videos, Run(Path(), seed=0).random(SALT))
+    """The training videos without those that fit, with seed 0, held out for calibration."""
+    learned, _ = hold_out(segments_of(videos), np.random.default_rng([0, SALT]))
     return learned
 
 
-def marked_again(detector: Jigsaw, videos: list[Video]) -> list[BoxedVideo]:
+def boxed_again(detector: PuzzleDetector, videos: list[Video]) -> list[BoxedVideo]:
+    """Where the cubes of the training videos are, by what the detector has learned."""
     with tempfile.TemporaryDirectory() as folder:
-        return detector._mark_all(videos, Run(Path(folder)))
+        return detector.find_cubes(videos, Run(Path(folder)))
 
 
-def scale_again(detector: Jigsaw, marked: list[BoxedVideo]) -> None:
-    """The scale that these weights have."""
-    cache = Cubes(marked, detector.spec, side=detector.side).cache
-    detector._learn_scale(
-        [detector._look_at_normal(net.eval(), marked, cache) for net in detector.nets]
-    )
+def reference_again(detector: PuzzleDetector, boxed: list[BoxedVideo]) -> None:
+    """Read the reference that these weights have."""
+    cache = detector.ensemble_training.cubes(boxed, 0).cache
+    normal = [detector.score_normal(net.eval(), boxed, cache) for net in detector.nets]
+    detector.learn_reference(normal)
 
 
 class Seen:
     """One test video with its things cut out once, and its truth."""
 
-    def __init__(self, detector: Jigsaw, video: Video, every: int) -> None:
-        self.frame, self.count, self.shape, cubes, things, frames = [], [], (0, 0), [], [], 0
+    def __init__(self, detector: PuzzleDetector, video: Video, every: int) -> None:
+        frames, self.shape = 0, (0, 0)
+        self.frame: list[int] = []
+        self.count: list[int] = []
+        cubes: list[Bytes] = []
+        boxes: list[Floats] = []
         for clips in clips_of(read(video, detector.spec), detector.spec, video.name):
             frames = int(clips.frame_index[-1]) + 1 + detector.spec.lookahead
-            for pixels, frame in zip(
-                clips.pixels.transpose(0, 2, 3, 4, 1), clips.frame_index, strict=True
-            ):
-                if frame % every == 0:
-                    found = pixels[None]
-                    if detector.level == "object":
-                        boxes, found = detector._cut(pixels, video.name, int(frame))
-                        things.append(boxes)
-                        self.shape = pixels.shape[1:3]
-                    self.frame.append(int(frame))
-                    self.count.append(len(found))
-                    cubes.append(found)
-        self.cubes = channels_first(np.concatenate(cubes))
-        self.boxes = np.concatenate(things) if things else None
+            pixels = clips.pixels.transpose(0, 2, 3, 4, 1)
+            self.shape = pixels.shape[2:4]
+            for clip, frame in zip(pixels, clips.frame_index, strict=True):
+                if frame % every:
+                    continue
+                found = whole_frame(clip, video.name, int(frame))
+                if isinstance(detector, ObjectPuzzles):
+                    found = detector.finder()(clip, video.name, int(frame))
+                boxes.append(found)
+                cubes.append(detector.cut_cubes(clip, found))
+                self.frame.append(int(frame))
+                self.count.append(len(found))
+        self.cubes, self.boxes = np.concatenate(cubes), np.concatenate(boxes)
         assert video.truth is not None
         self.odd: Bools = video.truth(frames).frame
 
-    def peaks(self, detector: Jigsaw) -> Floats:
-        """(T, heads): the strangest thing of each frame, in units of normal video; 0 where nothing moves."""
-        strange = detector._judged(self.cubes, self.boxes, self.shape)
+    def peaks(self, detector: PuzzleDetector) -> Floats:
+        """(T, heads): the highest z-score of each frame; 0 where nothing moves."""
+        values = detector.zscores(self.cubes, self.boxes, self.shape)
         ends = np.cumsum(self.count)
         peaks = [
-            strange[end - n : end].max(0, initial=0)
-            for n, end in zip(self.count, ends, strict=True)
+            values[end - n : end].max(0, initial=0) for n, end in zip(self.count, ends, strict=True)
         ]
         return np.stack(peaks)[last_scored(np.array(self.frame), len(self.odd))]
 
 
-def measured(detector: Jigsaw, seen: list[Seen]) -> dict[str, Any]:
+def measured(detector: PuzzleDetector, seen: list[Seen]) -> dict[str, Any]:
     """AUC of each head and of their mean."""
     values = [one.peaks(detector) for one in seen]
     odd = [one.odd for one in seen]
-    heads = {name: [value[:, k] for value in values] for k, name in enumerate(detector.weights)}
-    if detector.level == "full-frame" and len(detector.weights) > 2:
+    heads = {name: [value[:, k] for value in values] for k, name in enumerate(detector.heads)}
+    if isinstance(detector, JigsawFrames) and len(detector.heads) > 2:
         for level in ("frame", "clip"):
-            columns = [k for k, name in enumerate(detector.weights) if name.startswith(level)]
+            columns = [k for k, name in enumerate(detector.heads) if name.startswith(level)]
             heads[level] = [value[:, columns].mean(1) for value in values]
     heads["combined"] = [value.mean(1) for value in values]
     return {name: aucs(odd, value, detector.smoothing) for name, value in heads.items()}
@@ -188,13 +200,15 @@ def aucs(odd: list[Bools], value: list[Floats], weight: float) -> dict[str, floa
     return {name: None if number is None else round(number, 4) for name, number in told.items()}
 
 
-def sources(detector: Jigsaw, split: Split, source: str, model: str, every: int) -> dict[str, Any]:
+def sources(
+    detector: ObjectPuzzles, split: Split, source: str, model: str, every: int
+) -> dict[str, Any]:
     """AUC by head of the same network on other boxes."""
-    other = Jigsaw.of({**detector.options, "boxes": source, "detector": model})
-    other.shown = detector.shown
-    other._learn_places(taught(split.train))
+    options = {**detector.options, "boxes": {"source": source, "model": model}}
+    other = type(detector).of(options)
+    boxed = boxed_again(other, taught(split.train))
     other.nets.load_state_dict(detector.nets.state_dict())
-    scale_again(other, marked_again(other, taught(split.train)))
+    reference_again(other, boxed)
     seen = [Seen(other, video, every) for video in split.test]
     things = sum(sum(one.count) for one in seen) / sum(len(one.count) for one in seen)
     told = {"things_a_frame": round(things, 1), **measured(other, seen)}
@@ -210,24 +224,24 @@ def running(values: Floats, weight: float) -> Floats:
     return np.stack(out)
 
 
-def cost(detector: Jigsaw, video: Video) -> dict[str, Any]:
+def cost(detector: ObjectPuzzles, video: Video) -> dict[str, Any]:
     """Milliseconds a frame of each part of scoring, and frames per second of all, with this many threads."""
     began = time.perf_counter()
     frames = list(read(video, detector.spec))
     spent = {"decode": time.perf_counter() - began}
     batches = list(clips_of(frames, detector.spec, video.name))
-    clips = [pixels for batch in batches for pixels in batch.pixels.transpose(0, 2, 3, 4, 1)]
+    clips = [clip for batch in batches for clip in batch.pixels.transpose(0, 2, 3, 4, 1)]
+    finder = detector.finder()
     began = time.perf_counter()
-    boxes = [detector._boxes(clip, video.name, 0) for clip in clips]
+    boxes = [finder(clip, video.name, 0) for clip in clips]
     spent["regions"], began = time.perf_counter() - began, time.perf_counter()
-    cubes = [detector._cubes(clip, box) for clip, box in zip(clips, boxes, strict=True)]
+    cubes = [detector.cut_cubes(clip, box) for clip, box in zip(clips, boxes, strict=True)]
     spent["cut"], began = time.perf_counter() - began, time.perf_counter()
-    for net in detector.nets:
-        detector._strange(net, channels_first(np.concatenate(cubes)))
+    together = np.concatenate(cubes)
+    detector.head_scores(detector.core(), together, np.zeros(len(together), bool))
     spent["network"], began = time.perf_counter() - began, time.perf_counter()
     for batch in batches:
-        with torch.inference_mode():
-            detector.score(batch)
+        detector.score(batch)
     score = time.perf_counter() - began
     return {
         "threads": torch.get_num_threads(),
@@ -240,20 +254,18 @@ def cost(detector: Jigsaw, video: Video) -> dict[str, Any]:
     }
 
 
-def feed(detector: Jigsaw, videos: list[Video]) -> dict[str, Any]:
+def feed(detector: PuzzleDetector, videos: list[Video]) -> dict[str, Any]:
     """Samples per second of three ways to feed training, and steps per second in two precisions."""
     found: dict[str, Any] = {}
-    fresh = detector.fresh()
+    fresh, training = detector.fresh(), detector.ensemble_training
     with tempfile.TemporaryDirectory() as folder:
         run, few = Run(Path(folder)), videos[:2]
-        fresh._learn_places(few)
         began = time.perf_counter()
-        marked = fresh._mark_all(few, run)
+        boxed = fresh.find_cubes(few, run)
         found["frames_per_second_of_looking_for_things"] = round(
-            sum(len(one.index) for one in marked) / (time.perf_counter() - began), 1
+            sum(len(one.index) for one in boxed) / (time.perf_counter() - began), 1
         )
-        marked = [replace(one, box=expand_boxes(one.box, fresh.around)) for one in marked]
-        data = Cubes(marked, fresh.spec, side=fresh.side, count=600, jitter=fresh.jitter)
+        data = training.cubes(boxed, 0, 600, training.sampling.jitter)
         data[0]
         for i in range(len(data)):  # as the authors' patches: float32 in [0, 1], (3, T, 64, 64)
             cube = data[i].numpy().astype(np.float32) / 255
@@ -267,10 +279,12 @@ def feed(detector: Jigsaw, videos: list[Video]) -> dict[str, Any]:
             torch.from_numpy(np.load(Path(folder) / f"{i}.npy")) for i in order
         )
         found["bytes_of_patches_on_disk"] = 0
-        found["megabytes_of_frames_held"] = round(data.cache.held / 1e6, 1)
-        batch = torch.stack([data[i] for i in range(fresh.training_options.batch)])
-    found |= {"side": fresh.side, "channels": fresh.first, "threads": torch.get_num_threads()}
-    net, step = fresh._network().train(), by_loss(fresh.task)
+        found["megabytes_of_frames_held"] = round(data.cache.bytes / 1e6, 1)
+        batch = torch.stack([data[i] for i in range(training.training.batch)])
+    options = fresh.options
+    found |= {"size": options["size"], "base_width": options["base_width"]}
+    found["threads"] = torch.get_num_threads()
+    net, step = fresh.new_network().train(), by_loss(fresh.task)
     precisions: tuple[Precision, ...] = ("float32", "bf16")
     for precision in precisions:
         seconds = []

@@ -13,33 +13,44 @@ by the picture's edge, beside the share of such things.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor, nn
 
-from jigsaw import marked_again, running, taught
+from jigsaw import boxed_again, running, taught
 from machine import write
 from oddframe.datasets.base import open_data
 from oddframe.evaluation.evaluated_video import last_scored
 from oddframe.evaluation.metrics import auc
-from oddframe.methods.jigsaw.cubes import Cubes
-from oddframe.methods.jigsaw.detector import Jigsaw, channels_first, puzzles
-from oddframe.methods.jigsaw.detector import local_zscore as alike
+from oddframe.methods.jigsaw import Jigsaw, local_zscore
+from oddframe.methods.jigsaw.cubes import split_cubes
+from oddframe.methods.jigsaw.detector import NormalScores
+from oddframe.methods.jigsaw.ensemble import ENSEMBLE_FOLDS
 from oddframe.methods.jigsaw.proposals import touches_edge
-from oddframe.methods.jigsaw.puzzles import Unshuffled, scaled, with_border
+from oddframe.methods.jigsaw.puzzles import (
+    EPSILON,
+    PuzzleScorer,
+    UnshuffledTask,
+    excess_nll,
+    is_temporal,
+    nll,
+    unit_range,
+)
+from oddframe.methods.jigsaw.shuffling import temporal_change, with_border
 from oddframe.scoring.run_folder import load_run
 from oddframe.synthetic.tamper import KINDS, tamper
 from oddframe.types import Bools, Bytes, Floats, Ints, Video
 from oddframe.video.reader import read
 
 Looked = list[
-    tuple[Floats, Floats, Ints]
-]  # of normal things, network by network: spots, columns and edge, which clip
+    NormalScores
+]  # network by network; scores have a column for each judge and head, and the edge
 
 
 @dataclass(frozen=True)
@@ -78,70 +89,64 @@ WAYS = {
 }
 
 
-class LogPace(Unshuffled):
-    """Pace is judged by its strangeness, as the other puzzles are."""
+class LogPace(UnshuffledTask):
+    """Pace is scored by its NLL, as the other puzzles are."""
 
-    def _found(self, logits: dict[str, Tensor], cubes: Tensor) -> dict[str, Tensor]:
-        found = super()._found(
-            {name: rows for name, rows in logits.items() if name != "pace"}, cubes
-        )
-        moves = puzzles.temporal_change(cubes) >= self.still
-        nats = puzzles.nll(logits["pace"], self.worst) * moves
-        return found | {"pace": (nats + puzzles.FAINT).log()}
+    def nats(self, logits: dict[str, Tensor], cubes: Tensor) -> dict[str, Tensor]:
+        rest = {name: rows for name, rows in logits.items() if name != "pace"}
+        moves = temporal_change(cubes) >= self.min_motion
+        value = nll(logits["pace"], self.reduce) * moves
+        return super().nats(rest, cubes) | {"pace": (value + EPSILON).log()}
 
 
-class AllSurprise(Unshuffled):
-    """All puzzles are judged by how much they surprise."""
+class AllExcess(UnshuffledTask):
+    """All puzzles are scored by their excess NLL."""
 
-    def look(self, net: nn.Module, cubes: Tensor) -> dict[str, Tensor]:
-        seen = with_border(scaled(cubes))
-        moves = puzzles.temporal_change(seen) >= self.still
-        told = {
-            name: puzzles.excess_nll(rows, self.worst, ends=name != "pace")
-            for name, rows in net(seen, "").items()
-        }
-        return {
-            name: said * moves if puzzles.in_time(name) else said for name, said in told.items()
-        }
+    def head_scores(self, net: nn.Module, cubes: Tensor) -> dict[str, Tensor]:
+        pixels = with_border(unit_range(cubes))
+        moves = temporal_change(pixels) >= self.min_motion
+        scores: dict[str, Tensor] = {}
+        for name, rows in net(pixels, "").items():
+            scores[name] = excess_nll(rows, self.reduce, ends=name != "pace")
+            if is_temporal(name):
+                scores[name] = scores[name] * moves
+        return scores
 
 
-class Ends(Unshuffled):
+class Ends(UnshuffledTask):
     """The first and the last piece count for pace, too."""
 
-    def _found(self, logits: dict[str, Tensor], cubes: Tensor) -> dict[str, Tensor]:
-        moves = puzzles.temporal_change(cubes) >= self.still
-        return super()._found(logits, cubes) | {
-            "pace": puzzles.excess_nll(logits["pace"], self.worst, ends=True) * moves
-        }
+    def nats(self, logits: dict[str, Tensor], cubes: Tensor) -> dict[str, Tensor]:
+        moves = temporal_change(cubes) >= self.min_motion
+        value = excess_nll(logits["pace"], self.reduce, ends=True) * moves
+        return super().nats(logits, cubes) | {"pace": value}
 
 
-class Judges(Unshuffled):
-    """All ways to judge a puzzle at once: a column for each judge and head."""
+class Judges(UnshuffledTask):
+    """All ways to score a puzzle at once: a column for each judge and head."""
 
-    def __init__(self, task: Unshuffled) -> None:
-        given = (task.weights, task.frames, task.still, task.worst)
+    judges: dict[str, UnshuffledTask]
+
+    def __init__(self, task: UnshuffledTask) -> None:
+        given = (task.head_weights, task.clip_length, task.min_motion, task.reduce)
         judges = {
             "method": task,
-            "worst": replace(task, worst=True),
+            "worst": replace(task, reduce="max"),
             "log pace": LogPace(*given),
-            "all surprise": AllSurprise(*given),
+            "all surprise": AllExcess(*given),
             "ends": Ends(*given),
         }
         object.__setattr__(self, "judges", judges)
-        super().__init__(
-            {f"{judge}/{head}": 1.0 for judge in judges for head in task.weights}, *given[1:]
-        )
+        columns = [f"{judge}/{head}" for judge in judges for head in task.head_weights]
+        super().__init__(dict.fromkeys(columns, 1.0), *given[1:])
 
-    judges: dict[str, Unshuffled]
-
-    def look(self, net: nn.Module, cubes: Tensor) -> dict[str, Tensor]:
-        logits = net(with_border(scaled(cubes)), "")
-        told = {judge: task.look(lambda *_: logits, cubes) for judge, task in self.judges.items()}  # type: ignore[arg-type]
-        return {
-            f"{judge}/{head}": said
-            for judge, by_head in told.items()
-            for head, said in by_head.items()
-        }
+    def head_scores(self, net: nn.Module, cubes: Tensor) -> dict[str, Tensor]:
+        logits = net(with_border(unit_range(cubes)), "")
+        scores: dict[str, Tensor] = {}
+        for judge, task in self.judges.items():
+            by_head = task.head_scores(lambda *_: logits, cubes)  # type: ignore[arg-type]
+            scores |= {f"{judge}/{head}": values for head, values in by_head.items()}
+        return scores
 
 
 class Film(NamedTuple):
@@ -171,18 +176,20 @@ def main() -> None:
     asked = words.parse_args()
     detector = load_run(asked.run).detector
     assert isinstance(detector, Jigsaw)
-    assert isinstance(detector.task, Unshuffled)
+    assert isinstance(detector.task, UnshuffledTask)
     detector.task = Judges(detector.task)
+    # the edge is a column of its own, for the ways with it
+    detector.head_scores = partial(with_edge, detector.head_scores)  # type: ignore[method-assign]
     split = open_data("ped2", asked.root)[1]
     learned = taught(split.train)
-    marked, shares = marked_again(detector, learned), []
-    cache = Cubes(marked, detector.spec, side=detector.side).cache
-    detector._without_pace = lambda strange, gone: np.column_stack([strange, gone])  # type: ignore[method-assign]
-    looked = [detector._look_at_normal(net, marked, cache) for net in detector.nets]
+    boxed, shares = boxed_again(detector, learned), []
+    cache = detector.ensemble_training.cubes(boxed, 0).cache
+    looked = [detector.score_normal(net, boxed, cache) for net in detector.nets]
     kept = [video for video in split.train if video not in learned]
     films = [film for video in kept for film in made(detector, video, asked.rounds, 0)]
-    for k, (mine, others) in enumerate(detector._shares(marked)):
-        shares.append(detector._look_at_normal(detector.nets[k], mine, cache))
+    for k, net in enumerate(detector.nets):
+        mine, others = split_cubes(boxed, ENSEMBLE_FOLDS, k)
+        shares.append(detector.score_normal(net, mine, cache))
         films += [
             film
             for one in others
@@ -193,8 +200,8 @@ def main() -> None:
     tests = [tested(detector, video, asked.every) for video in split.test]
     result = {}
     for name, way in WAYS.items():
-        if (way.networks or 0) >= detector.networks or not {*(way.heads or ())} <= {
-            *detector.weights
+        if (way.networks or 0) >= detector.ensemble or not {*(way.heads or ())} <= {
+            *detector.heads
         }:
             continue
         result[name] = asdict(way) | measured(detector, looked, shares, films, tests, way)
@@ -202,6 +209,13 @@ def main() -> None:
     edge = at_the_edge(detector, looked, shares, films)
     print("edge", edge)
     write(asked.out, {"run": asked.run.name, "films": len(films), "ways": result, "edge": edge})
+
+
+def with_edge(
+    head_scores: Callable[..., Floats], core: nn.Module, cubes: Bytes, cut_off: Bools
+) -> Floats:
+    """The scores of all judges, of which none is without pace at the edge, and the edge."""
+    return np.column_stack([head_scores(core, cubes, np.zeros_like(cut_off)), cut_off])
 
 
 def made(
@@ -235,19 +249,23 @@ def seen(
     judge: int | None = None,
 ) -> Film:
     """What networks say of the things in frames (T, H, W, C)."""
-    reach = detector.frames // 2
+    reach = detector.spec.length // 2
     at = np.arange(reach, len(frames) - reach, every)
-    cut = [detector._cut(frames[t - reach : t + reach + 1], name, int(t)) for t in at]
+    cut = [detector.find_and_cut(frames[t - reach : t + reach + 1], name, int(t)) for t in at]
     boxes, cubes = (np.concatenate([pair[part] for pair in cut]) for part in (0, 1))
     nets = detector.nets if judge is None else [detector.nets[judge]]
-    shape = frames.shape[1:3]
+    shape, cut_off = frames.shape[1:3], np.zeros(len(cubes), bool)
+    columns = []
+    for net in nets:
+        core = PuzzleScorer([net], detector.task)
+        columns.append(detector.head_scores(core, cubes, cut_off)[:, :-1])
     return Film(
         kind,
         at,
         np.array([len(pair[0]) for pair in cut]),
-        np.stack([detector._strange(net, channels_first(cubes)) for net in nets], 1),
+        np.stack(columns, 1),
         touches_edge(boxes, shape),
-        alike.box_features(boxes, shape),
+        local_zscore.box_features(boxes, shape),
         odd,
         judge,
     )
@@ -306,32 +324,32 @@ def excesses(
     for film in films:
         if film.judge not in scales:
             normal = looked[: way.networks] if film.judge is None else [shares[film.judge]]
-            told = [
-                (place, asked(detector, said[:, :-1], said[:, -1] > 0, way), clip)
-                for place, said, clip in normal
-            ]
-            detector._learn_scale(told)
+            told = []
+            for one in normal:
+                scores = asked(detector, one.scores[:, :-1], one.scores[:, -1] > 0, way)
+                told.append(one._replace(scores=scores))
+            detector.learn_reference(told)
             scales[film.judge] = (
-                detector.known.numpy(),
-                detector.place.numpy(),
-                detector.usual.numpy(),
+                detector.reference_scores.numpy(),
+                detector.reference_features.numpy(),
+                detector.reference_level.numpy(),
             )
         known, place, usual = scales[film.judge]
         nets = [film.strange[:, k] for k in range(film.strange.shape[1])][: way.networks]
         strange = np.mean([asked(detector, said, film.gone, way) for said in nets], axis=0)
-        yield alike.local_zscore(strange, film.spot, known, place) / usual
+        yield local_zscore.local_zscore(strange, film.spot, known, place) / usual
 
 
 def asked(detector: Jigsaw, columns: Floats, gone: Bools, way: Way) -> Floats:
     """(n, heads) of (n, columns): the heads asked for, by the judge asked for."""
-    names = list(detector.task.weights)
-    heads = way.heads or tuple(detector.weights)
+    names = list(detector.task.head_weights)
+    heads = way.heads or tuple(detector.heads)
     said = columns[:, [names.index(f"{way.judge}/{head}") for head in heads]].copy()
     for k, head in enumerate(heads):
         if head == "pace" and not way.edge:
             said[gone, k] = 0
         elif head != "pace" and way.faint is not None:
-            said[:, k] = np.log(np.exp(said[:, k]) - puzzles.FAINT + way.faint)
+            said[:, k] = np.log(np.exp(said[:, k]) - EPSILON + way.faint)
     return said
 
 
@@ -340,7 +358,7 @@ def at_the_edge(
 ) -> dict[str, float]:
     """Of the normal films: the share of things at the edge, and of frames whose strangest thing by a head is one."""
     normal = [film for film in films if film.kind == "normal"]
-    heads, first = list(detector.weights), []
+    heads, first = list(detector.heads), []
     for film, above in zip(
         normal, excesses(detector, looked, shares, normal, Way(edge=True)), strict=True
     ):
@@ -356,12 +374,12 @@ def at_the_edge(
 
 @contextmanager
 def done(way: Way) -> Iterator[None]:
-    was = alike.NEAR
-    alike.NEAR = was if way.near is None else way.near
+    was = local_zscore.NEIGHBOUR_SHARE
+    local_zscore.NEIGHBOUR_SHARE = was if way.near is None else way.near
     try:
         yield
     finally:
-        alike.NEAR = was
+        local_zscore.NEIGHBOUR_SHARE = was
 
 
 if __name__ == "__main__":

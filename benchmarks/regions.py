@@ -19,13 +19,13 @@ from oddframe.datasets.base import open_data
 from oddframe.evaluation.region_metrics import overlap, tracks_of_masks
 from oddframe.methods.jigsaw.proposals import (
     filter_boxes,
-    grey_of,
-    learn_scene,
     motion_proposals,
-    union,
+    to_grey,
+    union_boxes,
 )
+from oddframe.methods.jigsaw.scene import learn_scene
 from oddframe.types import Bytes, ClipSpec, Floats
-from oddframe.video.object_boxes import OnnxBoxes, read_model
+from oddframe.video.object_boxes import OnnxDetector, read_model
 from oddframe.video.reader import read
 
 T = 7
@@ -45,13 +45,13 @@ def main() -> None:
     scene = learn_scene(split.train, spec)
     result: dict[str, Any] = {"seconds_to_learn_the_scene": round(time.perf_counter() - began, 1)}
     sources: dict[str, Callable[[Bytes], Floats]] = {
-        "motion": lambda clip: motion_proposals(grey_of(clip), scene)
+        "motion": lambda clip: motion_proposals(to_grey(clip), scene)
     }
     if asked.detector:
-        model = OnnxBoxes(read_model(asked.detector), least=0.3)
+        model = OnnxDetector(read_model(asked.detector), 0.3)
         sources["detector"] = lambda clip: model(clip[T // 2])
-        sources["union"] = lambda clip: union(
-            model(clip[T // 2]), motion_proposals(grey_of(clip), scene)
+        sources["union"] = lambda clip: union_boxes(
+            model(clip[T // 2]), motion_proposals(to_grey(clip), scene)
         )
     told: dict[str, list[tuple[float, float, int, float]]] = {name: [] for name in sources}
     for video in split.test:

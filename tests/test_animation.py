@@ -181,18 +181,18 @@ def test_layers_are_drawn_as_real_pictures_pass_them(street: Path, tmp_path: Pat
         "1",
     ]
     small = [
-        "--side",
+        "--size",
         "32",
-        "--channels",
+        "--base-width",
         "2",
-        "--cubes",
+        "--epoch-cubes",
         "64",
         "--batch",
         "16",
         "--colour",
         "grey",
     ]
-    assert main([*words, *small, "--frames", "5", "--precision", "float32"]) == 0
+    assert main([*words, *small, "--clip-length", "5", "--precision", "float32"]) == 0
     rows = list(csv.DictReader((tmp_path / "run" / "layers.csv").read_text().splitlines()))
     assert {"Conv2d", "MultiheadAttention"} <= {row["kind"] for row in rows}
     nets = load(tmp_path / "run").nets

@@ -311,7 +311,8 @@ def test_a_layout_that_was_begun_is_gone_on_with(
     assert told.recordings["testing"] == {"front_IR": 2, "top_IR": 2}
     said = "\n".join(lines_of("prepare", lay_out(dad, laid)))
     assert "0 new, 10 there before" in said
-    assert "--stream front_ir --level full-frame" in said
+    assert "jigsaw-frames dad" in said
+    assert "--stream front_ir" in said
     assert (laid / "testing/frame_masks/01_0002.npy").is_file()
 
 

@@ -68,3 +68,10 @@ def test_the_result_is_in_single_precision_whatever_the_network_works_in(clips: 
 def test_a_pass_has_rows(clips: Tensor) -> None:
     with pytest.raises(ValueError, match="a pass has 1 row or more"):
         infer(Counted(), clips, batch=0)
+
+
+def test_what_is_computed_in_double_stays_so(clips: Tensor) -> None:
+    def core(rows: Tensor) -> Tensor:
+        return rows.double().mean((2, 3, 4)) / 3
+
+    assert torch.equal(infer(core, clips, batch=2, cpu_batch=2), core(clips))

@@ -1,4 +1,4 @@
-"""Jigsaw beyond the contract: every source of boxes, both levels, and what it says with nothing to work with."""
+"""Jigsaw beyond the contract: every source of boxes, both levels, options that do not go together."""
 
 import csv
 import pickle
@@ -16,13 +16,26 @@ from oddframe import fit
 from oddframe.cli.main import main
 from oddframe.cli.render import lines_of
 from oddframe.datasets.base import open_data
+from oddframe.detector import Detector
 from oddframe.errors import BadInput
-from oddframe.methods.jigsaw.cubes import BoxedVideo, held_out
-from oddframe.methods.jigsaw.detector import FRAME_HEADS, Jigsaw, painted
+from oddframe.methods.jigsaw import Jigsaw, JigsawFrames, JigsawPublished
+from oddframe.methods.jigsaw.boxes import BoxOptions
+from oddframe.methods.jigsaw.cubes import BoxedVideo, Sampling, split_cubes
+from oddframe.methods.jigsaw.detector import PuzzleDetector
+from oddframe.methods.jigsaw.frame_level import FRAME_HEADS
 from oddframe.methods.jigsaw.local_zscore import local_zscore
 from oddframe.methods.jigsaw.networks import PieceNet, WideBranchNet
+from oddframe.methods.jigsaw.object_level import paint_boxes
 from oddframe.methods.jigsaw.proposals import expand_boxes, touches_edge
-from oddframe.methods.jigsaw.puzzles import Check, Task, Unshuffled, puzzle_loss, set_puzzles
+from oddframe.methods.jigsaw.puzzles import (
+    PuzzleScorer,
+    ShuffledTask,
+    UnshuffledTask,
+    ValidationLoss,
+    puzzle_loss,
+)
+from oddframe.methods.jigsaw.shuffling import make_puzzles
+from oddframe.registry import member
 from oddframe.run import Run
 from oddframe.scoring.pipeline import concatenate, score_video
 from oddframe.serialization import load, save
@@ -33,13 +46,11 @@ from oddframe.workflows.evaluate import evaluate
 from oddframe.workflows.score import score
 
 TINY: dict[str, Any] = {
-    "side": 32,
-    "channels": 1,
+    "size": 32,
+    "base_width": 1,
     "colour": "grey",
-    "frames": 3,
-    "networks": 1,
-    "every": 12,
-    "cubes": 16,
+    "clip_length": 3,
+    "sampling": Sampling(train_frame_step=12, epoch_cubes=16),
     "training": Training(epochs=1, batch=8, optimizer="adam", precision="float32"),
 }
 
@@ -49,13 +60,18 @@ def videos(street: Path) -> list[Video]:
     return list(open_data("simulated", street)[1].train)
 
 
-def fitted(videos: list[Video], folder: Path, **options: Any) -> Jigsaw:
-    detector = Jigsaw(**{**TINY, **options})
+def fitted(
+    videos: list[Video], folder: Path, method: type[PuzzleDetector] = Jigsaw, **options: Any
+) -> Any:
+    given = {**TINY, **options}
+    if method is Jigsaw:
+        given.setdefault("ensemble", 1)
+    detector = method(**given)
     detector.fit(videos, Run(folder))
     return detector
 
 
-def scored(detector: Jigsaw, video: Video) -> Scores:
+def scored(detector: Detector, video: Video) -> Scores:
     return concatenate(score_video(detector, video))
 
 
@@ -73,10 +89,14 @@ def boxes(videos: list[Video], tmp_path: Path) -> Path:
     return path
 
 
+def of_file(path: Path) -> BoxOptions:
+    return BoxOptions("file", file=str(path))
+
+
 def test_boxes_of_a_file_are_what_is_looked_at(
     videos: list[Video], boxes: Path, tmp_path: Path
 ) -> None:
-    detector = fitted(videos, tmp_path / "a", boxes="file", boxes_file=str(boxes))
+    detector = fitted(videos, tmp_path / "a", boxes=of_file(boxes))
     scores = scored(detector, videos[0])
     facts = facts_of(videos[0])
     assert scores.boxes is not None
@@ -84,7 +104,7 @@ def test_boxes_of_a_file_are_what_is_looked_at(
         x = 20 + frame % 50
         wanted = np.array([x, 30, x + 20, 70]) / ([facts.width, facts.height] * 2)
         np.testing.assert_allclose(found[0, :4], wanted, rtol=1e-5)
-    smaller = fitted(videos, tmp_path / "b", boxes="file", boxes_file=str(boxes), width=80)
+    smaller = fitted(videos, tmp_path / "b", boxes=of_file(boxes), frame_width=80)
     small = scored(smaller, videos[0])
     assert small.boxes is not None
     np.testing.assert_allclose(small.boxes[5][0, :4], scores.boxes[5][0, :4], atol=1e-5)
@@ -97,14 +117,34 @@ def test_boxes_of_other_videos_are_refused(
     told[videos[1].name] = told[videos[1].name][:-4]
     boxes.write_bytes(pickle.dumps(told))
     with pytest.raises(BadInput, match="of another video") as error:
-        fitted(videos, tmp_path / "a", boxes="file", boxes_file=str(boxes))
+        fitted(videos, tmp_path / "a", boxes=of_file(boxes))
     assert "\n" not in str(error.value)
+
+
+def test_boxes_of_a_file_are_those_of_its_frames_whatever_part_is_learned_from(
+    videos: list[Video], boxes: Path, tmp_path: Path
+) -> None:
+    """As `fit` cuts few videos into parts, to hold some of them out."""
+    half = float(times_of(videos[0])[60])
+    parts = [replace(videos[0], span=span) for span in ((0.0, half), (half, 2 * half))]
+    detector = fitted(parts, tmp_path / "a", boxes=of_file(boxes))
+    scores = scored(detector, parts[1])
+    assert scores.frame[0] == 61
+    assert scores.boxes is not None
+    facts = facts_of(videos[0])
+    for frame, found in zip(scores.frame, scores.boxes, strict=True):
+        assert found[0, 0] * facts.width == pytest.approx(20 + frame % 50, abs=1e-3)
+    told = pickle.loads(boxes.read_bytes())
+    told[videos[0].name] = told[videos[0].name][:61]
+    boxes.with_name("short.pkl").write_bytes(pickle.dumps(told))
+    with pytest.raises(BadInput, match=r"boxes for 61 frames of .*, which has 120 frames"):
+        fitted(parts[:1], tmp_path / "b", boxes=of_file(boxes.with_name("short.pkl")))
 
 
 def test_a_detector_travels_with_the_run(videos: list[Video], shared: Path, tmp_path: Path) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes((shared / "weights" / "fastestdet" / "FastestDet.onnx").read_bytes())
-    detector = fitted(videos, tmp_path / "a", boxes="union", detector=str(model), confidence=0.2)
+    detector = fitted(videos, tmp_path / "a", boxes=BoxOptions("union", str(model), confidence=0.2))
     before = scored(detector, videos[0])
     save(detector, tmp_path)
     model.unlink()
@@ -113,50 +153,52 @@ def test_a_detector_travels_with_the_run(videos: list[Video], shared: Path, tmp_
     np.testing.assert_array_equal(scored(after, videos[0]).value, before.value)
 
 
-@pytest.mark.parametrize("net", ["pieces", "published"])
+@pytest.mark.parametrize("network", ["pieces", "published"])
 @pytest.mark.parametrize("heads", ["all", "frame-spatial", "clip-temporal,frame-temporal:0.5"])
 def test_whole_frames_make_puzzles_too(
-    heads: str, net: str, videos: list[Video], tmp_path: Path
+    heads: str, network: str, videos: list[Video], tmp_path: Path
 ) -> None:
+    long = "clip" in heads or heads == "all"
     options = {
-        "level": "full-frame",
         "heads": heads,
-        "net": net,
-        "clips": 3,
-        "lean": net == "published",
-        "cubes": 8,
+        "network": network,
+        "sub_clips": 3 if long else 5,
+        "pool_clip_head": long and network == "published",
+        "sampling": Sampling(12, epoch_cubes=8),
     }
-    detector = fitted(videos[:2], tmp_path, **options)
+    detector = fitted(videos[:2], tmp_path, JigsawFrames, **options)
     assert detector.spec.size == (32, 32), "resized, not cut"
-    assert detector.spec.length == (9 if "clip" in heads or heads == "all" else 3)
+    assert detector.spec.length == (9 if long else 3)
     scores = scored(detector, videos[2])
     assert len(scores) == 120 - detector.spec.length + 1
-    assert scores.frame[0] == detector.spec.length // 2, "a clip speaks for its middle"
+    assert scores.frame[0] == detector.spec.length // 2, "a clip's score is its middle frame's"
     assert np.isfinite(scores.value).all()
     assert scores.map is None
-    told = Run(tmp_path).folder / "logs" / "jigsaw-1.csv"
-    names = told.read_text().splitlines()[0].split(",")
-    assert [name for name in names if "-" in name] == list(detector.weights)
+    names = (tmp_path / "logs" / "jigsaw-1.csv").read_text().splitlines()[0].split(",")
+    assert [name for name in names if "-" in name] == detector.heads
 
 
 @pytest.mark.parametrize(
-    ("options", "parts"),
+    ("method", "options", "parts"),
     [
-        pytest.param({}, ["temporal", "spatial", "pace"], id="object"),
-        pytest.param({"net": "published"}, ["temporal", "spatial"], id="object, published"),
+        pytest.param("jigsaw", {}, ["temporal", "spatial", "pace"], id="object"),
+        pytest.param("jigsaw-published", {}, ["temporal", "spatial"], id="object, published"),
         pytest.param(
-            {"level": "full-frame", "clips": 3},
+            "jigsaw-frames",
+            {"sub_clips": 3},
             [*FRAME_HEADS, "frame", "clip", "temporal", "spatial"],
             id="full-frame",
         ),
         pytest.param(
-            {"level": "full-frame", "heads": "frame-spatial,frame-temporal"},
+            "jigsaw-frames",
+            {"heads": "frame-spatial,frame-temporal"},
             [*FRAME_HEADS[:2]],
             id="frames",
         ),
     ],
 )
 def test_each_head_is_measured_alone(
+    method: str,
     options: dict[str, Any],
     parts: list[str],
     street: Path,
@@ -164,13 +206,8 @@ def test_each_head_is_measured_alone(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = tmp_path / "run"
-    fit(
-        "jigsaw",
-        "simulated",
-        root=street,
-        out=run,
-        options={**TINY, **options, "cubes": 8, "every": 15},
-    )
+    options = {**TINY, **options, "sampling": Sampling(15, epoch_cubes=8)}
+    fit(method, "simulated", root=street, out=run, options=options)
     found = evaluate(run, "simulated", root=street, out=tmp_path / "e", report=False)
     assert capsys.readouterr() == ("", "")
     told = "\n".join(lines_of("evaluate", found))
@@ -186,7 +223,7 @@ def test_each_head_is_measured_alone(
         heads = parts[: len(parts) if len(parts) < 4 else 4]
         for begins, of in (("part.", "score"), ("raw.", "raw")):
             mean = np.mean([kept[f"{begins}{head}"] for head in heads], axis=0)
-            if "level" in options:
+            if method == "jigsaw-frames":
                 np.testing.assert_allclose(
                     mean, kept[of], rtol=1e-5, err_msg=f"{of}: the mean of the heads"
                 )
@@ -204,21 +241,23 @@ def test_each_head_is_measured_alone(
     assert f"part.{parts[0]} " in capsys.readouterr().out
 
 
-def test_easy_puzzles_come_before_the_published_ones(
+def test_a_curriculum_comes_before_the_published_puzzles(
     videos: list[Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[bool] = []
-    told = Task.__call__
+    loss = ShuffledTask.__call__
 
-    def noted(task: Task, net: torch.nn.Module, batch: torch.Tensor) -> dict[str, torch.Tensor]:
+    def noted(
+        task: ShuffledTask, net: torch.nn.Module, batch: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
         if net.training:
-            asked.append(task.some)
-        return told(task, net, batch)
+            asked.append(task.partial)
+        return loss(task, net, batch)
 
-    monkeypatch.setattr(Task, "__call__", noted)
-    fitted(videos, tmp_path, net="published", easy=2)
+    monkeypatch.setattr(ShuffledTask, "__call__", noted)
+    fitted(videos, tmp_path, JigsawPublished, curriculum_epochs=2)
     assert asked == [True] * 4 + [False] * 2, "two epochs of two batches, then one"
-    for name in ("jigsaw-1-easy", "jigsaw-1"):
+    for name in ("jigsaw-1-curriculum", "jigsaw-1"):
         assert (tmp_path / "logs" / f"{name}.csv").is_file()
 
 
@@ -242,31 +281,65 @@ def test_a_detector_that_has_learned_nothing_says_so(videos: list[Video]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("options", "why"),
+    ("method", "options", "why"),
     [
-        ({"boxes": "detector"}, "--detector MODEL.onnx"),
-        ({"boxes": "file"}, "--boxes-file"),
-        ({"frames": 8}, "odd number from 3"),
-        ({"side": 40}, "divided by 16"),
-        ({"heads": "clip-spatial"}, "heads are of temporal, spatial"),
-        ({"level": "full-frame", "heads": "temporal"}, "heads are of frame-temporal"),
-        ({"net": "published", "heads": "pace"}, "heads are of temporal, spatial, each"),
-        ({"judged_by": "best"}, "judged by mean or worst"),
-        ({"level": "pixel"}, "level is object or full-frame"),
-        ({"still": 1.0}, "still is at least 0"),
-        ({"net": "wide"}, "net is pieces or published"),
-        ({"easy": 3}, "easy epochs are for --net published"),
-        ({"lean": True, "level": "full-frame"}, "lean is for --net published"),
-        ({"jitter": 0.6}, "jitter is from 0 to 0.5"),
-        ({"around": -0.1}, "around is from 0 to 1"),
-        ({"networks": 2, "at_once": 3}, "at once are from 1 to all 2 networks"),
-        ({"networks": 0}, "networks are from 1 to 6"),
+        (Jigsaw, {"clip_length": 8}, "clip_length is an odd number, got 8"),
+        (Jigsaw, {"size": 40}, "divisible by 16"),
+        (Jigsaw, {"frame_width": 8}, "frame_width is from 32 to"),
+        (Jigsaw, {"heads": "clip-spatial"}, "heads are of temporal, spatial, pace"),
+        (Jigsaw, {"reduce": "best"}, "reduce is mean or max"),
+        (Jigsaw, {"min_motion": 1.0}, "min_motion is 0 or more and below 1"),
+        (Jigsaw, {"base_width": 0}, "base_width is from 1 to"),
+        (Jigsaw, {"smoothing": 1.0}, "smoothing is 0 or more and below 1"),
+        (Jigsaw, {"ensemble": 2, "parallel": 3}, "parallel is from 1 to all 2 networks"),
+        (Jigsaw, {"ensemble": 0}, "ensemble is from 1 to 6"),
+        (JigsawPublished, {"heads": "pace"}, "heads are of temporal, spatial, each"),
+        (JigsawPublished, {"curriculum_epochs": -1}, "curriculum_epochs is from 0"),
+        (JigsawFrames, {"heads": "temporal"}, "heads are of frame-temporal"),
+        (JigsawFrames, {"network": "wide"}, "network is pieces or published"),
+        (JigsawFrames, {"sub_clips": 4}, "sub_clips are an odd number"),
+        (
+            JigsawFrames,
+            {"sub_clips": 3, "heads": "frame-spatial"},
+            "sub_clips count with clip-temporal",
+        ),
+        (JigsawFrames, {"curriculum_epochs": 3}, "count with --network published"),
+        (JigsawFrames, {"pool_clip_head": True}, "counts with --network published"),
+        (
+            JigsawFrames,
+            {"pool_clip_head": True, "network": "published", "heads": "clip-spatial"},
+            "and clip-temporal",
+        ),
+        (BoxOptions, {"source": "detector"}, "--boxes.model MODEL.onnx"),
+        (BoxOptions, {"source": "file"}, "--boxes.file FILE"),
+        (BoxOptions, {"source": "eyes"}, "motion, detector, union or file"),
+        (BoxOptions, {"model": "a.onnx"}, "counts with --boxes.source detector or union"),
+        (BoxOptions, {"file": "a.npz"}, "counts with --boxes.source file"),
+        (
+            BoxOptions,
+            {"source": "file", "file": "a.npz", "model": "a.onnx"},
+            "counts with --boxes.source detector or union",
+        ),
+        (BoxOptions, {"confidence": 0.5}, "counts with --boxes.source detector, union or file"),
+        (BoxOptions, {"margin": -0.1}, "margin is from 0 to 1"),
+        (Sampling, {"jitter": 0.6}, "jitter is from 0 to 0.5"),
+        (Sampling, {"train_frame_step": 0}, "train_frame_step is from 1"),
+        (Sampling, {"epoch_cubes": -1}, "epoch_cubes is from 0"),
+        (Sampling, {"cache_mb": 0}, "cache_mb is from 1"),
     ],
 )
-def test_options_that_cannot_work_are_one_line(options: dict[str, Any], why: str) -> None:
+def test_options_that_cannot_work_are_one_line(
+    method: Any, options: dict[str, Any], why: str
+) -> None:
     with pytest.raises(ValueError, match=why) as error:
-        Jigsaw(**options)
+        method(**options)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("method", [Jigsaw, JigsawPublished, JigsawFrames])
+def test_a_method_has_a_dozen_options_beside_groups(method: type[PuzzleDetector]) -> None:
+    plain = [value for value in method().options.values() if not isinstance(value, dict)]
+    assert len(plain) <= 12
 
 
 def test_what_stands_around_a_thing_can_be_seen_too() -> None:
@@ -275,13 +348,14 @@ def test_what_stands_around_a_thing_can_be_seen_too() -> None:
     assert expand_boxes(np.zeros((3, 0)), 0.5).shape == (3, 0)
 
 
-def test_a_puzzle_is_judged_as_asked() -> None:
-    cubes = torch.randint(0, 256, (8, 1, 3, 32, 32), dtype=torch.uint8)
-    options: dict[str, Any] = {"frames": 3, "colour": "grey", "channels": 4, "networks": 1}
-    mean, worst = Jigsaw(**options).eval(), Jigsaw(**options, judged_by="worst").eval()
-    worst.load_state_dict(mean.state_dict())
-    least, most = (one._strange(one.nets[0], cubes) for one in (mean, worst))
-    assert (least < most).all(), "three puzzles of which no piece is sure"
+def test_a_puzzle_is_reduced_as_asked() -> None:
+    cubes = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 32, 1), np.uint8)
+    options: dict[str, Any] = {"clip_length": 3, "colour": "grey", "base_width": 4, "ensemble": 1}
+    mean, most = Jigsaw(**options).eval(), Jigsaw(**options, reduce="max").eval()
+    most.load_state_dict(mean.state_dict())
+    inside = np.zeros(8, bool)
+    low, high = (one.head_scores(one.core(), cubes, inside) for one in (mean, most))
+    assert (low < high).all(), "three puzzles of which no piece is sure"
 
 
 def marked(*frames: int) -> list[BoxedVideo]:
@@ -297,7 +371,7 @@ def marked(*frames: int) -> list[BoxedVideo]:
 def test_each_cube_is_held_out_of_learning_once(frames: tuple[int, ...], share: int) -> None:
     videos, seen = marked(*frames), [list[int]() for _ in frames]
     for turn in range(share):
-        learned, held = held_out(videos, share, turn)
+        learned, held = split_cubes(videos, share, turn)
         for k, (one, left, kept) in enumerate(zip(videos, learned, held, strict=True)):
             np.testing.assert_array_equal(np.sort(np.r_[left.place, kept.place]), one.place)
             assert len(left.box) == len(left.place)
@@ -314,58 +388,57 @@ def test_each_cube_is_held_out_of_learning_once(frames: tuple[int, ...], share: 
 
 def test_one_cube_in_all_is_learned_from_and_measured() -> None:
     videos = marked(1)
-    assert [held_out(videos, 3, turn) for turn in range(3)] == [(videos, videos)] * 3
+    assert [split_cubes(videos, 3, turn) for turn in range(3)] == [(videos, videos)] * 3
 
 
-def test_networks_are_told_how_they_do_on_what_they_were_not_taught(
+def boxed(videos: list[Video], detector: Jigsaw, folder: Path) -> list[BoxedVideo]:
+    return detector.find_cubes(videos, Run(folder))
+
+
+def test_each_network_is_validated_on_video_that_it_did_not_learn_from(
     videos: list[Video], tmp_path: Path
 ) -> None:
-    detector = fitted(videos, tmp_path, networks=2)
+    detector = fitted(videos, tmp_path, ensemble=2)
     for name in ("jigsaw-1", "jigsaw-2"):
         with (tmp_path / "logs" / f"{name}.csv").open() as file:
             assert all(float(row["held_out"]) > 0 for row in csv.DictReader(file))
-    things = sum(len(one.place) for one in detector._mark_all(videos, Run(tmp_path)))
-    assert len(detector.known) == 2 * things, "both looked at all normal things"
+    things = sum(len(one.place) for one in boxed(videos, detector, tmp_path))
+    assert len(detector.reference_scores) == 2 * things, "both scored all normal things"
     one, other = (list(net.parameters()) for net in detector.nets)
     assert not any(torch.equal(a, b) for a, b in zip(one, other, strict=True) if a.dim() > 1)
-    clip = torch.randint(0, 255, (4, 1, 3, 32, 32), dtype=torch.uint8)
-    where = np.tile([9.0, 9, 19, 19], (4, 1)), (48, 64)
-    together = detector._judged(clip, *where)
-    nets, detector.nets = detector.nets, torch.nn.ModuleList([detector.nets[0]] * 2)
-    assert not np.allclose(together, detector._judged(clip, *where)), "both are asked"
-    detector.nets = nets
+    cubes = np.random.default_rng(0).integers(0, 255, (4, 3, 32, 32, 1), np.uint8)
+    inside = np.zeros(4, bool)
+    each = [
+        detector.head_scores(PuzzleScorer([net], detector.task), cubes, inside)
+        for net in detector.nets
+    ]
+    assert not np.allclose(*each)
+    together = detector.head_scores(detector.core(), cubes, inside)
+    np.testing.assert_array_equal(together, np.mean(each, axis=0))
 
 
 def test_what_the_edge_cuts_off_has_no_pace(videos: list[Video], tmp_path: Path) -> None:
-    detector = fitted(videos, tmp_path, networks=1)
-    cubes = torch.randint(0, 255, (6, 1, 3, 32, 32), dtype=torch.uint8)
-    detector.known[
-        :
-    ] = -20.0  # so that everything is strange, and how much depends on its own pieces
+    detector = fitted(videos, tmp_path)
+    cubes = np.random.default_rng(0).integers(0, 255, (6, 3, 32, 32, 1), np.uint8)
+    # so that every z-score is above 0, and differs by the cube
+    detector.reference_scores[:] = -20.0
     inside, outside = (
-        detector._judged(cubes, np.tile([x, 9.0, x + 10, 19], (6, 1)), (48, 64)) for x in (9.0, 0.0)
+        detector.zscores(cubes, np.tile([x, 9.0, x + 10, 19], (6, 1)), (48, 64)) for x in (9.0, 0.0)
     )
     assert len(np.unique(inside[:, 2])) == len(np.unique(outside[:, 0])) == 6
     assert len(np.unique(outside[:, 2])) == 1
-    marks = detector._mark_all(videos[:1], Run(tmp_path))
     marks = [
-        replace(one, box=np.tile(np.float32([0, 9, 10, 19]), (len(one.box), 1))) for one in marks
+        replace(one, box=np.tile(np.float32([0, 9, 10, 19]), (len(one.box), 1)))
+        for one in boxed(videos[:1], detector, tmp_path)
     ]
-    normal = detector._look_at_normal(detector.nets[0], marks, detector._cubes_of(marks, 0).cache)[
-        1
-    ]
+    cache = detector.ensemble_training.cubes(marks, 0).cache
+    normal = detector.score_normal(detector.nets[0], marks, cache).scores
     assert (normal[:, 2] == 0).all(), "nor do normal things, with which it is compared"
     assert len(np.unique(normal[:, 1])) > 1
-    gone = touches_edge(
-        np.array([[9, 9, 19, 19], [1, 9, 19, 19], [9, 9, 62, 19]], np.float32), (48, 64)
-    )
-    assert gone.tolist() == [False, True, True]
-    assert detector._without_pace(np.ones((3, 3)), gone).tolist() == [
-        [1, 1, 1],
-        [1, 1, 0],
-        [1, 1, 0],
-    ]
+    boxes = np.array([[9, 9, 19, 19], [1, 9, 19, 19], [9, 9, 62, 19]], np.float32)
+    assert touches_edge(boxes, (48, 64)).tolist() == [False, True, True]
     assert not touches_edge(np.zeros((0, 4)), (48, 64)).size
+    assert touches_edge(np.zeros((2, 0)), (48, 64)).tolist() == [False, False], "whole frames"
 
 
 def test_networks_taught_at_once_are_those_taught_one_after_another(
@@ -373,9 +446,9 @@ def test_networks_taught_at_once_are_those_taught_one_after_another(
 ) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
-    together = fitted(videos[:2], tmp_path / "a", networks=2, at_once=2)
+    together = fitted(videos[:2], tmp_path / "a", ensemble=2, parallel=2)
     torch.set_num_threads(1)
-    apart = fitted(videos[:2], tmp_path / "b", networks=2)
+    apart = fitted(videos[:2], tmp_path / "b", ensemble=2)
     torch.set_num_threads(threads)
     for name, value in apart.state_dict().items():
         torch.testing.assert_close(value, together.state_dict()[name], rtol=0, atol=0, msg=name)
@@ -384,7 +457,7 @@ def test_networks_taught_at_once_are_those_taught_one_after_another(
 def test_what_stops_a_process_that_teaches_is_said(videos: list[Video], tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="fewer than the 10000 of a step") as error:
         fitted(
-            videos[:2], tmp_path, networks=2, at_once=2, training=Training(epochs=1, batch=10000)
+            videos[:2], tmp_path, ensemble=2, parallel=2, training=Training(epochs=1, batch=10000)
         )
     assert "\n" not in str(error.value)
 
@@ -397,7 +470,7 @@ def test_the_same_puzzles_are_checked_every_time() -> None:
         cut.append(1)
         return world
 
-    check = Check(Task({"temporal": 1.0, "spatial": 1.0}, 3, 0.1), cubes)
+    check = ValidationLoss(ShuffledTask({"temporal": 1.0, "spatial": 1.0}, 3, 0.1), cubes)
     assert not cut, "not before it is asked"
     state = torch.get_rng_state()
     with torch.no_grad():
@@ -415,7 +488,7 @@ def test_things_are_judged_by_normal_ones_near_them() -> None:
     far, near = local_zscore(same, np.array([[0.0] * 4, [1.0] * 4]), known, where)
     assert (far == 0).all()
     np.testing.assert_allclose(near, 2 / (0.5 + 0.3), rtol=0.15)
-    whole = local_zscore(same[:1], None, known, where)
+    whole = local_zscore(same[:1], np.zeros((1, 0)), known, where)
     assert (whole >= 0).all()
     assert (whole < 0.2).all()
 
@@ -427,17 +500,23 @@ def test_things_are_judged_by_normal_ones_near_them() -> None:
 )
 def test_recipes_are_understood(recipe: Path) -> None:
     text = recipe.read_text()
-    assert f"oddframe fit jigsaw ped2 --root DATA/ucsd --config recipes/{recipe.name}" in text
+    command = next(line for line in text.splitlines() if "oddframe fit" in line)
+    words = command.removeprefix("#").split()
+    assert words[:2] == ["oddframe", "fit"]
+    assert words[words.index("--config") + 1] == f"recipes/{recipe.name}"
     options = yaml.safe_load(text)
-    if options.get("boxes") == "file":
-        assert "--boxes-file FILE" in text
-        options["boxes_file"] = "boxes.pkl"
-    assert Jigsaw.of(options).training_options.epochs == options["training"]["epochs"]
+    if options.get("boxes", {}).get("source") == "file":
+        assert "--boxes.file FILE" in command
+        options["boxes"]["file"] = "boxes.pkl"
+    detector = member("methods", words[2], "method").of(options)
+    training = detector.ensemble_training.training
+    assert training.epochs == options["training"]["epochs"]
+    assert words[3] in recipe.stem, "the data set is in the file's name"
 
 
 def test_a_map_shows_the_strangest_thing_at_each_place() -> None:
     boxes = np.array([[0, 0, 40, 40], [20, 20, 80, 60], [159, 95, 160, 96]], np.float32)
-    heat = painted(boxes, np.array([2.0, 1.0, 3.0]), (96, 160))
+    heat = paint_boxes(boxes, np.array([2.0, 1.0, 3.0]), (96, 160))
     assert heat.shape == (12, 20)
     assert heat[0, 0] == heat[4, 4] == 2
     assert heat[6, 8] == 1
@@ -462,11 +541,11 @@ def test_what_does_not_go_as_learned_is_strange(ours: bool) -> None:
     torch.manual_seed(0)
     weights = {"temporal": 1.0, "spatial": 1.0}
     net: torch.nn.Module = WideBranchNet(frames=3, channels=1, side=32, width=4)
-    task = Task(weights, 3, 0.1)
+    task: ShuffledTask = ShuffledTask(weights, 3, 0.1)
     if ours:
         net, task = (
             PieceNet(heads=list(weights), frames=3, side=32, width=4),
-            Unshuffled(weights, 3, 0.1),
+            UnshuffledTask(weights, 3, 0.1),
         )
     steps = torch.optim.Adam(net.parameters(), 1e-3)
     for _ in range(80):
@@ -480,7 +559,7 @@ def test_what_does_not_go_as_learned_is_strange(ours: bool) -> None:
         told, backwards, upside_down = (
             {
                 name: said.exp().mean()
-                for name, said in task.look(net, (255 * cubes).to(torch.uint8)).items()
+                for name, said in task.head_scores(net, (255 * cubes).to(torch.uint8)).items()
             }
             for cubes in (normal, normal.flip(2), normal.flip(3, 4))
         )
@@ -491,7 +570,7 @@ def test_what_does_not_go_as_learned_is_strange(ours: bool) -> None:
 def test_training_descends() -> None:
     """Sixty steps on one small batch: a network that cannot learn its puzzles by heart is wired wrongly."""
     torch.manual_seed(0)
-    puzzles = set_puzzles(torch.rand(6, 1, 3, 32, 32), 3, 0.1)
+    puzzles = make_puzzles(torch.rand(6, 1, 3, 32, 32), 3, 0.1)
     net = WideBranchNet(frames=3, channels=1, side=32, width=4)
     steps = torch.optim.Adam(net.parameters(), 3e-3)
     losses = []

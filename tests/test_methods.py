@@ -19,6 +19,7 @@ import torch
 from oddframe.datasets.base import open_data
 from oddframe.detector import Detector
 from oddframe.errors import OddframeError
+from oddframe.methods.jigsaw.cubes import Sampling
 from oddframe.registry import members
 from oddframe.run import Run
 from oddframe.scoring.cross_validation import folds_of, refit_each_fold, segments_of
@@ -63,13 +64,29 @@ SMALL: dict[
         "training": Training(precision="float32"),
     },
     "jigsaw": {
-        "side": 32,
-        "channels": 8,
+        "size": 32,
+        "base_width": 8,
         "colour": "grey",
-        "frames": 5,
-        "networks": 2,
-        "every": 4,
-        "cubes": 600,
+        "clip_length": 5,
+        "ensemble": 2,
+        "sampling": Sampling(train_frame_step=4, epoch_cubes=600),
+        "training": _CUBES,
+    },
+    "jigsaw-published": {
+        "size": 32,
+        "base_width": 8,
+        "colour": "grey",
+        "clip_length": 5,
+        "curriculum_epochs": 6,
+        "sampling": Sampling(train_frame_step=4, epoch_cubes=600),
+        "training": _CUBES,
+    },
+    "jigsaw-frames": {
+        "size": 32,
+        "base_width": 8,
+        "clip_length": 5,
+        "sub_clips": 3,
+        "sampling": Sampling(train_frame_step=4, epoch_cubes=100),
         "training": _CUBES,
     },
 }

@@ -37,7 +37,7 @@ def test_what_goes_wrong_in_a_job_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         run_in_processes([partial(divmod, 1, 0)], 1, "dividing", "numbers")
     with pytest.raises(
-        BadInput, match="was killed, most likely for want of memory; lower --at-once"
+        BadInput, match="was killed, most likely for want of memory; lower --parallel"
     ) as error:
         run_in_processes([partial(os._exit, 9)], 1, "dividing", "numbers")
     assert "\n" not in str(error.value)

@@ -21,21 +21,20 @@ from oddframe.methods.jigsaw.cubes import (
     jitter_light,
 )
 from oddframe.methods.jigsaw.proposals import (
-    Scene,
     crop_cubes,
     filter_boxes,
-    learn_scene,
     motion_proposals,
-    union,
+    union_boxes,
 )
+from oddframe.methods.jigsaw.scene import Scene, learn_scene
 from oddframe.types import ClipSpec, Video
 from oddframe.video.object_boxes import (
     BoxFile,
-    OnnxBoxes,
-    boxes_of,
+    OnnxDetector,
+    decode_boxes,
+    non_maximum_suppression,
     read_model,
-    sized,
-    without_doubles,
+    scale_boxes,
 )
 from oddframe.video.reader import read
 
@@ -169,9 +168,9 @@ def test_boxes_are_tidied_as_published() -> None:
 def test_a_union_adds_only_what_is_not_covered() -> None:
     first = np.array([[0, 0, 20, 40, 0.9]], np.float32)
     more = np.array([[2, 2, 18, 38], [60, 0, 80, 40]], np.float32)
-    assert union(first, more).tolist() == [[0, 0, 20, 40], [60, 0, 80, 40]]
-    assert union(first[:0], more).tolist() == more.tolist()
-    assert union(first, more[:0]).tolist() == first[:, :4].tolist()
+    assert union_boxes(first, more).tolist() == [[0, 0, 20, 40], [60, 0, 80, 40]]
+    assert union_boxes(first[:0], more).tolist() == more.tolist()
+    assert union_boxes(first, more[:0]).tolist() == first[:, :4].tolist()
 
 
 @pytest.mark.parametrize(
@@ -217,7 +216,7 @@ def test_windows_from_the_cache_are_the_frames_as_read_and_memory_is_bounded(
     cache = FrameCache([marked], spec, tight)
     for place in (3, BLOCK - 1, BLOCK + 2, 2 * BLOCK, 86, 3):
         np.testing.assert_array_equal(cache.window(0, place), frames[place - 3 : place + 4])
-        assert cache.held <= tight
+        assert cache.bytes <= tight
 
 
 def test_a_cube_depends_on_seed_epoch_and_number_alone(tmp_path: Path) -> None:
@@ -274,7 +273,7 @@ def test_jitter_moves_boxes_and_light_a_little_and_the_same_each_time(tmp_path: 
     assert torch.equal(one[1], two[1])
     assert not torch.equal(one[1], still[1])
     as_it_was, sides = one.box[one.rows], 16 + 12 * (np.arange(4) % 2)
-    shifts = (one.cut_at - as_it_was) / sides
+    shifts = (one.boxes - as_it_was) / sides
     assert 0.02 < np.abs(shifts).mean() < 0.1
     assert (np.abs(shifts) <= 0.1 + (np.exp(0.1) - 1) / 2 + 1e-6).all()
     assert 0.02 < np.abs(one.light).mean() < 0.08
@@ -290,11 +289,11 @@ def test_long_video_is_decoded_about_once_an_epoch_in_little_memory(tmp_path: Pa
     box = np.tile(np.array([[4, 4, 30, 30]], np.float32), (len(place), 1))
     memory = (STRETCH + 2) * BLOCK * 32 * 48 * 3
     data = Cubes([BoxedVideo(video, np.arange(640), place, box)], spec, side=32, memory=memory)
-    order = [data._order(0)[i] for i in range(len(place))]
+    order = [data.order(0)[i] for i in range(len(place))]
     assert sorted(order) == list(range(len(place)))
     for i in range(len(data)):
         data[i]
-        assert data.cache.held <= memory
+        assert data.cache.bytes <= memory
     assert data.cache.decoded <= 1.4 * 640 / BLOCK
 
 
@@ -307,7 +306,9 @@ def test_no_cube_at_all_is_said(tmp_path: Path) -> None:
 
 
 def test_a_real_detector_finds_people(shared: Path) -> None:
-    find = OnnxBoxes(read_model(shared / "weights" / "fastestdet" / "FastestDet.onnx"), least=0.4)
+    find = OnnxDetector(
+        read_model(shared / "weights" / "fastestdet" / "FastestDet.onnx"), min_confidence=0.4
+    )
     frame = next(
         read(Video("t", shared / "ucsd/UCSDped2/Train/Train001.mp4"), ClipSpec(length=1, size=None))
     )
@@ -326,21 +327,23 @@ def test_rows_of_a_yolo_are_boxes() -> None:
     eight = np.zeros((1, 6, 100), np.float32)
     eight[0, :, 3] = [176, 88, 35.2, 70.4, 0.1, 0.4]
     for out in (five, eight):
-        np.testing.assert_allclose(boxes_of(out, 352)[3], [0.45, 0.15, 0.55, 0.35, 0.4], atol=1e-6)
+        np.testing.assert_allclose(
+            decode_boxes(out, 352)[3], [0.45, 0.15, 0.55, 0.35, 0.4], atol=1e-6
+        )
     with pytest.raises(BadInput, match=r"array of shape \(1, 10\)"):
-        boxes_of(np.zeros((1, 10), np.float32), 352)
+        decode_boxes(np.zeros((1, 10), np.float32), 352)
 
 
 def test_of_boxes_that_overlap_the_surest_stays() -> None:
     boxes = np.array([[0, 0, 10, 10, 0.5], [1, 0, 11, 10, 0.9], [30, 0, 40, 10, 0.2]], np.float32)
-    assert without_doubles(boxes).tolist() == [1, 2]
+    assert non_maximum_suppression(boxes).tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("what", ["not a model", ""])
 def test_what_is_no_detector_is_refused(tmp_path: Path, what: str) -> None:
     (tmp_path / "model.onnx").write_text(what)
     with pytest.raises(BadInput) as error:
-        OnnxBoxes(read_model(tmp_path / "model.onnx"))
+        OnnxDetector(read_model(tmp_path / "model.onnx"))
     assert "\n" not in str(error.value)
     with pytest.raises(BadInput, match="No such file"):
         read_model(tmp_path / "none.onnx")
@@ -360,15 +363,15 @@ def published(tmp_path: Path, phase: str = "train", **videos: int) -> Path:
 def test_the_published_pickle_is_read_and_videos_are_found_by_number(tmp_path: Path) -> None:
     published(tmp_path, "train", _01=3, _02=4)
     published(tmp_path, "test", _01=5)
-    boxes = BoxFile(tmp_path, least=0.5)
+    boxes = BoxFile(tmp_path, min_confidence=0.5)
     assert boxes.boxes("Train001", 2).tolist() == [[2, 1, 22, 30, np.float32(0.9)]]
     assert len(BoxFile(tmp_path).boxes("Test001", 4)) == 2
-    boxes.refuse_other("Test001", 5)
+    boxes.check_length("Test001", 5)
     with pytest.raises(BadInput, match="has boxes for 3 frames of Train001, which has 9 frames"):
-        boxes.refuse_other("Train001", 9)
+        boxes.check_length("Train001", 9)
     with pytest.raises(BadInput, match="has a frame 7"):
         boxes.boxes("Train001", 7)
-    with pytest.raises(BadInput, match="no boxes of Train003; it tells of"):
+    with pytest.raises(BadInput, match="no boxes of Train003; it has those of"):
         boxes.boxes("Train003", 0)
 
 
@@ -381,9 +384,9 @@ def test_an_npz_of_rows_is_read(tmp_path: Path) -> None:
     assert boxes.boxes("cam", 4)[:, :4].tolist() == [[1, 2, 30, 40], [5, 5, 20, 20]]
     assert boxes.boxes("cam", 5).shape == (0, 5)
     with pytest.raises(BadInput, match="frame 6 of cam, which has 6 frames"):
-        boxes.refuse_other("cam", 6)
+        boxes.check_length("cam", 6)
     np.testing.assert_array_equal(
-        sized(boxes.boxes("cam", 6), (240, 360), (120, 360))[0, :4], [0, 0, 9, 4.5]
+        scale_boxes(boxes.boxes("cam", 6), (240, 360), (120, 360))[0, :4], [0, 0, 9, 4.5]
     )
 
 

@@ -7,22 +7,29 @@ import numpy as np
 import pytest
 import torch
 
-from oddframe.methods.jigsaw.detector import FRAME_HEADS, OBJECT_HEADS, OUR_HEADS
+from oddframe.methods.jigsaw.frame_level import FRAME_HEADS
 from oddframe.methods.jigsaw.networks import FourHeadNet, PieceNet, WideBranchNet
+from oddframe.methods.jigsaw.object_level import HEADS, PUBLISHED_HEADS
 from oddframe.methods.jigsaw.puzzles import (
-    Task,
-    Unshuffled,
-    border_of,
+    Reduce,
+    ShuffledTask,
+    UnshuffledTask,
     excess_nll,
     nll,
+    parse_heads,
     puzzle_loss,
-    set_puzzles,
+)
+from oddframe.methods.jigsaw.shuffling import (
+    border_width,
+    make_puzzles,
+    random_permutations,
+    shuffle_frames,
     shuffle_tiles,
-    shuffle_time,
-    shuffles,
-    weights_of,
     with_border,
 )
+
+MAX: Reduce = "max"
+MEAN: Reduce = "mean"
 
 
 def size_of(net: torch.nn.Module) -> int:
@@ -34,13 +41,13 @@ def test_the_wide_branch_network_has_the_published_parameters(frames: int, publi
     assert size_of(WideBranchNet(frames=frames)) == published
 
 
-def test_the_four_headed_network_has_the_published_parameters_and_a_lean_one_far_fewer() -> None:
+def test_the_four_headed_network_has_the_published_parameters_and_a_pooled_one_far_fewer() -> None:
     net = FourHeadNet(heads=FRAME_HEADS)
     assert round(size_of(net) / 1e6, 2) == 48.85
     first = net.heads["clip-temporal"][0]
     assert isinstance(first, torch.nn.Linear)
     assert round(first.weight.numel() / 1e6, 1) == 36.7
-    assert size_of(FourHeadNet(heads=FRAME_HEADS, lean=True)) < 14e6
+    assert size_of(FourHeadNet(heads=FRAME_HEADS, pool_clip_head=True)) < 14e6
 
 
 def test_every_head_answers_one_row_for_each_piece() -> None:
@@ -49,8 +56,8 @@ def test_every_head_answers_one_row_for_each_piece() -> None:
         "temporal": (2, 5, 5),
         "spatial": (2, 9, 9),
     }
-    for lean in (False, True):
-        net = FourHeadNet(heads=FRAME_HEADS, frames=3, clips=3, width=1, lean=lean)
+    for pool in (False, True):
+        net = FourHeadNet(heads=FRAME_HEADS, frames=3, clips=3, width=1, pool_clip_head=pool)
         told = net(torch.rand(2, 1, 3, 32, 32), "frame") | net(torch.rand(2, 1, 9, 32, 32), "clip")
         assert {name: rows.shape[1] for name, rows in told.items()} == dict(
             zip(FRAME_HEADS, (3, 9, 3, 9), strict=True)
@@ -59,7 +66,7 @@ def test_every_head_answers_one_row_for_each_piece() -> None:
 
 @pytest.mark.parametrize("side", [32, 48, 64, 96])
 def test_our_network_answers_for_pieces_of_every_size(side: int) -> None:
-    net = PieceNet(heads=OUR_HEADS, frames=5, side=side, width=2)
+    net = PieceNet(heads=HEADS, frames=5, side=side, width=2)
     shapes = {
         name: tuple(rows.shape) for name, rows in net(torch.rand(2, 1, 5, side, side)).items()
     }
@@ -81,7 +88,7 @@ def test_our_network_gives_shuffled_pieces_the_same_answers() -> None:
         to, cell = (torch.stack([torch.randperm(R) for _ in range(4)]) for R in (pieces, 9))
         told = net(cubes, level)
         for head, shuffled, went in (
-            ("temporal", shuffle_time(cubes, to), to),
+            ("temporal", shuffle_frames(cubes, to), to),
             ("spatial", shuffle_tiles(cubes, cell), cell),
         ):
             again = net(shuffled, level)[f"{level}-{head}"]
@@ -94,10 +101,10 @@ def test_our_network_gives_shuffled_pieces_the_same_answers() -> None:
 
 def test_unshuffled_puzzles_are_told_as_they_lie_and_what_stands_still_is_none_in_time() -> None:
     torch.manual_seed(0)
-    net = PieceNet(heads=OUR_HEADS, frames=5, side=32, width=2).eval()
+    net = PieceNet(heads=HEADS, frames=5, side=32, width=2).eval()
     batch = torch.randint(0, 256, (6, 1, 5, 32, 32), dtype=torch.uint8)
     batch[2:4] = batch[2:4, :, :1]
-    task = Unshuffled({"temporal": 1.0, "spatial": 0.5, "pace": 2.0}, 5, 0.2)
+    task = UnshuffledTask({"temporal": 1.0, "spatial": 0.5, "pace": 2.0}, 5, 0.2)
     with torch.no_grad():
         told, rows = task(net, batch), net(with_border(batch.float() / 255))
     moves = np.array([True, True, False, False, True, True])
@@ -113,7 +120,7 @@ def test_unshuffled_puzzles_are_told_as_they_lie_and_what_stands_still_is_none_i
         assert float(told[name]) == pytest.approx(by_hand, rel=1e-5)
     summed = expected["temporal"] + 0.5 * expected["spatial"] + 2 * expected["pace"]
     assert float(told["loss"]) == pytest.approx(summed, rel=1e-5)
-    found = task.look(net, batch)
+    found = task.head_scores(net, batch)
     for name in ("temporal", "spatial"):
         nats = nll(rows[name]) * torch.from_numpy(moves | (name == "spatial"))
         torch.testing.assert_close(found[name], torch.log(nats + 1e-6))
@@ -140,7 +147,7 @@ def test_a_tile_goes_where_its_label_says_and_the_border_is_black() -> None:
 def test_a_frame_goes_where_its_label_says(frames: int, pieces: int) -> None:
     cubes = torch.arange(frames).float()[None, None, :, None, None].expand(2, 1, frames, 2, 2)
     to = torch.stack([torch.randperm(pieces) for _ in range(2)])
-    got = shuffle_time(cubes, to)[:, 0, :, 0, 0]
+    got = shuffle_frames(cubes, to)[:, 0, :, 0, 0]
     long = frames // pieces
     for b, p in itertools.product(range(2), range(pieces)):
         at = int(to[b, p]) * long
@@ -149,14 +156,14 @@ def test_a_frame_goes_where_its_label_says(frames: int, pieces: int) -> None:
 
 @pytest.mark.parametrize("side", [32, 48, 64, 80, 96])
 def test_nine_equal_tiles_fit_into_the_border(side: int) -> None:
-    assert (side - 2 * border_of(side)) % 3 == 0
-    assert 1 <= border_of(side) <= side // 8
+    assert (side - 2 * border_width(side)) % 3 == 0
+    assert 1 <= border_width(side) <= side // 8
 
 
 def test_tasks_are_drawn_and_what_stands_still_keeps_its_order() -> None:
     torch.manual_seed(0)
     moving = torch.rand(400, 1, 7, 32, 32)
-    puzzles = set_puzzles(moving, 7, still=0.2)
+    puzzles = make_puzzles(moving, 7, min_motion=0.2)
     assert 0.4 < float(puzzles.is_temporal.float().mean()) < 0.6
     cells, times = torch.arange(9), torch.arange(7)
     assert (puzzles.spatial[puzzles.is_temporal] == cells).all()
@@ -165,26 +172,28 @@ def test_tasks_are_drawn_and_what_stands_still_keeps_its_order() -> None:
     assert (puzzles.spatial[~puzzles.is_temporal] != cells).any(1).all()
     assert torch.equal(puzzles.temporal.sort(1).values, times.expand(400, 7))
     still = moving[:, :, :1].expand(-1, -1, 7, -1, -1)
-    assert (set_puzzles(still, 7, still=0.2).temporal == times).all()
+    assert (make_puzzles(still, 7, min_motion=0.2).temporal == times).all()
 
 
 def test_of_some_only_a_random_number_moves() -> None:
     torch.manual_seed(0)
-    to = shuffles(4000, 7, True, torch.device("cpu"))
+    to = random_permutations(4000, 7, True, torch.device("cpu"))
     places = torch.arange(7)
     assert torch.equal(to.sort(1).values, places.expand(4000, 7))
     moved = (to != places).float()
     # of k chosen places, k - 1 move on average; k is 2 … 7
     assert abs(float(moved.sum(1).mean()) - 3.5) < 0.1
     assert torch.allclose(moved.mean(0), torch.full((7,), 0.5), atol=0.03)
-    assert (shuffles(4000, 7, False, torch.device("cpu")) != places).float().mean() > 0.84
+    assert (
+        random_permutations(4000, 7, False, torch.device("cpu")) != places
+    ).float().mean() > 0.84
 
 
 def test_each_index_meets_both_tasks() -> None:
     """By parity, as published, half of the cubes would never see a task."""
     torch.manual_seed(0)
     cubes = torch.rand(8, 1, 3, 32, 32)
-    drawn = torch.stack([set_puzzles(cubes, 3, 0.1).is_temporal for _ in range(20)])
+    drawn = torch.stack([make_puzzles(cubes, 3, 0.1).is_temporal for _ in range(20)])
     assert drawn.any(0).all()
     assert not drawn.all(0).any()
 
@@ -202,7 +211,7 @@ def transcribed(logits: np.ndarray, places: np.ndarray, counts: np.ndarray) -> f
 @pytest.mark.parametrize("level", ["object", "full-frame"])
 def test_the_loss_is_the_formula(level: str) -> None:
     random = np.random.default_rng(0)
-    heads = OBJECT_HEADS if level == "object" else FRAME_HEADS
+    heads = PUBLISHED_HEADS if level == "object" else FRAME_HEADS
     pieces = {"temporal": 7, "spatial": 9, "frame-temporal": 7, "clip-temporal": 5}
     weights = dict(zip(heads, (1.0, 0.5, 2.0, 0.25), strict=False))
     given, expected = {}, 0.0
@@ -226,7 +235,7 @@ def test_the_loss_is_the_formula(level: str) -> None:
 
     lengths: list[int] = []
     batch = torch.randint(0, 256, (6, 1, 7 if level == "object" else 35, 32, 32), dtype=torch.uint8)
-    task = Task(weights, 7, 0.1)
+    task = ShuffledTask(weights, 7, 0.1)
     torch.manual_seed(3)
     told = task(Told(), batch)
     assert lengths == ([7] if level == "object" else [7, 35])
@@ -238,7 +247,7 @@ def test_the_loss_is_the_formula(level: str) -> None:
         if level == "full-frame" and start == 0:
             first = int(torch.randint(29, ()))
             cubes = cubes[:, :, first : first + 7]
-        puzzles = set_puzzles(cubes, pieces[names[0]], 0.1)
+        puzzles = make_puzzles(cubes, pieces[names[0]], 0.1)
         mine = puzzles.is_temporal.numpy()
         for name, places, counts in zip(
             names, (puzzles.temporal, puzzles.spatial), (mine, ~mine), strict=True
@@ -279,8 +288,8 @@ def test_a_puzzle_may_be_as_strange_as_its_pieces_in_the_mean() -> None:
     each = np.array(
         [[-np.log(one[k, place]) for k, place in enumerate((0, 1, 2, 4, 5, 6))] for one in p]
     )
-    for worst, expected in ((True, each.max(1)), (False, each.mean(1))):
-        np.testing.assert_allclose(nll(torch.from_numpy(z), worst).numpy(), expected, rtol=1e-12)
+    for reduce, expected in ((MAX, each.max(1)), (MEAN, each.mean(1))):
+        np.testing.assert_allclose(nll(torch.from_numpy(z), reduce).numpy(), expected, rtol=1e-12)
 
 
 def test_pace_is_as_strange_as_it_surprises() -> None:
@@ -291,8 +300,8 @@ def test_pace_is_as_strange_as_it_surprises() -> None:
         [-np.log(p[:, k, place]) + (p[:, k] * np.log(p[:, k])).sum(1) for k, place in places], 1
     )
     for ends, counted in ((True, each), (False, each[:, 1:-1])):
-        for worst, expected in ((True, counted.max(1)), (False, counted.mean(1))):
-            found = excess_nll(torch.from_numpy(z), worst, ends).numpy()
+        for reduce, expected in ((MAX, counted.max(1)), (MEAN, counted.mean(1))):
+            found = excess_nll(torch.from_numpy(z), reduce, ends).numpy()
             np.testing.assert_allclose(found, expected, rtol=1e-10)
     # unsure is no surprise, sure and right neither, sure and wrong is
     unsure, right = torch.zeros(6, 7), 20 * torch.eye(7)[[0, 1, 2, 4, 5, 6]]
@@ -305,7 +314,7 @@ def test_pace_is_as_strange_as_it_surprises() -> None:
 
 def test_pace_sees_each_frame_beside_the_middle_one_alone() -> None:
     torch.manual_seed(0)
-    net = PieceNet(heads=OUR_HEADS, frames=5, side=32, width=4).eval()
+    net = PieceNet(heads=HEADS, frames=5, side=32, width=4).eval()
     cubes = torch.rand(2, 1, 5, 32, 32)
     other = cubes.clone()
     other[:, :, 1] = torch.rand(2, 1, 32, 32)
@@ -325,7 +334,7 @@ def test_pace_sees_each_frame_beside_the_middle_one_alone() -> None:
     ],
 )
 def test_heads_may_be_chosen_and_weighed(heads: str, weights: dict[str, float]) -> None:
-    assert weights_of(heads, OBJECT_HEADS) == weights
+    assert parse_heads(heads, PUBLISHED_HEADS) == weights
 
 
 @pytest.mark.parametrize(
@@ -333,4 +342,4 @@ def test_heads_may_be_chosen_and_weighed(heads: str, weights: dict[str, float]) 
 )
 def test_other_heads_are_refused(heads: str) -> None:
     with pytest.raises(ValueError, match="heads are of temporal, spatial"):
-        weights_of(heads, OBJECT_HEADS)
+        parse_heads(heads, PUBLISHED_HEADS)

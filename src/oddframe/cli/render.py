@@ -413,7 +413,7 @@ def dad_layout(found: "DadLayout") -> list[str]:
     lines += several("no truth", found.without_truth) + several("damaged", found.damaged)
     stream = next(iter(found.recordings["training"]), "top_depth").lower()
     at = f"--root {quote(str(found.out))} --stream {stream}"
-    return [*lines, row("ready", f"oddframe fit jigsaw dad {at} --level full-frame --out RUN")]
+    return [*lines, row("ready", f"oddframe fit jigsaw-frames dad {at} --out RUN")]
 
 
 def completion_script(found: "Completion") -> list[str]:

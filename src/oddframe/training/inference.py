@@ -28,7 +28,7 @@ def infer(
     precision: Dtype = "float32",
     prepare: Core | None = None,
 ) -> Tensor:
-    """What `core` makes of the rows of `x`, as float32 on the device; without gradients.
+    """What `core` makes of the rows of `x`, as float32 (or float64) on the device; without gradients.
 
     Args:
         core: The network. Its mode (train or eval) is left as it is; scoring wants eval.
@@ -52,7 +52,11 @@ def infer(
                 given = prepare(given)
             with autocast(place, precision):
                 made = core(given)
-            found.append(made[:count].float())
+            rows_found = made[:count]
+            # what a core computes in double has its reasons
+            if rows_found.dtype != torch.float64:
+                rows_found = rows_found.float()
+            found.append(rows_found)
         return torch.cat(found)
 
 

@@ -34,7 +34,7 @@ def run_in_processes(
         except BrokenProcessPool as error:
             raise BadInput(
                 f"one of {parallel} processes ({what}) was killed, most likely for want of memory; "
-                "lower --at-once or --memory"
+                "lower --parallel or --cache-mb"
             ) from error
         except KeyboardInterrupt:
             kill_descendants(spare=before)

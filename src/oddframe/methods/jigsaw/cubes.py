@@ -1,15 +1,17 @@
-"""Cubes of training video by number, cut on the way into a batch: decoded frames are kept in bounded memory, patches
-nowhere.
+"""Cubes of training video by number, cut on the way into a batch.
 
-An epoch goes through the video in groups of stretches that fit into memory, shuffled, and through the cubes of a group
-shuffled; so each frame is decoded about once an epoch, however long the video is, and once in all where it fits.
+Decoded frames are kept in bounded memory, patches nowhere. An epoch goes through the video in
+groups of stretches that fit into memory, shuffled, and through the cubes of a group shuffled; so
+each frame is decoded about once an epoch, however long the video is, and once in all where it fits.
+
 T frames in a cube, C channels, S pixels a side, H × W pixels in a frame; R cubes in all.
 """
 
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from zlib import crc32
+from hashlib import blake2b
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -19,11 +21,35 @@ from torch.utils.data import Dataset
 
 from oddframe.errors import BadInput
 from oddframe.methods.jigsaw.proposals import crop_cubes
+from oddframe.options import Range, check_ranges
 from oddframe.types import Bools, Bytes, ClipSpec, Floats, Ints, Video
-from oddframe.video.reader import frames_at
+from oddframe.video.reader import content_hash, frames_at
 
 BLOCK = 32  # frames decoded together
-STRETCH = 8  # blocks that follow each other and have their turn together: cubes reach into the blocks beside them
+# blocks that follow each other and have their turn together: cubes reach into the blocks beside
+STRETCH = 8
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What is drawn from the training video.
+
+    Args:
+        train_frame_step: Frames from the centre of one training cube to the next.
+        epoch_cubes: Cubes in an epoch at most, so that training takes no longer for longer video; 0
+            for all.
+        jitter: Share of its sides by which a training box is moved and stretched, and of full scale
+            by which brightness and contrast vary; 0 as published.
+        cache_mb: MB of decoded frames kept while training.
+    """
+
+    train_frame_step: Annotated[int, Range(1, 100_000)] = 1
+    epoch_cubes: Annotated[int, Range(0, 1_000_000_000)] = 20000
+    jitter: Annotated[float, Range(0, 0.5)] = 0.1
+    cache_mb: Annotated[int, Range(1, 10_000_000)] = 1000
+
+    def __post_init__(self) -> None:
+        check_ranges(type(self), vars(self))
 
 
 @dataclass(frozen=True)
@@ -36,90 +62,113 @@ class BoxedVideo:
     box: Floats  # (R, 4) x1 y1 x2 y2 in pixels; no columns (R, 0) where cubes are whole frames
 
 
-def without_truth(marked: Sequence[BoxedVideo]) -> list[BoxedVideo]:
-    """The same for another process, which does not need the truth; it cannot always be sent to one."""
-    return [replace(one, video=replace(one.video, truth=None)) for one in marked]
+def without_truth(boxed: Sequence[BoxedVideo]) -> list[BoxedVideo]:
+    """The same for another process, which needs no ground truth, and cannot always be sent it."""
+    found: list[BoxedVideo] = []
+    for one in boxed:
+        video = replace(one.video, truth=None)
+        found.append(replace(one, video=video))
+    return found
 
 
-def held_out(
-    marked: Sequence[BoxedVideo], share: int, turn: int
+def split_cubes(
+    boxed: Sequence[BoxedVideo], folds: int, fold: int
 ) -> tuple[list[BoxedVideo], list[BoxedVideo]]:
-    """What is learned from, and the `turn`-th of `share` parts of the cubes: stretches of 256 frames, or whole shorter
-    videos, dealt out one after another.
+    """Cubes to learn from, and those of one of several folds, for the validation loss.
 
-    The loss on what was learned from falls long after that on other normal video has stopped. Videos keep their numbers
-    and frames, and may be left without a cube. Where there is too little to divide, both are everything.
+    Folds are made of stretches of 256 frames, or whole shorter videos, dealt out in turn. The loss
+    on what was learned from goes on falling long after that on other normal video has stopped.
+    Videos keep their numbers and frames, and may be left without a cube. Where there is too little
+    to divide, both are everything.
     """
-    stretches = [one.place // (BLOCK * STRETCH) for one in marked]
-    units = [(k, part) for k, mine in enumerate(stretches) for part in np.unique(mine)]
-    chosen = {unit for number, unit in enumerate(units) if number % share == turn}
-    taken = [
-        np.array([(k, part) in chosen for part in mine], bool) for k, mine in enumerate(stretches)
-    ]
-    if len(units) < share:  # a piece of each instead
-        taken = [_piece(one.place, turn / share, (turn + 1) / share) for one in marked]
-    if all(is_held.all() for is_held in taken) or not any(is_held.any() for is_held in taken):
-        return list(marked), list(marked)
-    learned, held = (
-        [
-            replace(one, place=one.place[rows], box=one.box[rows])
-            for one, rows in zip(marked, which, strict=True)
-        ]
-        for which in ([~is_held for is_held in taken], taken)
-    )
-    return learned, held
+    stretch_of = [one.place // (BLOCK * STRETCH) for one in boxed]
+    units: list[tuple[int, int]] = []
+    for k, stretches in enumerate(stretch_of):
+        for stretch in np.unique(stretches):
+            units.append((k, int(stretch)))
+    in_fold: list[Bools] = []
+    for k, one in enumerate(boxed):
+        if len(units) < folds:  # a part of each video instead
+            in_fold.append(share_of_frames(one.place, fold / folds, (fold + 1) / folds))
+        else:
+            chosen = [stretch for video, stretch in units[fold::folds] if video == k]
+            in_fold.append(np.isin(stretch_of[k], chosen))
+    nothing_left = all(rows.all() for rows in in_fold)
+    nothing_taken = not any(rows.any() for rows in in_fold)
+    if nothing_left or nothing_taken:
+        return list(boxed), list(boxed)
+    learned: list[BoxedVideo] = []
+    validation: list[BoxedVideo] = []
+    for one, rows in zip(boxed, in_fold, strict=True):
+        learned.append(cubes_at(one, ~rows))
+        validation.append(cubes_at(one, rows))
+    return learned, validation
 
 
-def _piece(place: Ints, begin: float, end: float) -> Bools:
-    """Which of the cubes at these frames, in order, lie in a share of them; those of one frame stay together."""
+def cubes_at(boxed: BoxedVideo, rows: Bools) -> BoxedVideo:
+    """The same video with only some of its cubes."""
+    place, box = boxed.place[rows], boxed.box[rows]
+    return replace(boxed, place=place, box=box)
+
+
+def share_of_frames(place: Ints, begin: float, end: float) -> Bools:
+    """Which of the cubes at these frames lie in a share of them; cubes of a frame stay together."""
     frames = np.unique(place)
-    first, last = (round(at * len(frames)) for at in (begin, end))
+    first = round(begin * len(frames))
+    last = round(end * len(frames))
     return np.isin(place, frames[first:last])
 
 
 class FrameCache:
-    """Decoded frames of some videos in at most so many bytes; the blocks used longest ago go first."""
+    """Decoded frames of some videos in at most so many bytes; the least recently used go first."""
 
     def __init__(self, videos: Sequence[BoxedVideo], spec: ClipSpec, limit: int) -> None:
         self.videos, self.spec, self.limit = list(videos), spec, limit
         self.blocks: OrderedDict[tuple[int, int], Bytes] = OrderedDict()
-        self.held = self.decoded = 0  # bytes now; blocks decoded so far
+        self.bytes = 0  # in use
+        self.decoded = 0  # blocks so far
 
     def window(self, video: int, place: int) -> Bytes:
-        """(T, H, W, C): the clip around a frame. Frames before the first or after the last are not asked for."""
+        """(T, H, W, C): the clip around a frame, all of which must lie in the video."""
         first = place - self.spec.length // 2
-        last = first + self.spec.length - 1
-        parts = []
-        for b in range(first // BLOCK, last // BLOCK + 1):
-            start = b * BLOCK
-            parts.append(self._block(video, b)[max(0, first - start) : last + 1 - start])
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        end = first + self.spec.length
+        parts: list[Bytes] = []
+        for number in range(first // BLOCK, (end - 1) // BLOCK + 1):
+            block = self.block(video, number)
+            start = number * BLOCK
+            begin = max(0, first - start)
+            parts.append(block[begin : end - start])
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate(parts)
 
-    def _block(self, video: int, b: int) -> Bytes:
-        key = (video, b)
+    def block(self, video: int, number: int) -> Bytes:
+        """(≤ 32, H, W, C): a video's frames from 32 · number on."""
+        key = (video, number)
         if key in self.blocks:
             self.blocks.move_to_end(key)
             return self.blocks[key]
-        marked = self.videos[video]
-        frames = frames_at(
-            marked.video, self.spec, marked.index[b * BLOCK : (b + 1) * BLOCK].tolist()
-        )
+        boxed = self.videos[video]
+        index = boxed.index[number * BLOCK : (number + 1) * BLOCK]
+        frames = frames_at(boxed.video, self.spec, index.tolist())
         self.decoded += 1
         self.blocks[key] = frames
-        self.held += frames.nbytes
-        while self.held > self.limit and len(self.blocks) > 1:
-            self.held -= self.blocks.popitem(last=False)[1].nbytes
+        self.bytes += frames.nbytes
+        while self.bytes > self.limit and len(self.blocks) > 1:
+            _, oldest = self.blocks.popitem(last=False)
+            self.bytes -= oldest.nbytes
         return frames
 
     def __getstate__(self) -> dict[str, object]:
-        # a worker decodes what it needs itself
-        return {**self.__dict__, "blocks": OrderedDict(), "held": 0, "decoded": 0}
+        # a worker process decodes what it needs itself
+        return {**self.__dict__, "blocks": OrderedDict(), "bytes": 0, "decoded": 0}
 
 
 class Cubes(Dataset[Tensor]):
-    """`count` cubes (C, T, S, S) uint8 an epoch, half of them mirrored; item i depends on seed, epoch and i alone.
+    """`count` cubes (C, T, S, S) uint8 an epoch, half of them mirrored.
 
-    With `jitter`, boxes are moved and stretched by up to that share of their sides, and brightness and contrast vary.
+    Item i depends on seed, epoch and i alone. With `jitter`, boxes are moved and stretched by up to
+    that share of their sides, and brightness and contrast vary.
     Raises BadInput when there is not one cube.
     """
 
@@ -137,24 +186,21 @@ class Cubes(Dataset[Tensor]):
         videos = without_truth(videos)
         self.spec, self.side, self.seed, self.memory, self.jitter = spec, side, seed, memory, jitter
         self.cache = FrameCache(videos, spec, memory)
-        sizes = [len(marked.place) for marked in videos]
-        self.of = np.repeat(np.arange(len(videos)), sizes)  # (R,) which video
-        if not len(self.of):
+        sizes = [len(one.place) for one in videos]
+        self.video = np.repeat(np.arange(len(videos)), sizes)  # (R,)
+        if not len(self.video):
             raise BadInput(
                 "nothing moves in the training videos, so there is nothing to make puzzles of"
             )
-        self.place = np.concatenate([marked.place for marked in videos])  # (R,)
-        self.box = np.concatenate([marked.box for marked in videos])  # (R, 4)
-        self.count = min(count, len(self.of)) if count else len(self.of)
-        # in shared memory: workers that outlive an epoch see it turn
-        self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
-        self.ordered = -1  # the epoch of which the next four tell each item:
-        self.rows: Ints = np.zeros(0, np.int64)
+        self.place = np.concatenate([one.place for one in videos])  # (R,)
+        self.box = np.concatenate([one.box for one in videos])  # (R, 4)
+        self.count = min(count, len(self.video)) if count else len(self.video)
+        self.epoch = 0
+        self.drawn_epoch = -1  # the epoch of which the next four say what each item is
+        self.rows: Ints = np.zeros(0, np.int64)  # (count,) which cube
         self.mirrored: Bools = np.zeros(0, bool)
-        self.cut_at, self.light = (
-            self.box,
-            np.zeros((0, 2)),
-        )  # the box, moved; how much brighter and sharper
+        self.boxes: Floats = self.box  # (count, 4) moved and stretched
+        self.light: Floats = np.zeros((0, 2))  # (count, 2) change of brightness and contrast
         self.frame_bytes = 0
 
     def __len__(self) -> int:
@@ -162,82 +208,108 @@ class Cubes(Dataset[Tensor]):
 
     def set_epoch(self, epoch: int) -> None:
         """Turn to another order; call it between epochs."""
-        self.epoch.fill_(epoch)
+        self.epoch = epoch
 
     def fingerprint(self) -> str:
-        """What the cubes are cut from, for a training to know whether it goes on with the same."""
-        return f"{crc32(np.column_stack([self.of, self.place, self.box]).tobytes()):08x}"
+        """A short text that differs when the cubes do: the videos' content, and what is cut."""
+        digest = blake2b(digest_size=8)
+        for one in self.cache.videos:
+            content = content_hash(one.video.source)
+            digest.update(f"{content} {one.video.span}".encode())
+            index = np.asarray(one.index, np.int64)
+            digest.update(index.tobytes())
+        options = (self.spec, self.side, self.count, self.seed, self.jitter)
+        digest.update(repr(options).encode())
+        columns = np.column_stack([self.video, self.place, self.box])
+        digest.update(columns.tobytes())
+        return digest.hexdigest()
 
     def __getitem__(self, item: int) -> Tensor:
         if not 0 <= item < self.count:
             raise IndexError(f"an epoch has {self.count} cubes, there is no number {item}")
-        if self.ordered != (epoch := int(self.epoch)):
-            self._turn(epoch)
-        row, box = int(self.rows[item]), self.cut_at[item : item + 1]
-        clip = self.cache.window(int(self.of[row]), int(self.place[row]))
-        cube = crop_cubes(clip, box, self.side)[0] if box.shape[1] else clip
+        if self.drawn_epoch != self.epoch:
+            self.draw(self.epoch)
+        row = self.rows[item]
+        video, place = int(self.video[row]), int(self.place[row])
+        box = self.boxes[item : item + 1]
+        cube = self.cache.window(video, place)
+        if box.shape[1]:
+            cube = crop_cubes(cube, box, self.side)[0]
         if self.jitter:
-            cube = jitter_light(cube, *self.light[item])
+            brightness, contrast = self.light[item]
+            cube = jitter_light(cube, brightness, contrast)
         if self.mirrored[item]:
             cube = cube[:, :, ::-1]
-        return torch.from_numpy(np.ascontiguousarray(cube.transpose(3, 0, 1, 2)))
+        first = cube.transpose(3, 0, 1, 2)
+        return torch.from_numpy(np.ascontiguousarray(first))
 
-    def _turn(self, epoch: int) -> None:
+    def draw(self, epoch: int) -> None:
         """Draw what each item of an epoch is."""
-        self.ordered, self.rows = epoch, self._order(epoch)
-        self.mirrored = np.random.default_rng([self.seed, epoch, 1]).random(self.count) < 0.5
-        self.cut_at = self.box[self.rows]
+        self.drawn_epoch = epoch
+        self.rows = self.order(epoch)
+        random = np.random.default_rng([self.seed, epoch, 1])
+        self.mirrored = random.random(self.count) < 0.5
+        self.boxes = self.box[self.rows]
         if self.jitter:
-            drawn = self.jitter * np.random.default_rng([self.seed, epoch, 2]).uniform(
-                -1, 1, (self.count, 6)
-            )
-            self.cut_at, self.light = jitter_boxes(self.cut_at, drawn[:, :4]), drawn[:, 4:]
+            random = np.random.default_rng([self.seed, epoch, 2])
+            uniform = random.uniform(-1, 1, (self.count, 6))
+            by_box, by_light = np.split(self.jitter * uniform, [4], axis=1)
+            self.boxes = jitter_boxes(self.boxes, by_box)
+            self.light = by_light
 
-    def _order(self, epoch: int) -> Ints:
-        """(count,) which cube each item of this epoch is."""
+    def order(self, epoch: int) -> Ints:
+        """(count,) which cube each item of an epoch is."""
         random = np.random.default_rng([self.seed, epoch])
-        stretch = self.place // (BLOCK * STRETCH)
-        names, each = np.unique(np.column_stack([self.of, stretch]), axis=0, return_inverse=True)
-        rank = random.permutation(len(names))[
-            each.ravel()
-        ]  # (R,) when the stretch of each cube has its turn
-        group = rank // max(1, self._stretches_that_fit())
-        order = np.lexsort((random.random(len(group)), group))
+        number = self.place // (BLOCK * STRETCH)
+        stretch = np.column_stack([self.video, number])
+        names, stretch_of = np.unique(stretch, axis=0, return_inverse=True)
+        turns = random.permutation(len(names))
+        turn = turns[stretch_of.ravel()]  # (R,) when its stretch comes
+        group = turn // max(1, self.stretches_in_memory())
+        within = random.random(len(group))
+        order = np.lexsort((within, group))
         if self.count < len(order):  # an epoch of fewer cubes takes fewer of every group
-            kept = np.sort(random.choice(len(order), self.count, replace=False))
-            order = order[kept]
+            kept = random.choice(len(order), self.count, replace=False)
+            order = order[np.sort(kept)]
         return np.asarray(order)
 
-    def _stretches_that_fit(self) -> int:
+    def stretches_in_memory(self) -> int:
+        """How many stretches of frames fit into the cache together."""
         if not self.frame_bytes:
-            self.frame_bytes = self.cache.window(int(self.of[0]), int(self.place[0]))[0].nbytes
-        if sum(len(marked.index) for marked in self.cache.videos) * self.frame_bytes <= self.memory:
-            return len(self.of)
-        return self.memory // ((STRETCH + 2) * BLOCK * self.frame_bytes)
+            video, place = int(self.video[0]), int(self.place[0])
+            clip = self.cache.window(video, place)
+            self.frame_bytes = clip[0].nbytes
+        frames = sum(len(one.index) for one in self.cache.videos)
+        if frames * self.frame_bytes <= self.memory:
+            return len(self.video)
+        stretch_bytes = (STRETCH + 2) * BLOCK * self.frame_bytes
+        return self.memory // stretch_bytes
 
 
 def jitter_boxes(boxes: Floats, by: Floats) -> Floats:
-    """The boxes (n, 4) moved by shares of their sides, (x, y) of `by` (n, 4), and each side times e to the other two.
+    """The boxes (n, 4) moved by shares of their sides, the first two columns of `by` (n, 4).
 
-    Whole pictures (n, 0) stay.
+    Each side is multiplied by e to the other two. Whole frames (n, 0) stay.
 
-    >>> moved(np.array([[0, 0, 10, 20]]), np.array([[0.1, -0.1, 0, 0]])).tolist()
+    >>> jitter_boxes(np.array([[0, 0, 10, 20]]), np.array([[0.1, -0.1, 0, 0]])).tolist()
     [[1.0, -2.0, 11.0, 18.0]]
     """
     if not boxes.shape[1]:
         return boxes
-    sides = boxes[:, 2:] - boxes[:, :2]
-    middle = (boxes[:, 2:] + boxes[:, :2]) / 2 + sides * by[:, :2]
-    half = sides * np.exp(by[:, 2:]) / 2
-    return np.asarray(np.concatenate([middle - half, middle + half], 1), np.float32)
+    low, high = boxes[:, :2], boxes[:, 2:]
+    sides = high - low
+    shift, stretch = by[:, :2], np.exp(by[:, 2:])
+    middle = (high + low) / 2 + sides * shift
+    half = sides * stretch / 2
+    corners = [middle - half, middle + half]
+    return np.asarray(np.concatenate(corners, 1), np.float32)
 
 
-def jitter_light(pixels: Bytes, brighter: float, sharper: float) -> Bytes:
-    """The pixels (T, H, W, C), brighter by a share of full scale, their contrast higher by twice a share."""
-    flat, sharp = pixels.reshape(len(pixels), -1), 1 + 2 * sharper
+def jitter_light(pixels: Bytes, brightness: float, contrast: float) -> Bytes:
+    """The pixels (T, H, W, C), brighter by a share of full scale, contrast up by twice a share."""
+    flat = pixels.reshape(len(pixels), -1)
+    factor = 1 + 2 * contrast
     mean = cv2.mean(flat)[0]
-    return np.asarray(
-        cv2.addWeighted(flat, sharp, flat, 0, mean * (1 - sharp) + 255 * brighter).reshape(
-            pixels.shape
-        )
-    )
+    shift = mean * (1 - factor) + 255 * brightness
+    changed = cv2.addWeighted(flat, factor, flat, 0, shift)
+    return np.asarray(changed.reshape(pixels.shape))
