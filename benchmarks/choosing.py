@@ -20,9 +20,10 @@ import numpy as np
 
 from oddframe.datasets.base import open_data
 from oddframe.evaluation.metrics import auc
-from oddframe.methods.flowgrid import FlowGrid, MotionFeatures
+from oddframe.methods.flowgrid import FlowGrid
+from oddframe.methods.flowgrid.features import MotionFeatures
 from oddframe.run import Run
-from oddframe.scoring.pipeline import smooth
+from oddframe.scoring.smoothing import smooth
 from oddframe.synthetic.simulate import simulate
 from oddframe.synthetic.tamper import KINDS, tamper
 from oddframe.types import ClipSpec, Frame, Video
@@ -148,27 +149,30 @@ def measured(
 ) -> dict[str, Any]:
     """AUC (%) by kind for each smoothing."""
     if scale := options.get("windows"):
-        small, large = choose_grid(train, width=360, fps=10).windows
+        small, large = choose_grid(train, size=360, fps=10).windows
         options = options | {"windows": (int(scale * small) // 2 * 2, int(scale * large) // 2 * 2)}
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder))
         base = FlowGrid(**options)
-        base.look = base._choose_look(train, run)
+        base.grid = base.choose_grid(train, run)
         described, cached = all_described(base, train, cases, run)
         values: dict[str, dict[str, tuple[list[Any], list[Any]]]] = {str(w): {} for w in SMOOTHINGS}
         for fold in sorted({case.fold for case in cases}):
             student = FlowGrid(**options)
-            student.look = base.look
+            student.grid = base.grid
             kept = [d for k, d in enumerate(described) if k // FOLDS % FOLDS != fold]
-            student._learn(
-                kept, [v for k, v in enumerate(train) if k // FOLDS % FOLDS != fold], run
-            )
-            judged = {key: student._judge(one, "") for key, one in cached.items()}
+            student.learn(kept, [v for k, v in enumerate(train) if k // FOLDS % FOLDS != fold], run)
+            judged = {key: student.score_features(one, "") for key, one in cached.items()}
             for case in cases:
                 if case.fold == fold:
                     for weight in SMOOTHINGS:
                         scores = next(
-                            iter(smooth([replace(judged[id(case.source)], map=None)], weight))
+                            iter(
+                                smooth(
+                                    [replace(judged[id(case.source)], map=None)],
+                                    0.1 / np.log2(1 / weight),
+                                )
+                            )
                         )
                         odd = np.asarray(case.odd)[scores.frame]
                         into = values[str(weight)].setdefault(case.kind, ([], []))
@@ -203,12 +207,15 @@ def all_described(
     base: FlowGrid, train: Sequence[Video], cases: Sequence[Case], run: Run
 ) -> tuple[list[MotionFeatures], dict[int, MotionFeatures]]:
     """The training videos and everything to be judged, described once for all option sets that see the same."""
-    key = (id(cases), base.look, base.flow)
+    key = (id(cases), base.grid, base.flow)
     if key not in MEMORY:
         unique = {id(case.source): case.source for case in cases}
         with ThreadPoolExecutor(2) as pool:
             found = pool.map(lambda source: described_of(base, source), unique.values())
-            MEMORY[key] = base._describe_all(train, run), dict(zip(unique, found, strict=True))
+            MEMORY[key] = (
+                base.describer.describe_all(train, run),
+                dict(zip(unique, found, strict=True)),
+            )
     return MEMORY[key]
 
 
@@ -217,7 +224,7 @@ def described_of(base: FlowGrid, source: Video | list[Frame]) -> MotionFeatures:
     frames: Iterator[Frame] = (
         read(source, spec, threads=1) if isinstance(source, Video) else iter(source)
     )
-    return MotionFeatures(**base._described(clips_of(frames, spec, "")))
+    return MotionFeatures(**base.describer.describe_clips(clips_of(frames, spec, "")))
 
 
 if __name__ == "__main__":

@@ -186,10 +186,11 @@ def measured(detector: PuzzleDetector, seen: list[Seen]) -> dict[str, Any]:
             columns = [k for k, name in enumerate(detector.heads) if name.startswith(level)]
             heads[level] = [value[:, columns].mean(1) for value in values]
     heads["combined"] = [value.mean(1) for value in values]
-    return {name: aucs(odd, value, detector.smoothing) for name, value in heads.items()}
+    return {name: aucs(odd, value, detector.half_life) for name, value in heads.items()}
 
 
-def aucs(odd: list[Bools], value: list[Floats], weight: float) -> dict[str, float | None]:
+def aucs(odd: list[Bools], value: list[Floats], half_life: float) -> dict[str, float | None]:
+    weight = weight_of(half_life)
     smoothed = [running(one, weight) for one in value]
     told = {
         "plain": auc(np.concatenate(odd), np.concatenate(value)),
@@ -214,6 +215,11 @@ def sources(
     told = {"things_a_frame": round(things, 1), **measured(other, seen)}
     print(source, told, flush=True)
     return told
+
+
+def weight_of(half_life: float) -> float:
+    """How much the past counts from frame to frame, in films of ten frames a second."""
+    return float(2 ** (-0.1 / half_life)) if half_life else 0.0
 
 
 def running(values: Floats, weight: float) -> Floats:

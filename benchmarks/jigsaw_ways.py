@@ -304,7 +304,7 @@ def judged(
     detector: Jigsaw, looked: Looked, shares: Looked, films: list[Film], way: Way
 ) -> list[Floats]:
     """The smoothed score of every frame, (T,) of each film."""
-    smoothing = detector.smoothing if way.smoothing is None else way.smoothing
+    smoothing = weight_of(detector.half_life) if way.smoothing is None else way.smoothing
     found = []
     for film, above in zip(films, excesses(detector, looked, shares, films, way), strict=True):
         ends = np.cumsum(film.things)

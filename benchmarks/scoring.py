@@ -101,7 +101,7 @@ def parts(video: Video, detector: FlowGrid) -> dict[str, float]:
     flow = _busy() - began
     began = _busy()
     for (before, then), (now, seconds) in pairs:
-        motion_cells(before, now, seconds - then, detector.look, detector.flow)
+        motion_cells(before, now, seconds - then, detector.grid, detector.flow)
     cells = _busy() - began
     began = _busy()
     score(video, detector)

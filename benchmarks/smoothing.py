@@ -1,4 +1,4 @@
-"""How long a score is best remembered: AUC by the weight of the past, on simulated streets kept for choosing.
+"""How long a score is best remembered: AUC by the half-life, on simulated streets kept for choosing.
 
     oddframe simulate STREET --seed 100
     oddframe fit METHOD STREET --out RUN
@@ -18,12 +18,13 @@ from oddframe.datasets.base import open_data
 from oddframe.detector import Detector
 from oddframe.evaluation.evaluated_video import last_scored
 from oddframe.evaluation.metrics import auc
-from oddframe.scoring.pipeline import concatenate, score_video, smooth
+from oddframe.scoring.pipeline import concatenate, score_video
 from oddframe.scoring.run_folder import load_run
+from oddframe.scoring.smoothing import smooth
 from oddframe.types import Bools, Floats, Scores, Video
 from oddframe.video.reader import facts_of
 
-WEIGHTS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
+HALF_LIVES = (0.0, 0.1, 0.2, 0.3, 0.7, 1.4, 3.4)  # seconds
 
 
 def main() -> None:
@@ -40,12 +41,13 @@ def main() -> None:
         seen = [scored(detector, video) for video in open_data(street, None)[1].test]
         odd = np.concatenate([truth for truth, _ in seen])
         found[Path(street).name] = {
-            str(weight): told(odd, [smoothed(*one, weight) for one in seen]) for weight in WEIGHTS
+            str(seconds): told(odd, [smoothed(*one, seconds) for one in seen])
+            for seconds in HALF_LIVES
         }
         print(Path(street).name, found[Path(street).name], flush=True)
     means = {
-        weight: round(float(np.mean([row[weight] for row in found.values()])), 4)
-        for weight in map(str, WEIGHTS)
+        seconds: round(float(np.mean([row[seconds] for row in found.values()])), 4)
+        for seconds in map(str, HALF_LIVES)
     }
     print("mean", means)
     write(asked.out, {"method": detector.name, "streets": found, "mean": means})
@@ -55,12 +57,12 @@ def scored(detector: Detector, video: Video) -> tuple[Bools, Scores]:
     """Which of the frames of a video are odd, and its scores before smoothing."""
     assert video.truth is not None
     odd = video.truth(facts_of(video).frames).frame
-    return odd, concatenate(score_video(detector, video, smoothing=0.0))
+    return odd, concatenate(score_video(detector, video, half_life=0.0))
 
 
-def smoothed(odd: Bools, raw: Scores, weight: float) -> Floats:
+def smoothed(odd: Bools, raw: Scores, half_life: float) -> Floats:
     """(T,) the score of every frame."""
-    return np.asarray(concatenate(smooth([raw], weight)).value)[last_scored(raw.frame, len(odd))]
+    return np.asarray(concatenate(smooth([raw], half_life)).value)[last_scored(raw.frame, len(odd))]
 
 
 def told(odd: Bools, values: list[Floats]) -> float:

@@ -73,7 +73,7 @@ def answer(capsys: Capture, *words: object) -> Any:
             ("prepare", "pde2", "x"), ["data set", "did you mean 'ped2'?"], id="data set to prepare"
         ),
         pytest.param(
-            (*FLOWGRID, "--widht", "3"), ["--widht", "did you mean --width?", "--help"], id="option"
+            (*FLOWGRID, "--szie", "3"), ["--szie", "did you mean --size?", "--help"], id="option"
         ),
         pytest.param(
             (*FLOWGRID, "--row-wieght=3"),
@@ -124,9 +124,9 @@ def test_missing_words_are_named(refused: Refused, words: tuple[str, ...], says:
 @pytest.mark.parametrize(
     ("option", "says"),
     [
-        ("--width ten", "--width takes a whole number, got 'ten'"),
-        ("--width 1.5", "--width takes a whole number, got '1.5'"),
-        ("--width 3", "width is at least 16 pixels, got 3"),
+        ("--size ten", "--size takes a whole number, got 'ten'"),
+        ("--size 1.5", "--size takes a whole number, got '1.5'"),
+        ("--size 3", "size is from 16 to 20 000, got 3"),
         ("--fps -1", "fps is above 0 and at most 1000, got -1.0"),
         ("--fps 0", "fps is above 0"),
         ("--flow slow", "--flow takes one of medium, fast, ultrafast, got 'slow'"),
@@ -138,8 +138,8 @@ def test_missing_words_are_named(refused: Refused, words: tuple[str, ...], says:
         ("--bank 0", "a bank holds at least as many windows as there are neighbours, got 0"),
         ("--neighbours 0", "neighbours are 1 or more, got 0"),
         ("--row-weight -1", "row_weight is 0 or more, got -1.0"),
-        ("--smoothing 2", "smoothing is at least 0 and below 1, got 2.0"),
-        ("--smoothing=-0.1", "smoothing is at least 0 and below 1, got -0.1"),
+        ("--half-life 1e9", "half_life is from 0 to 3 600, got 1000000000.0"),
+        ("--half-life=-0.1", "half_life is from 0 to 3 600, got -0.1"),
         ("--rare-share 1", "rare_share is at least 0 and below 1, got 1.0"),
         ("--dwell-seconds -3", "dwell_seconds are 0 or more, got -3.0"),
         ("--json=perhaps", "--json takes true or false, got 'perhaps'"),
@@ -405,7 +405,7 @@ def test_a_printed_configuration_read_back_is_the_same(tmp_path: Path, capsys: C
         "street",
         "--out",
         "run",
-        "--width",
+        "--size",
         "200",
         "--windows",
         "[20,30]",
@@ -415,7 +415,7 @@ def test_a_printed_configuration_read_back_is_the_same(tmp_path: Path, capsys: C
     assert main([*words, "--print-config"]) == 0
     first = capsys.readouterr().out
     told = yaml.safe_load(first)
-    assert (told["data"], told["width"], told["windows"], told["flow"]) == (
+    assert (told["data"], told["size"], told["windows"], told["flow"]) == (
         ["street"],
         200,
         [20, 30],
@@ -425,8 +425,8 @@ def test_a_printed_configuration_read_back_is_the_same(tmp_path: Path, capsys: C
     path.write_text(first)
     assert main(["fit", "flowgrid", "--config", str(path), "--print-config"]) == 0
     assert capsys.readouterr().out == first
-    assert main(["fit", "flowgrid", "--config", str(path), "--width", "100", "--print-config"]) == 0
-    assert yaml.safe_load(capsys.readouterr().out) == told | {"width": 100}
+    assert main(["fit", "flowgrid", "--config", str(path), "--size", "100", "--print-config"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out) == told | {"size": 100}
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command != "fit"])
@@ -438,22 +438,22 @@ def test_every_command_prints_its_configuration(command: str, capsys: Capture) -
 def test_a_recipe_is_what_is_fitted(street: Path, tmp_path: Path, capsys: Capture) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
-        f"data: simulated\nroot: {street}\nout: {tmp_path / 'run'}\nwidth: 80\nsmoothing: 0.25\n"
+        f"data: simulated\nroot: {street}\nout: {tmp_path / 'run'}\nsize: 80\nhalf_life: 0.25\n"
     )
     assert main(["fit", "flowgrid", "--config", str(recipe)]) == 0
     capsys.readouterr()
     told = answer(capsys, "info", tmp_path / "run")
-    assert (told["options"]["width"], told["options"]["smoothing"]) == (80, 0.25)
+    assert (told["options"]["size"], told["options"]["half_life"]) == (80, 0.25)
     assert told["options"]["neighbours"] == 5, "defaults are recorded"
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        pytest.param(b"widht: 3", "no option 'widht', did you mean 'width'?", id="unknown"),
-        pytest.param(b"width: ten", "--width takes a whole number, got 'ten'", id="wrong type"),
-        pytest.param(b"width: [1", "not YAML", id="not YAML"),
-        pytest.param(b"- width", "not YAML with lines of `option: value`", id="a list"),
+        pytest.param(b"szie: 3", "no option 'szie', did you mean 'size'?", id="unknown"),
+        pytest.param(b"size: ten", "--size takes a whole number, got 'ten'", id="wrong type"),
+        pytest.param(b"size: [1", "not YAML", id="not YAML"),
+        pytest.param(b"- size", "not YAML with lines of `option: value`", id="a list"),
         pytest.param(b"", "not YAML with lines of `option: value`", id="empty"),
         pytest.param(b"\xff\xfe\x00", "binary", id="binary"),
     ],
@@ -517,8 +517,8 @@ def test_an_answer_that_cannot_be_written_is_one_line() -> None:
 def test_the_api_does_what_the_words_do(
     street: Path, fitted: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    run = oddframe.fit("frame-difference", street, out=tmp_path / "run", options={"width": 80})
-    assert oddframe.load(tmp_path / "run").detector.options == run.detector.options == {"width": 80}
+    run = oddframe.fit("frame-difference", street, out=tmp_path / "run", options={"size": 80})
+    assert oddframe.load(tmp_path / "run").detector.options == run.detector.options == {"size": 80}
     found = oddframe.score(
         tmp_path / "run",
         [street / "test" / "test01.mp4"],
@@ -548,10 +548,10 @@ def test_the_api_does_what_the_words_do(
 def test_the_api_raises_what_the_words_say(street: Path, fitted: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="did you mean 'flowgrid'"):
         oddframe.fit("flowgird", street, out=tmp_path / "run")
-    with pytest.raises(BadInput, match="flowgrid: width is at least 16"):
-        oddframe.fit("flowgrid", street, out=tmp_path / "run", options={"width": 3})
-    with pytest.raises(BadInput, match="did you mean 'width'"):
-        oddframe.fit("flowgrid", street, out=tmp_path / "run", options={"widht": 3})
+    with pytest.raises(BadInput, match="flowgrid: size is from 16"):
+        oddframe.fit("flowgrid", street, out=tmp_path / "run", options={"size": 3})
+    with pytest.raises(BadInput, match="did you mean 'size'"):
+        oddframe.fit("flowgrid", street, out=tmp_path / "run", options={"szie": 3})
     with pytest.raises(BadInput, match="no such file or folder"):
         oddframe.fit("flowgrid", tmp_path / "no" / "where", out=tmp_path / "run")
     with pytest.raises(BadRun, match="no such run folder"):

@@ -333,8 +333,8 @@ def test_too_little_video_is_said(tmp_path: Path) -> None:
 def test_smoothing_begins_anew_in_each_part(films: list[Video], tmp_path: Path) -> None:
     class Smooth(Rememberer):
         @property
-        def smoothing(self) -> float:
-            return 0.9
+        def half_life(self) -> float:
+            return 0.1 / np.log2(1 / 0.9)  # the past counts 0.9 from frame to frame
 
         def score(self, clips: Clips) -> Scores:
             return Scores(

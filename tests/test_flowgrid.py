@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from oddframe.errors import BadInput
-from oddframe.methods.flowgrid import GLANCE, LEAST_STAND, FlowGrid
+from oddframe.methods.flowgrid import FlowGrid
+from oddframe.methods.flowgrid.detector import LEAST_STANDING, LOOK_SECONDS
 from oddframe.run import Run
 from oddframe.scoring.cross_validation import refit_each_fold
 from oddframe.scoring.pipeline import concatenate, score_frames
@@ -38,7 +39,6 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Video]:
 def detector(videos: list[Video], tmp_path_factory: pytest.TempPathFactory) -> FlowGrid:
     detector = FlowGrid()
     detector.fit(videos, Run(tmp_path_factory.mktemp("run")))
-    detector.eval()
     return detector
 
 
@@ -60,7 +60,7 @@ def heat_of(scores: Scores, frame: int) -> Any:
 
 def cells(detector: FlowGrid, block: Block, t: int) -> tuple[slice, slice]:
     """Rows and columns of the map that lie under a block."""
-    corner, s = block.corner(t, W), detector.look.stride
+    corner, s = block.corner(t, W), detector.grid.stride
     assert corner is not None
     (x, y), (h, w) = (int(corner[0]), int(corner[1])), block.size
     return slice(y // s, -(-(y + h) // s)), slice(max(0, x // s), -(-(x + w) // s))
@@ -70,10 +70,10 @@ def cells(detector: FlowGrid, block: Block, t: int) -> tuple[slice, slice]:
 
 
 def test_windows_are_about_as_large_as_the_walkers(detector: FlowGrid) -> None:
-    small, large = detector.look.windows
+    small, large = detector.grid.windows
     assert 12 <= small <= 22, "blocks of 16 pixels, and the blur that finds them"
     assert large == pytest.approx(1.5 * small, abs=2)
-    assert detector.look.gap == 1, "1.5 pixels a frame are enough to see"
+    assert detector.grid.frame_step == 1, "1.5 pixels a frame are enough to see"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_rushes_is_hottest_where_it_is(
         corner = block.corner(t, W)
         assert corner is not None
         row, column = np.unravel_index(heat_of(scores, t).argmax(), heat_of(scores, t).shape)
-        s, reach = detector.look.stride, detector.look.windows[1] / 2
+        s, reach = detector.grid.stride, detector.grid.windows[1] / 2
         hits += (
             corner[0] - abs(speed) - reach
             <= (column + 0.5) * s
@@ -108,7 +108,7 @@ def test_what_rushes_is_hottest_where_it_is(
 
 def test_the_map_covers_the_picture(detector: FlowGrid, usual: Scores) -> None:
     assert usual.map is not None
-    s = detector.look.stride
+    s = detector.grid.stride
     assert usual.map.shape[1:] == (H // s, W // s)
     np.testing.assert_array_equal(usual.map.reshape(len(usual), -1).max(1), usual.value)
 
@@ -147,14 +147,14 @@ def test_what_stops_where_nothing_stood_is_seen_after_the_margin_and_not_before(
     scores = said(detector, scene([*walkers(10), block], 130, seed=10))
     where = cells(detector, block, 60)
     heat = np.array([heat_of(scores, t)[where].max() for t in range(1, 130)])
-    margin = float(detector.stood.numpy()[where].min()) * GLANCE
-    assert LEAST_STAND <= margin <= 6
+    margin = float(detector.longest_dwell[where].min()) * LOOK_SECONDS
+    assert LEAST_STANDING <= margin <= 6
     assert heat[STOPS + 5 : STOPS + int(10 * (margin - 0.5))].max() == 0, (
         "it has not stood for long enough"
     )
     late = heat[STOPS + int(10 * (margin + 1.0)) :]
     assert len(late) > 10
-    assert late.min() > float(detector.usual), (
+    assert late.min() > float(detector.reference_level), (
         "and then stands out more than nearly all normal motion"
     )
     assert (np.diff(late) >= 0).all(), "the longer the more"
@@ -174,10 +174,10 @@ def test_what_stands_is_held_out_as_it_is_scored(tmp_path: Path) -> None:
         filmed(tmp_path / "one.mp4", scene(walkers(1), 110, seed=1)),
         filmed(tmp_path / "two.mp4", scene([*walkers(2), block], 110, seed=2)),
     ]
-    detector, run = FlowGrid(windows=(16, 24), gap=1), Run(tmp_path)
-    quick = list(detector.held_out(films, [0, 1], run))[1]
+    detector, run = FlowGrid(windows=(16, 24), frame_step=1), Run(tmp_path)
+    quick = list(detector.score_folds(films, [0, 1], run))[1]
     general = list(refit_each_fold(detector, films, [0, 1], run))[1]
-    waiting = (quick.frame > 15) & (quick.frame < 10 + 10 * LEAST_STAND)
+    waiting = (quick.frame > 15) & (quick.frame < 10 + 10 * LEAST_STANDING)
     assert quick.value[-10:].min() > 1.5 * np.median(quick.value[waiting]), "it stands out"
     np.testing.assert_allclose(quick.value, general.value, rtol=1e-2)
 
@@ -235,7 +235,7 @@ def test_an_example_of_something_that_stands_says_so(detector: FlowGrid) -> None
     assert example.source is None
     x1, y1, x2, y2 = example.box
     # what stands also makes the cells around it, up to four, unlike their background: the local mean changes
-    around = 4 * detector.look.stride
+    around = 4 * detector.grid.stride
     assert x1 - around / W < (DOORWAY[0] + 5) / W < x2 + around / W
     assert y1 - around / H < (DOORWAY[1] + 8) / H < y2 + around / H
 
@@ -243,20 +243,20 @@ def test_an_example_of_something_that_stands_says_so(detector: FlowGrid) -> None
 # State and options.
 
 
-def test_what_was_learned_survives_in_the_extra_state(detector: FlowGrid) -> None:
-    state = detector.get_extra_state()
+def test_what_was_learned_survives(detector: FlowGrid) -> None:
     other = FlowGrid()
-    other.set_extra_state(state)
-    assert other.look == detector.look
+    other.load_state(detector.state(), detector.metadata())
+    assert other.grid == detector.grid
     assert other.learned_from == detector.learned_from
     assert other.spec == detector.spec
-    assert other.get_extra_state() == state
+    assert other.metadata() == detector.metadata()
+    assert other.state().keys() == detector.state().keys()
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"width": 4},
+        {"size": 4},
         {"fps": 0.0},
         {"fps": float("nan")},
         {"flow": "slow"},
@@ -264,12 +264,12 @@ def test_what_was_learned_survives_in_the_extra_state(detector: FlowGrid) -> Non
         {"neighbours": 0},
         {"bank": 3, "neighbours": 5},
         {"row_weight": -1.0},
-        {"smoothing": 1.0},
-        {"smoothing": -0.1},
+        {"half_life": -0.1},
+        {"half_life": float("inf")},
         {"rare_share": 1.5},
         {"dwell_seconds": -1.0},
         {"windows": (0, 10)},
-        {"gap": 0},
+        {"frame_step": 0},
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, Any]) -> None:
@@ -278,10 +278,10 @@ def test_impossible_options_are_refused(options: dict[str, Any]) -> None:
 
 
 def test_given_windows_and_gap_are_used(videos: list[Video], tmp_path: Path) -> None:
-    detector = FlowGrid(windows=(20, 30), gap=3, dwell_seconds=3)
+    detector = FlowGrid(windows=(20, 30), frame_step=3, dwell_seconds=3)
     detector.fit(videos[:1], Run(tmp_path))
-    assert detector.look.windows == (20, 30)
-    assert detector.look.gap == detector.spec.stride == 3
+    assert detector.grid.windows == (20, 30)
+    assert detector.grid.frame_step == detector.spec.stride == 3
     assert detector.spec.length == 11, "three seconds and the frame now, at every third frame"
 
 
@@ -292,8 +292,8 @@ def test_without_motion_there_is_nothing_to_learn(tmp_path: Path) -> None:
 
 
 def test_another_seed_remembers_other_windows(videos: Sequence[Video], tmp_path: Path) -> None:
-    one, other = (FlowGrid(bank=50, windows=(16, 24), gap=1) for _ in range(2))
+    one, other = (FlowGrid(bank=50, windows=(16, 24), frame_step=1) for _ in range(2))
     one.fit(videos[:1], Run(tmp_path, seed=0))
     other.fit(videos[:1], Run(tmp_path, seed=1))
     assert one.bank.shape == other.bank.shape == (50, 7)
-    assert not np.array_equal(one.bank.numpy(), other.bank.numpy())
+    assert not np.array_equal(one.bank, other.bank)

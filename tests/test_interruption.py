@@ -270,11 +270,11 @@ def test_a_fit_that_is_stopped_does_not_wait_for_a_long_video(
         time.sleep(0.1)
         return motion_cells(before, *more)
 
-    monkeypatch.setattr("oddframe.methods.flowgrid.motion_cells", slow)
+    monkeypatch.setattr("oddframe.methods.flowgrid.features.motion_cells", slow)
     detector = member("methods", "flowgrid", "method")()
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        detector._describe_all(
+        detector.describer.describe_all(
             [video_of(other), video_of(street / "train" / "train01.mp4")], Run(tmp_path)
         )
     assert time.monotonic() - begun < 8, "the other one takes twelve seconds"

@@ -17,13 +17,20 @@ import pytest
 import torch
 
 from oddframe.datasets.base import open_data
-from oddframe.detector import Detector
+from oddframe.detector import Detector, FastFolds
 from oddframe.errors import OddframeError
 from oddframe.methods.jigsaw.cubes import Sampling
 from oddframe.registry import members
 from oddframe.run import Run
 from oddframe.scoring.cross_validation import folds_of, refit_each_fold, segments_of
-from oddframe.scoring.pipeline import concatenate, score_frames, score_video, smooth
+from oddframe.scoring.pipeline import (
+    ClipStream,
+    concatenate,
+    open_stream,
+    score_frames,
+    score_video,
+)
+from oddframe.scoring.smoothing import smooth
 from oddframe.serialization import load, save
 from oddframe.training.config import Training
 from oddframe.types import Clips, Frame, Scores, Video
@@ -95,7 +102,7 @@ BLIND = {
 }
 # what is otherwise read off all the videos, and so is not quite the same when some are held out
 SETTLED: dict[str, dict[str, Any]] = {
-    "flowgrid": {"windows": (16, 24), "gap": 1},
+    "flowgrid": {"windows": (16, 24), "frame_step": 1},
     "embedding": SMALL["embedding"],
 }
 CLOSE = 1e-5  # relative; single precision sums in another order when the batch is larger (2e-6 on some processors)
@@ -262,8 +269,32 @@ def test_a_film_and_a_camera_agree(
     def camera() -> Iterator[Frame]:
         yield from frames
 
-    live = smooth(score_frames(detector, camera(), ordinary.name, batch=1), detector.smoothing)
+    live = smooth(score_frames(detector, camera(), ordinary.name, batch=1), detector.half_life)
     same(concatenate(live), concatenate(score_video(detector, ordinary, batch=13)))
+
+
+def test_frame_by_frame_is_as_by_clips(detector: Detector, frames: list[Frame]) -> None:
+    """A method's own stream gives what `score` gives for clips, also behind a pause."""
+    pause = [replace(frame, seconds=frame.seconds + 600) for frame in frames[40:70]]
+    for given in (frames, [*frames[:40], *pause]):
+        by_clips = ClipStream(detector, "film", 16)
+        batches = [by_clips.push_many(given), by_clips.finish()]
+        expected = concatenate([batch for batch in batches if batch is not None])
+        stream = open_stream(detector, "film")
+        pushed = [stream.push(frame) for frame in given]
+        pushed.append(stream.finish())
+        same(concatenate([one for one in pushed if one is not None]), expected)
+
+
+def test_no_clip_joins_frames_over_a_pause(detector: Detector, frames: list[Frame]) -> None:
+    """What comes behind a pause is scored as the start of a stream is."""
+    later = [replace(frame, seconds=frame.seconds + 600) for frame in frames[60:100]]
+    behind = scored(detector, [*frames[:60], *later])
+    alone = scored(detector, later)
+    np.testing.assert_array_equal(behind.frame[behind.frame >= later[0].index], alone.frame)
+    np.testing.assert_allclose(
+        behind.value[behind.frame >= later[0].index], alone.value, rtol=CLOSE, atol=1e-6
+    )
 
 
 def test_saved_and_loaded_is_the_same(
@@ -274,7 +305,7 @@ def test_saved_and_loaded_is_the_same(
     assert type(again) is type(detector)
     assert again.options == detector.options
     assert again.spec == detector.spec
-    assert again.smoothing == detector.smoothing
+    assert again.half_life == detector.half_life
     same(scored(again, frames), whole, close=0)
 
 
@@ -315,15 +346,14 @@ def test_the_same_seed_gives_the_same_scores_whatever_was_learned_before(
 
 
 def test_holding_out_quickly_is_holding_out(name: str, videos: list[Video], tmp_path: Path) -> None:
-    if METHODS[name].held_out is Detector.held_out:
-        assert METHODS[name]().held_out(videos, [0, 1, 2], Run(tmp_path)) is None
+    if not issubclass(METHODS[name], FastFolds):
         return
     detector = METHODS[name](**SETTLED.get(name, {}))
     parts = segments_of(videos[:2])
     folds = folds_of(parts, np.random.default_rng(0))
     assert len(set(folds)) > 1
     run = Run(tmp_path)
-    quick = list(detector.held_out(parts, folds, run) or ())
+    quick = list(detector.score_folds(parts, folds, run))
     general = list(refit_each_fold(detector, parts, folds, run))
     assert len(quick) == len(general) == len(parts)
     for one, other in zip(quick, general, strict=True):

@@ -12,7 +12,7 @@ from oddframe.video.motion import PRESETS, MotionGrid, choose_grid, motion_cells
 from scenes import SIZE, Block, filmed, scene, walkers
 
 H, W = SIZE
-LOOK = MotionGrid(gap=1, windows=(16, 24), stride=4)
+LOOK = MotionGrid(frame_step=1, windows=(16, 24), stride=4)
 
 
 def change(noise: float, size: tuple[int, int] = (240, 320)) -> Bytes:
@@ -116,22 +116,22 @@ def test_windows_follow_the_height_of_things_and_the_gap_their_pace(
     for k in range(3):
         blocks = walkers(k, count, pace=pace, size=(height, height // 2))
         videos.append(filmed(tmp_path / f"{k}.mp4", scene(blocks, 120, seed=k)))
-    look = choose_grid(videos, width=360, fps=10.0)
+    look = choose_grid(videos, size=360, fps=10.0)
     small, large = look.windows
     assert height - 2 <= small <= height + 6, "the blur at the edges makes things a little larger"
     assert large == pytest.approx(1.5 * small, abs=2)
     assert small % 2 == large % 2 == 0
     assert look.stride == round(small / 4)
-    assert math.ceil(0.9 / (1.3 * pace)) <= look.gap <= min(5, math.ceil(0.9 / (0.7 * pace)))
-    given = choose_grid(videos, width=360, fps=10.0, windows=(10, 40), gap=4)
-    assert (given.windows, given.gap) == ((10, 40), 4)
+    assert math.ceil(0.9 / (1.3 * pace)) <= look.frame_step <= min(5, math.ceil(0.9 / (0.7 * pace)))
+    given = choose_grid(videos, size=360, fps=10.0, windows=(10, 40), frame_step=4)
+    assert (given.windows, given.frame_step) == ((10, 40), 4)
 
 
 def test_where_nothing_moves_the_look_is_the_usual_one(tmp_path: Path) -> None:
     still = [filmed(tmp_path / "still.mp4", scene([], 30))]
-    look = choose_grid(still, width=360, fps=10.0)
+    look = choose_grid(still, size=360, fps=10.0)
     assert look.windows == (24, 36)
-    assert look.gap == 1
+    assert look.frame_step == 1
 
 
 def test_a_part_of_a_video_is_looked_at_within_its_span(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_part_of_a_video_is_looked_at_within_its_span(tmp_path: Path) -> None:
     pictures = np.concatenate([scene(small, 100, seed=0), scene(large, 100, seed=1)])
     video = filmed(tmp_path / "both.mp4", pictures)
     early, late = (
-        choose_grid([replace(video, span=span)] * 3, width=360, fps=10.0).windows[0]
+        choose_grid([replace(video, span=span)] * 3, size=360, fps=10.0).windows[0]
         for span in ((0.0, 10.0), (10.0, 20.0))
     )
     assert early < 18

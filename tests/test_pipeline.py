@@ -12,7 +12,8 @@ from films import film
 from oddframe.detector import Detector
 from oddframe.errors import BadVideo
 from oddframe.run import Run
-from oddframe.scoring.pipeline import concatenate, score_frames, score_video, smooth
+from oddframe.scoring.pipeline import concatenate, score_frames, score_video
+from oddframe.scoring.smoothing import smooth
 from oddframe.types import Clips, ClipSpec, Frame, Scores, Video
 from oddframe.video.prefetch import prefetch
 from oddframe.video.reader import read
@@ -30,8 +31,8 @@ class Brightness(Detector):
         return ClipSpec(length=2, size=(8, 16), colour="grey")
 
     @property
-    def smoothing(self) -> float:
-        return 0.5
+    def half_life(self) -> float:
+        return 0.1
 
     def fit(self, videos: Sequence[Video], run: Run) -> None:
         """There is nothing to learn."""
@@ -67,11 +68,12 @@ def stream(value: np.ndarray, batch: int, heat: bool = True) -> Iterator[Scores]
 @pytest.mark.parametrize("weight", [0.0, 0.3, 0.9])
 @pytest.mark.parametrize("batch", [1, 7, 100])
 def test_smoothing_is_a_causal_running_mean(weight: float, batch: int) -> None:
+    half_life = 0.1 / np.log2(1 / weight) if weight else 0.0
     value = np.random.default_rng(0).exponential(size=50)
     expected = [value[0]]
     for now in value[1:]:
         expected.append(weight * expected[-1] + (1 - weight) * now)
-    scores = concatenate(smooth(stream(value, batch), weight))
+    scores = concatenate(smooth(stream(value, batch), half_life))
     np.testing.assert_allclose(scores.value, expected, rtol=1e-12)
     assert scores.map is not None
     assert scores.map.shape == (50, 2, 3)
@@ -84,11 +86,11 @@ def test_smoothing_leaves_what_it_is_given_alone() -> None:
     value = np.arange(10.0)
     given = list(stream(value, 5))
     before = [scores.value.copy() for scores in given]
-    concatenate(smooth(given, 0.5))
+    concatenate(smooth(given, 0.1))
     for scores, was in zip(given, before, strict=True):
         np.testing.assert_array_equal(scores.value, was)
         np.testing.assert_array_equal(scores.components["double"], 2 * was)
-    assert concatenate(smooth(stream(value, 5, heat=False), 0.5)).map is None
+    assert concatenate(smooth(stream(value, 5, heat=False), 0.1)).map is None
 
 
 def test_a_component_of_another_length_is_refused() -> None:
@@ -207,11 +209,11 @@ def test_a_video_is_scored_as_its_frames_are(tmp_path: Path) -> None:
     assert seen == sorted(seen)
     assert seen[-1] == 39
     raw = concatenate(score_frames(detector, read(video, detector.spec), "film", batch=1))
-    smoothed = concatenate(smooth([raw], 0.5))
+    smoothed = concatenate(smooth([raw], 0.1))
     np.testing.assert_array_equal(whole.frame, np.arange(1, 40))
     np.testing.assert_allclose(whole.value, smoothed.value)
     np.testing.assert_allclose(
-        concatenate(score_video(detector, video, smoothing=0.0)).value, raw.value
+        concatenate(score_video(detector, video, half_life=0.0)).value, raw.value
     )
 
 

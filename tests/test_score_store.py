@@ -40,7 +40,7 @@ def run_of(folder: Path, detector: FrameDifference | Constant, seed: int = 0) ->
 
 @pytest.fixture
 def fitted(tmp_path: Path) -> FittedDetector:
-    return run_of(tmp_path / "run", FrameDifference(width=64))
+    return run_of(tmp_path / "run", FrameDifference(size=64))
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_what_is_stored_is_what_was_scored(
     assert straight.map is not None
     assert one.scores.map.shape == straight.map.shape
     np.testing.assert_allclose(one.scores.map, straight.map, rtol=2**-10, atol=1e-6)
-    weight = fitted.detector.smoothing
+    weight = fitted.detector.half_life
     assert weight == 0
     np.testing.assert_allclose(one.raw, one.score)
     assert one.damage == ()
@@ -128,9 +128,9 @@ def test_another_detector_or_video_is_not_taken_for_it(
     elif change == "fps":
         video = replace(video, fps=5.0)
     elif change == "options":
-        fitted = run_of(tmp_path / "other", FrameDifference(width=32))
+        fitted = run_of(tmp_path / "other", FrameDifference(size=32))
     elif change == "calibration":
-        fitted = run_of(tmp_path / "other", FrameDifference(width=64), seed=1)
+        fitted = run_of(tmp_path / "other", FrameDifference(size=64), seed=1)
     elif change == "method":
         fitted = run_of(tmp_path / "other", Constant())
     second = score_to(path, fitted, video, maps=maps)
@@ -241,8 +241,8 @@ class InParts(FrameDifference):
     """With the running mean of a method whose score is made of two."""
 
     @property
-    def smoothing(self) -> float:
-        return 0.5
+    def half_life(self) -> float:
+        return 0.1
 
     def score(self, clips: Clips) -> Scores:
         scores = super().score(clips)
@@ -250,9 +250,7 @@ class InParts(FrameDifference):
 
 
 def test_parts_of_a_score_are_kept_beside_it(tmp_path: Path, video: Video) -> None:
-    fitted = replace(
-        run_of(tmp_path / "run", FrameDifference(width=64)), detector=InParts(width=64)
-    )
+    fitted = replace(run_of(tmp_path / "run", FrameDifference(size=64)), detector=InParts(size=64))
     one = score_to(tmp_path / "film.npz", fitted, video, maps=False)
     assert list(one.scores.components) == list(one.raw_parts) == ["less", "more"]
     np.testing.assert_allclose(
@@ -278,9 +276,7 @@ def test_parts_of_a_score_are_kept_beside_it(tmp_path: Path, video: Video) -> No
 
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     """A map of 300 frames here is 20 MB on disk and 40 in memory; of that a batch, a twentieth, may be held."""
-    fitted = replace(
-        run_of(tmp_path / "run", FrameDifference(width=64)), detector=FineMaps(width=64)
-    )
+    fitted = replace(run_of(tmp_path / "run", FrameDifference(size=64)), detector=FineMaps(size=64))
     peaks = []
     for frames in (60, 300):
         video = Video("film", film(tmp_path / f"{frames}.mp4", frames))
@@ -301,7 +297,7 @@ def test_a_video_without_scores_is_stored_as_such(tmp_path: Path) -> None:
         def spec(self):  # type: ignore[no-untyped-def]
             return replace(super().spec, pad_start=False)
 
-    fitted = replace(run_of(tmp_path / "run", FrameDifference(width=64)), detector=Pairs(width=64))
+    fitted = replace(run_of(tmp_path / "run", FrameDifference(size=64)), detector=Pairs(size=64))
     picture = tmp_path / "pictures" / "0.png"
     picture.parent.mkdir()
     assert cv2.imwrite(str(picture), np.zeros((48, 64, 3), np.uint8))

@@ -8,7 +8,15 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Protocol,
+    Self,
+    get_type_hints,
+    runtime_checkable,
+)
 
 from numpy.typing import NDArray
 
@@ -26,9 +34,6 @@ class Detector(ABC):
     """
 
     name: ClassVar[str]
-    quick_to_fit: ClassVar[bool] = (
-        False  # calibrate by leaving one video out, not by a held-out share
-    )
     learned: ClassVar[tuple[str, ...]] = ()  # the attributes, numpy arrays, that are learned
     options: dict[
         str, Any
@@ -60,9 +65,14 @@ class Detector(ABC):
         """How clips for `score` are to be cut. May depend on what was learned."""
 
     @property
-    def smoothing(self) -> float:
-        """Weight of the past in the causal running mean of a stream's scores, in [0, 1): 0 is none."""
+    def half_life(self) -> float:
+        """Seconds after which a score counts half in the causal running mean of a stream; 0 is no smoothing."""
         return 0.0
+
+    @property
+    def quick_to_fit(self) -> bool:
+        """Whether calibration fits the method anew for every video left out, or once on a share of the videos."""
+        return False
 
     @abstractmethod
     def fit(self, videos: Sequence[Video], run: Run) -> None:
@@ -99,20 +109,22 @@ class Detector(ABC):
         del device
         return self
 
-    def held_out(
-        self, videos: Sequence[Video], folds: Sequence[int], run: Run
-    ) -> Iterator[Scores] | None:
-        """Unsmoothed scores of each video by a detector that was fitted on the videos of the other folds, or None.
-
-        None asks for the general way: fitting a new detector for each fold. A method overrides this only to be faster,
-        and then must yield what the general way would (a contract test compares them).
-        """
-        del videos, folds, run
-        return None
-
     def fresh(self) -> Self:
         """An unfitted detector with the same options."""
         return self.of(self.options)
+
+
+@runtime_checkable
+class FastFolds(Protocol):
+    """A method that can leave videos out without fitting anew for each fold."""
+
+    def score_folds(
+        self, videos: Sequence[Video], folds: Sequence[int], run: Run
+    ) -> Iterator[Scores]:
+        """Unsmoothed scores of each video by a detector fitted on the videos of the other folds.
+
+        They are what fitting a fresh detector for each fold would give (a contract test compares them).
+        """
 
 
 def _plain(value: Any) -> Any:

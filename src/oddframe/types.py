@@ -100,6 +100,8 @@ class ClipSpec:
     target: Literal["first", "centre", "last"] = "last"  # the frame that a clip's score is of
     fps: float | None = None
     pad_start: bool = False
+    # seconds before a span of a video that are scored too, and dropped, so that it begins as the whole video goes on
+    warm_up: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("length", "stride", "hop"):

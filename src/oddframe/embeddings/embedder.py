@@ -133,7 +133,7 @@ def _bytes_of(tensor: Tensor) -> bytes:
 def held_out_heads(
     embedder: Embedder, videos: Sequence[Video], folds: Sequence[int], run: Run
 ) -> Iterator[Scores]:
-    """What `Detector.held_out` promises, for an embedder whose network does not learn: only heads are fitted anew."""
+    """`FastFolds.score_folds` of an embedder whose network does not learn: only heads are fitted anew."""
     embedded = embedder.embed_videos(videos, run)
     heads: dict[int, Head] = {}
     for one, fold in zip(embedded, folds, strict=True):

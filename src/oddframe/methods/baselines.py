@@ -1,11 +1,13 @@
 """What a method is worth is what it adds to these two. Both stand in every table."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import cv2
 import numpy as np
 
 from oddframe.detector import Detector
+from oddframe.options import Range, check_ranges
 from oddframe.run import Run
 from oddframe.types import Clips, ClipSpec, Scores, Video
 
@@ -14,10 +16,13 @@ class Constant(Detector):
     """Every frame scores zero: the AUC of knowing nothing (0.5)."""
 
     name = "constant"
-    quick_to_fit = True
 
     def __init__(self) -> None:
-        super().__init__()
+        """There is nothing to choose."""
+
+    @property
+    def quick_to_fit(self) -> bool:
+        return True
 
     @property
     def spec(self) -> ClipSpec:
@@ -36,21 +41,22 @@ class FrameDifference(Detector):
     """Mean absolute difference of consecutive frames: how much moves, and nothing else.
 
     Args:
-        width: pixels across at which frames are compared; the height follows.
+        size: pixels across at which frames are compared, or their height and width.
     """
 
     name = "frame-difference"
-    quick_to_fit = True
 
-    def __init__(self, *, width: int = 320) -> None:
-        super().__init__()
-        if width < 2:
-            raise ValueError(f"width is at least 2 pixels, got {width}")
-        self.width = width
+    def __init__(self, *, size: Annotated[int, Range(2, 20_000)] | tuple[int, int] = 320) -> None:
+        check_ranges(type(self), self.options)
+        self.size = size
+
+    @property
+    def quick_to_fit(self) -> bool:
+        return True
 
     @property
     def spec(self) -> ClipSpec:
-        return ClipSpec(length=2, size=self.width, colour="grey", pad_start=True)
+        return ClipSpec(length=2, size=self.size, colour="grey", pad_start=True)
 
     def fit(self, videos: Sequence[Video], run: Run) -> None:
         """There is nothing to learn."""

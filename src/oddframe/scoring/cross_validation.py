@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from oddframe.detector import Detector
+from oddframe.detector import Detector, FastFolds
 from oddframe.errors import BadInput
 from oddframe.run import Run
-from oddframe.scoring.pipeline import concatenate, score_video, smooth
+from oddframe.scoring.pipeline import concatenate, score_video
+from oddframe.scoring.smoothing import smooth
 from oddframe.types import Scores, Video
 from oddframe.video.filmed_time import filmed_seconds, usual_step
 from oddframe.video.reader import times_of
@@ -173,8 +174,8 @@ def refit_each_fold(
 
 
 def score_video_unsmoothed(detector: Detector, video: Video) -> Iterator[Scores]:
-    """Raw scores of a video or segment, batch by batch, without maps."""
-    for scores in score_video(detector, video, smoothing=0.0):
+    """Raw scores of a video or segment, batch by batch, without maps; nothing before the segment is looked at."""
+    for scores in score_video(detector, video, half_life=0.0, warm_up=False):
         yield _without_maps(scores)
 
 
@@ -188,10 +189,11 @@ def _cross_validate(
 ) -> HeldOutScores:
     """Fit on everything; score each fold by a detector fitted without it."""
     detector.fit(segments, run)
-    raw = detector.held_out(segments, folds, run)
-    if raw is None:
+    if isinstance(detector, FastFolds):
+        raw = detector.score_folds(segments, folds, run)
+    else:
         raw = refit_each_fold(detector, segments, folds, run)
-    smoothed = [_without_maps(concatenate(smooth([one], detector.smoothing))) for one in raw]
+    smoothed = [_without_maps(concatenate(smooth([one], detector.half_life))) for one in raw]
     whole_videos = len({group_of(segment) for segment in segments}) >= FEWEST_GROUPS
     unit = "videos" if whole_videos else "parts"
     how = f"leave one out, {len(set(folds))} folds of {unit}"

@@ -1,13 +1,16 @@
-"""Video to scores: frames, clips, the detector, a causal running mean. A file and a camera walk this one path."""
+"""Video to scores: frames, a stream, smoothing. A file and a camera walk this one path."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
 from oddframe.detector import Detector
-from oddframe.types import Frame, Scores, Video
-from oddframe.video.clips import clips_of
+from oddframe.scoring.smoothing import smooth
+from oddframe.stream import Stream, Streaming
+from oddframe.types import Bools, Clips, Frame, Scores, Video
+from oddframe.video.clips import ClipCutter
 from oddframe.video.prefetch import prefetch
 from oddframe.video.reader import read
 
@@ -18,54 +21,74 @@ def score_video(
     *,
     batch: int = 32,
     damage: list[str] | None = None,
-    smoothing: float | None = None,
+    half_life: float | None = None,
+    warm_up: bool = True,
     seen: Callable[[int], None] = lambda _frames: None,
 ) -> Iterator[Scores]:
-    """Scores of a video, batch by batch, in bounded memory, smoothed as the detector asks unless told otherwise.
+    """Scores of a video, batch by batch, in bounded memory.
 
-    Decoding runs ahead in a thread of its own.
+    They are smoothed with a half-life in seconds, the detector's own unless another is given. Decoding runs ahead in a
+    thread of its own. A span of a video begins warm, as the spec asks, unless `warm_up` is False.
 
     `damage` receives what could not be read; `seen` is called with the source index of the latest frame scored.
     Raises BadVideo when nothing can be read.
     """
-    frames = prefetch(read(video, detector.spec, damage), depth=2 * batch)
-    weight = detector.smoothing if smoothing is None else smoothing
-    for scores in smooth(score_frames(detector, frames, video.name, batch), weight):
-        seen(int(scores.frame[-1]))
-        yield scores
+    spec = detector.spec
+    begins = video.span[0] if video.span else 0.0
+    if video.span and warm_up and spec.warm_up:
+        video = replace(video, span=(max(0.0, begins - spec.warm_up), video.span[1]))
+    frames = prefetch(read(video, spec, damage), depth=2 * batch)
+    if half_life is None:
+        half_life = detector.half_life
+    for scores in smooth(score_frames(detector, frames, video.name, batch), half_life):
+        kept = select(scores, scores.seconds >= begins)
+        if len(kept):
+            seen(int(kept.frame[-1]))
+            yield kept
 
 
 def score_frames(
     detector: Detector, frames: Iterator[Frame], video: str, batch: int = 32
 ) -> Iterator[Scores]:
     """Scores as the detector gives them; frames of which it says nothing (NaN) are left out."""
-    for clips in clips_of(frames, detector.spec, video, batch):
-        scores = detector.score(clips)
-        if len(scores := _spoken(scores)):
+    stream = open_stream(detector, video, batch)
+    while group := list(islice(frames, batch)):
+        scores = stream.push_many(group)
+        if scores is not None and len(scores):
             yield scores
+    scores = stream.finish()
+    if scores is not None and len(scores):
+        yield scores
 
 
-def smooth(stream: Iterable[Scores], weight: float) -> Iterator[Scores]:
-    """A causal running mean: `weight` of the past, `1 - weight` of the present, for value, parts and map alike."""
-    past: np.ndarray | None = None
-    past_map: np.ndarray | None = None
-    for scores in stream:
-        rows = np.array([scores.value, *scores.components.values()], np.float64)  # (1 + parts, N)
-        heat = None if scores.map is None else np.array(scores.map, np.float32)
-        for t in range(len(scores)):
-            if past is not None:
-                rows[:, t] = weight * past + (1 - weight) * rows[:, t]
-            past = rows[:, t]
-            if heat is not None:
-                if past_map is not None and weight:
-                    heat[t] = weight * past_map + (1 - weight) * heat[t]
-                past_map = heat[t]
-        yield replace(
-            scores,
-            value=rows[0],
-            map=heat,
-            components=dict(zip(scores.components, rows[1:], strict=True)),
-        )
+def open_stream(detector: Detector, video: str, batch: int = 1) -> Stream:
+    """A stream that scores frame by frame: the method's own where it has one, or of clips, `batch` at a time."""
+    if isinstance(detector, Streaming):
+        return detector.stream(video)
+    return ClipStream(detector, video, batch)
+
+
+class ClipStream(Stream):
+    """Cuts clips as the detector's spec says and has them scored; what is NaN is left out."""
+
+    def __init__(self, detector: Detector, video: str, batch: int = 1) -> None:
+        self.detector = detector
+        self.cutter = ClipCutter(detector.spec, video, batch)
+
+    def push_many(self, frames: Sequence[Frame]) -> Scores | None:
+        batches = []
+        for frame in frames:
+            batches += self.cutter.push(frame)
+        return self._score(batches)
+
+    def finish(self) -> Scores | None:
+        return self._score(self.cutter.finish())
+
+    def _score(self, batches: Sequence[Clips]) -> Scores | None:
+        scores = [without_nan(self.detector.score(clips)) for clips in batches]
+        if len(scores) <= 1:
+            return scores[0] if scores else None
+        return concatenate(scores)
 
 
 def concatenate(stream: Iterable[Scores], video: str = "") -> Scores:
@@ -89,18 +112,24 @@ def concatenate(stream: Iterable[Scores], video: str = "") -> Scores:
     )
 
 
-def _spoken(scores: Scores) -> Scores:
-    keep = ~np.isnan(scores.value)
+def without_nan(scores: Scores) -> Scores:
+    """The scores that are numbers."""
+    return select(scores, ~np.isnan(scores.value))
+
+
+def select(scores: Scores, keep: Bools) -> Scores:
+    """The scores of those of N frames for which `keep`, (N,), is True."""
     if keep.all():
         return scores
+    boxes = None
+    if scores.boxes is not None:
+        boxes = tuple(scores.boxes[n] for n in np.flatnonzero(keep))
     return replace(
         scores,
         frame=scores.frame[keep],
         seconds=scores.seconds[keep],
         value=scores.value[keep],
         map=None if scores.map is None else scores.map[keep],
-        boxes=None
-        if scores.boxes is None
-        else tuple(b for b, k in zip(scores.boxes, keep, strict=True) if k),
-        components={name: part[keep] for name, part in scores.components.items()},
+        boxes=boxes,
+        components={name: values[keep] for name, values in scores.components.items()},
     )

@@ -18,8 +18,9 @@ import numpy as np
 from oddframe.errors import BadInput, BadVideo
 from oddframe.files import aside, listing, open_results
 from oddframe.progress import progress
-from oddframe.scoring.pipeline import score_video, smooth
+from oddframe.scoring.pipeline import score_video
 from oddframe.scoring.run_folder import PARTS, FittedDetector
+from oddframe.scoring.smoothing import smooth
 from oddframe.types import Floats, Ints, Scores, Video
 from oddframe.video.reader import content_hash, times_of
 
@@ -155,11 +156,11 @@ def _both(
     raw: list[Scores] = []
 
     def passing() -> Iterator[Scores]:
-        for scores in score_video(fitted.detector, video, damage=damage, smoothing=0.0):
+        for scores in score_video(fitted.detector, video, damage=damage, half_life=0.0):
             raw.append(scores)
             yield scores
 
-    for smoothed in smooth(passing(), fitted.detector.smoothing):
+    for smoothed in smooth(passing(), fitted.detector.half_life):
         yield raw.pop(), smoothed
 
 

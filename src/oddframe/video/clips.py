@@ -1,11 +1,15 @@
-"""Frames to clips. Overlapping clips are views of one strip of frames: nothing is copied but what two strips share."""
+"""Frames to clips. Overlapping clips are views of one strip of frames.
+
+Nothing is copied but what two strips share.
+"""
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from oddframe.types import Bytes, Clips, ClipSpec, Floats, Frame, Ints
+from oddframe.types import Bytes, Clips, ClipSpec, Frame
+from oddframe.video.filmed_time import Clock
 
 
 def clips_of(
@@ -13,55 +17,100 @@ def clips_of(
 ) -> Iterator[Clips]:
     """Cut a stream of frames into batches of at most `batch` clips.
 
-    Memory is that of one strip of `spec.span + (batch - 1) * spec.hop` frames. A stream shorter than a clip gives none,
-    unless the spec fills the start: then the first clip speaks for the first frame, and so a clip whose future is
-    missing at the stream's end is still not made up.
+    Memory is that of one strip of `spec.span + (batch - 1) * spec.hop` frames. No clip joins frames over a jump of the
+    clock (`video.filmed_time.Clock`): behind it cutting begins anew. A stretch shorter than a clip gives none, unless
+    the spec pads the start: then the first clip's target is the first frame, and so a clip whose future is missing at
+    the stream's end is still not made up.
     """
-    if batch < 1:
-        raise ValueError(f"a batch holds at least one clip, got {batch}")
-    room = spec.span + (batch - 1) * spec.hop
-    shared = max(
-        0, spec.span - spec.hop
-    )  # frames that a batch's last clip has in common with the next batch's first
-    between = max(
-        0, spec.hop - spec.span
-    )  # frames that lie between those two and belong to no clip
-    strip: Bytes | None = (
-        None  # (room, H, W, C): channels last, as the decoder writes and convolutions like it
-    )
-    index, times = np.zeros(room, np.int64), np.zeros(room)
-    filled = skip = 0
+    cutter = ClipCutter(spec, video, batch)
     for frame in frames:
-        if skip:
-            skip -= 1
-            continue
-        if strip is None:
-            strip = np.empty((room, *frame.pixels.shape), np.uint8)
-            if spec.pad_start:
-                filled = spec.target_index
-                strip[:filled], index[:filled], times[:filled] = frame.pixels, frame.index, np.nan
-        strip[filled], index[filled], times[filled] = frame.pixels, frame.index, frame.seconds
-        filled += 1
-        if filled == room:
-            yield _cut(strip, index, times, spec, video)
-            fresh = np.empty_like(strip)  # for the clips that were given out must not change
-            if shared:
-                fresh[:shared] = strip[-shared:]
-                index[:shared], times[:shared] = index[-shared:].copy(), times[-shared:].copy()
-            strip, filled, skip = fresh, shared, between
-    if strip is not None and filled >= spec.span:
-        yield _cut(strip[:filled], index[:filled], times[:filled], spec, video)
+        yield from cutter.push(frame)
+    yield from cutter.finish()
 
 
-def _cut(strip: Bytes, index: Ints, times: Floats, spec: ClipSpec, video: str) -> Clips:
-    # torch warns of arrays that cannot be written to, and each network would have to copy them
-    windows = sliding_window_view(strip, spec.span, axis=0, writeable=True)
-    pixels = windows[:: spec.hop, ..., :: spec.stride]  # (N, H, W, C, T)
-    spoken = np.arange(len(pixels)) * spec.hop + spec.target_index
-    return Clips(
-        pixels=pixels.transpose(0, 3, 4, 1, 2),  # (N, C, T, H, W)
-        video=video,
-        frame_index=index[spoken],
-        seconds=times[spoken],
-        times=sliding_window_view(times, spec.span)[:: spec.hop, :: spec.stride].copy(),
-    )
+class ClipCutter:
+    """Cuts frames that are given one by one. Clips that were given out do not change any more."""
+
+    def __init__(self, spec: ClipSpec, video: str, batch: int = 32) -> None:
+        if batch < 1:
+            raise ValueError(f"a batch holds at least one clip, got {batch}")
+        self.spec, self.video = spec, video
+        self.room = spec.span + (batch - 1) * spec.hop
+        # frames that a batch's last clip has in common with the next batch's first
+        self.shared = max(0, spec.span - spec.hop)
+        # frames that lie between those two and belong to no clip
+        self.between = max(0, spec.hop - spec.span)
+        self.index = np.zeros(self.room, np.int64)
+        self.times = np.zeros(self.room)
+        self.clock = Clock()
+        self._begin()
+
+    def push(self, frame: Frame) -> list[Clips]:
+        """The batches that this frame completes: one when the strip is full, or what was left before a jump."""
+        done: list[Clips] = []
+        if self.clock.jumps_to(frame.seconds):
+            done += self.finish()
+        self.clock = self.clock.at(frame.seconds)
+        if self.skip:
+            self.skip -= 1
+            return done
+        if self.strip is None:
+            self._pad(frame)
+        assert self.strip is not None
+        at = self.filled
+        self.strip[at], self.index[at], self.times[at] = frame.pixels, frame.index, frame.seconds
+        self.filled += 1
+        if self.filled == self.room:
+            done.append(self._cut())
+            self._keep_shared()
+        return done
+
+    def finish(self) -> list[Clips]:
+        """The clips that are left, when no more frames follow these; the next frame begins anew."""
+        done = []
+        if self.strip is not None and self.filled >= self.spec.span:
+            done.append(self._cut())
+        self._begin()
+        return done
+
+    def _begin(self) -> None:
+        # (room, H, W, C): channels last, as the decoder writes and convolutions like it
+        self.strip: Bytes | None = None
+        self.filled = 0
+        self.skip = 0  # frames to come that belong to no clip
+
+    def _pad(self, frame: Frame) -> None:
+        """A new strip, whose missing past is this frame repeated where the spec asks for that."""
+        self.strip = np.empty((self.room, *frame.pixels.shape), np.uint8)
+        if self.spec.pad_start:
+            self.filled = self.spec.target_index
+            self.strip[: self.filled] = frame.pixels
+            self.index[: self.filled] = frame.index
+            self.times[: self.filled] = np.nan
+
+    def _keep_shared(self) -> None:
+        """A new strip, for the clips that were given out must not change."""
+        assert self.strip is not None
+        fresh = np.empty_like(self.strip)
+        shared = self.shared
+        if shared:
+            fresh[:shared] = self.strip[-shared:]
+            self.index[:shared] = self.index[-shared:].copy()
+            self.times[:shared] = self.times[-shared:].copy()
+        self.strip, self.filled, self.skip = fresh, shared, self.between
+
+    def _cut(self) -> Clips:
+        assert self.strip is not None
+        spec = self.spec
+        index, times = self.index[: self.filled], self.times[: self.filled]
+        # torch warns of arrays that cannot be written to, and each network would have to copy them
+        windows = sliding_window_view(self.strip[: self.filled], spec.span, axis=0, writeable=True)
+        pixels = windows[:: spec.hop, ..., :: spec.stride]  # (N, H, W, C, T)
+        targets = np.arange(len(pixels)) * spec.hop + spec.target_index
+        return Clips(
+            pixels=pixels.transpose(0, 3, 4, 1, 2),  # (N, C, T, H, W)
+            video=self.video,
+            frame_index=index[targets],
+            seconds=times[targets],
+            times=sliding_window_view(times, spec.span)[:: spec.hop, :: spec.stride].copy(),
+        )

@@ -3,12 +3,16 @@
 T frames with ascending times in seconds.
 """
 
+from dataclasses import dataclass
+from statistics import median
+
 import numpy as np
 
 from oddframe.types import Floats
 
 JUMP = 5.0  # steps this many times the median step, and longer than LONGEST_STEP, are jumps of the clock
 LONGEST_STEP = 1.0  # seconds: a shorter step is a dropped frame, never a jump
+REMEMBERED = 15  # steps from which a stream knows its rate
 ONLY_STEP = 1 / 25  # seconds that the only frame of a video lasts: nothing tells its rate
 
 
@@ -41,3 +45,40 @@ def ordinary_steps(seconds: Floats) -> Floats:
         return np.asarray(steps)
     longest = max(JUMP * float(np.median(steps)), LONGEST_STEP)
     return np.asarray(steps[steps <= longest])
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Follows the times of a stream and tells a jump from a step, by the steps so far alone.
+
+    >>> clock, jumped = Clock(), []
+    >>> for seconds in (0.0, 0.1, 0.2, 3600.2, 3600.3):
+    ...     jumped.append(clock.jumps_to(seconds))
+    ...     clock = clock.at(seconds)
+    >>> jumped
+    [False, False, False, True, False]
+    """
+
+    last: float | None = None  # seconds of the latest frame
+    steps: tuple[float, ...] = ()  # the latest ordinary steps, at most REMEMBERED
+
+    def jumps_to(self, seconds: float) -> bool:
+        """Whether the clock has jumped before a frame of this time.
+
+        A step is a jump when it goes back, or when it is longer than LONGEST_STEP and than JUMP times the median of
+        the steps before it; the first step of a stream is none, for nothing tells its rate yet.
+        """
+        if self.last is None:
+            return False
+        step = seconds - self.last
+        if step < 0:
+            return True
+        if step <= LONGEST_STEP or not self.steps:
+            return False
+        return step > JUMP * median(self.steps)
+
+    def at(self, seconds: float) -> "Clock":
+        """The clock after a frame of this time."""
+        if self.last is None or self.jumps_to(seconds):
+            return Clock(seconds, self.steps)
+        return Clock(seconds, (*self.steps, seconds - self.last)[-REMEMBERED:])

@@ -40,7 +40,7 @@ _mine = threading.local()
 class MotionGrid:
     """How the picture is cut into cells, and which frames are compared."""
 
-    gap: int  # frames between the two
+    frame_step: int  # frames between the two
     windows: tuple[int, int]  # sides in pixels: 1 and 1.5 times the height of a typical thing
     stride: int  # pixels from one cell to the next
 
@@ -52,19 +52,19 @@ class MotionGrid:
 def choose_grid(
     videos: Sequence[Video],
     *,
-    width: int,
+    size: int | tuple[int, int],
     fps: float,
     windows: tuple[int, int] | None = None,
-    gap: int | None = None,
+    frame_step: int | None = None,
 ) -> MotionGrid:
-    """Window sizes from the height of what moves in a sample of frames, the gap from its speed; either may be given.
+    """Window sizes from the height of what moves in a sample of frames, the frame step from its speed.
 
-    Typical is meant over things, not over pixels, so that one bus does not count as fifty walkers; and towards the
-    small side (the first quartile of heights), for things that stick together in a crowd look larger. That the
+    Either may be given. Typical is meant over things, not over pixels, so that one bus does not count as fifty
+    walkers; and towards the small side (the first quartile of heights), for things that stick together in a crowd look larger. That the
     windows are 1 and 1.5 times this height was chosen on simulated anomalies (`benchmarks/choosing.py`).
     """
     sample = videos[:: -(-len(videos) // LOOKED_AT[0])]
-    spec = ClipSpec(length=1, size=width, colour="grey")
+    spec = ClipSpec(length=1, size=size, colour="grey")
     with ThreadPoolExecutor(2) as pool:  # for each is decoded by one thread
         found = list(pool.map(partial(_things, spec=spec), sample))
     things: list[tuple[float, float]] = []
@@ -76,7 +76,7 @@ def choose_grid(
     shift = float(np.median([speed for _, speed in things])) / fps if seen else LEAST_SHIFT
     small, large = windows or (_even(height), _even(1.5 * height))
     return MotionGrid(
-        gap=gap or int(np.clip(np.ceil(0.9 * LEAST_SHIFT / max(shift, 0.1)), 1, 5)),
+        frame_step=frame_step or int(np.clip(np.ceil(0.9 * LEAST_SHIFT / max(shift, 0.1)), 1, 5)),
         windows=(small, large),
         stride=int(np.clip(round(small / 4), 4, 16)),
     )
@@ -88,7 +88,7 @@ def motion_cells(
     """The active cells (A,) of a pair of (H, W) frames that lie `seconds` apart, and their numbers (A, 6).
 
     For each of the two windows: momentum (speed × moving share), log energy of the change, speed of what moves.
-    Speeds are pixels in a tenth of a second, whatever the gap and the frame rate.
+    Speeds are pixels in a tenth of a second, whatever the frame step and rate.
     """
     change = np.asarray(cv2.absdiff(_soft(before), _soft(now)), np.uint8)
     moving = moving_pixels(change)

@@ -121,7 +121,7 @@ class Embedding(Embedder):
         self.unfreeze_epoch, self.unfreeze_from = unfreeze_epoch, unfreeze_from
         self.came_from = ""
         # calibrate by leaving videos out where a head is fitted in no time
-        self.quick_to_fit = head not in TRAINED and unfreeze_epoch is None  # type: ignore[misc]
+        self.quick = head not in TRAINED and unfreeze_epoch is None
         self.net: nn.Module | None = None  # made when needed: it may have a hundred million weights
         if self.of_run and Path(weights).is_dir():
             self.net = _embedder_of(Path(weights))
@@ -227,11 +227,13 @@ class Embedding(Embedder):
             out.append(vectors[: len(pixels) - start].float())
         return torch.cat(out)
 
-    def held_out(
+    @property
+    def quick_to_fit(self) -> bool:
+        return self.quick
+
+    def score_folds(
         self, videos: Sequence[Video], folds: Sequence[int], run: Run
-    ) -> Iterator[Scores] | None:
-        if not self.quick_to_fit:
-            return None
+    ) -> Iterator[Scores]:
         if self.net is None:
             self.pretrain(videos, run)  # which depends on the seed alone
         return held_out_heads(self, videos, folds, run)

@@ -28,6 +28,7 @@ from oddframe.training.inference import infer
 from oddframe.training.network_detector import NetworkDetector
 from oddframe.types import Bools, Bytes, Floats, Ints, Video
 
+HALF_LIFE = 0.1943  # seconds: of scores ten a second the past counts 0.7
 CLIPS_IN_MEMORY = 16  # of those whose scores are the reference
 
 
@@ -51,12 +52,12 @@ class PuzzleDetector(NetworkDetector):
         network: Callable[[], nn.Module],
         ensemble: int,
         training: EnsembleTraining,
-        smoothing: float,
+        half_life: float,
     ) -> None:
         super().__init__()
         self.new_network, self.ensemble = network, ensemble
         self.ensemble_training, self.task = training, training.task
-        self.past_weight = smoothing
+        self.half_life_seconds = half_life
         self.heads = list(training.task.head_weights)
         self.nets = nn.ModuleList(network() for _ in range(ensemble))
         for name in ("reference_features", "reference_scores", "reference_level"):
@@ -66,8 +67,8 @@ class PuzzleDetector(NetworkDetector):
         self.reference_level: Tensor  # (heads,) a high z-score on normal video, the unit
 
     @property
-    def smoothing(self) -> float:
-        return self.past_weight
+    def half_life(self) -> float:
+        return self.half_life_seconds
 
     def core(self) -> nn.Module:
         """The network of scoring: uint8 cubes (n, C, T, S, S) to scores (n, heads)."""

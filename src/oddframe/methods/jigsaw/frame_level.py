@@ -12,7 +12,7 @@ from torch import nn
 
 from oddframe.methods.jigsaw.boxes import box_videos, whole_frame
 from oddframe.methods.jigsaw.cubes import BoxedVideo, Sampling
-from oddframe.methods.jigsaw.detector import PuzzleDetector, head_components, mean_of
+from oddframe.methods.jigsaw.detector import HALF_LIFE, PuzzleDetector, head_components, mean_of
 from oddframe.methods.jigsaw.ensemble import EnsembleTraining
 from oddframe.methods.jigsaw.networks import FourHeadNet, PieceNet
 from oddframe.methods.jigsaw.object_level import check_common_options
@@ -55,7 +55,7 @@ class JigsawFrames(PuzzleDetector):
             puzzle move, a random number from two on; for the published network.
         pool_clip_head: Whether the published network's clip-temporal head pools each sub-clip: 13
             million parameters instead of 49.
-        smoothing: Weight of the past in the causal running mean of scores.
+        half_life: Seconds after which a score counts half in the causal running mean of scores; 0 for none.
         sampling: What is drawn from the training video.
         training: How the network is trained.
     """
@@ -78,7 +78,7 @@ class JigsawFrames(PuzzleDetector):
         min_motion: Annotated[float, Range(0, 1, open_high=True)] = 0.2,
         curriculum_epochs: Annotated[int, Range(0, 100_000)] = 0,
         pool_clip_head: bool = False,
-        smoothing: Annotated[float, Range(0, 1, open_high=True)] = 0.7,
+        half_life: Annotated[float, Range(0, 3600)] = HALF_LIFE,
         sampling: Sampling = Sampling(),  # noqa: B008
         training: Training = Training(  # noqa: B008
             epochs=24,
@@ -126,7 +126,7 @@ class JigsawFrames(PuzzleDetector):
             training=EnsembleTraining(
                 task, spec, size, 0.0, sampling, training, curriculum_epochs=curriculum_epochs
             ),
-            smoothing=smoothing,
+            half_life=half_life,
         )
         self.clip_spec, self.sampling = spec, sampling
 

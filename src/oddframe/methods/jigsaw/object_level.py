@@ -15,7 +15,7 @@ from torch import Tensor
 
 from oddframe.methods.jigsaw.boxes import BoxFinder, BoxOptions, box_videos
 from oddframe.methods.jigsaw.cubes import BoxedVideo, Sampling
-from oddframe.methods.jigsaw.detector import PuzzleDetector, head_components, mean_of
+from oddframe.methods.jigsaw.detector import HALF_LIFE, PuzzleDetector, head_components, mean_of
 from oddframe.methods.jigsaw.ensemble import ENSEMBLE_FOLDS, EnsembleTraining
 from oddframe.methods.jigsaw.networks import PieceNet, WideBranchNet
 from oddframe.methods.jigsaw.puzzles import Reduce, ShuffledTask, UnshuffledTask, parse_heads
@@ -181,7 +181,7 @@ class Jigsaw(ObjectPuzzles):
         ensemble: Networks, up to 6, each trained without another sixth of the video, on which its
             validation loss is computed. Their scores are averaged.
         parallel: Networks trained at the same time, each in a process with its part of the cores.
-        smoothing: Weight of the past in the causal running mean of scores.
+        half_life: Seconds after which a score counts half in the causal running mean of scores; 0 for none.
         boxes: Where things are.
         sampling: What is drawn from the training video.
         training: How each network is trained.
@@ -202,7 +202,7 @@ class Jigsaw(ObjectPuzzles):
         min_motion: Annotated[float, Range(0, 1, open_high=True)] = 0.2,
         ensemble: Annotated[int, Range(1, ENSEMBLE_FOLDS)] = 2,
         parallel: Annotated[int, Range(1, ENSEMBLE_FOLDS)] = 1,
-        smoothing: Annotated[float, Range(0, 1, open_high=True)] = 0.7,
+        half_life: Annotated[float, Range(0, 3600)] = HALF_LIFE,
         boxes: BoxOptions = BoxOptions(),  # noqa: B008
         sampling: Sampling = Sampling(),  # noqa: B008
         training: Training = Training(  # noqa: B008
@@ -235,7 +235,7 @@ class Jigsaw(ObjectPuzzles):
             ),
             ensemble=ensemble,
             training=EnsembleTraining(task, spec, size, boxes.margin, sampling, training, parallel),
-            smoothing=smoothing,
+            half_life=half_life,
         )
         self.boxes, self.sampling, self.clip_spec = boxes, sampling, spec
         self.register_places()
@@ -266,7 +266,7 @@ class JigsawPublished(ObjectPuzzles):
         curriculum_epochs: Epochs before the training proper in which only some pieces of a temporal
             puzzle move, a random number from two on; 0 as published, with which the loss stays at
             chance for more than a thousand steps.
-        smoothing: Weight of the past in the causal running mean of scores.
+        half_life: Seconds after which a score counts half in the causal running mean of scores; 0 for none.
         boxes: Where things are.
         sampling: What is drawn from the training video.
         training: How the network is trained.
@@ -286,7 +286,7 @@ class JigsawPublished(ObjectPuzzles):
         reduce: Reduce = "max",
         min_motion: Annotated[float, Range(0, 1, open_high=True)] = 0.2,
         curriculum_epochs: Annotated[int, Range(0, 100_000)] = 0,
-        smoothing: Annotated[float, Range(0, 1, open_high=True)] = 0.7,
+        half_life: Annotated[float, Range(0, 3600)] = HALF_LIFE,
         boxes: BoxOptions = BoxOptions(),  # noqa: B008
         sampling: Sampling = Sampling(epoch_cubes=0, jitter=0.0),  # noqa: B008
         training: Training = Training(  # noqa: B008
@@ -319,7 +319,7 @@ class JigsawPublished(ObjectPuzzles):
                 training,
                 curriculum_epochs=curriculum_epochs,
             ),
-            smoothing=smoothing,
+            half_life=half_life,
         )
         self.boxes, self.sampling, self.clip_spec = boxes, sampling, spec
         self.register_places()

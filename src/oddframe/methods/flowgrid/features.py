@@ -1,0 +1,119 @@
+"""What FlowGrid keeps of a video: numbers of the cells that move, and small pictures. No pixels.
+
+M frames; H × W pixels; a grid of h × w cells, A of them active, each described by six numbers.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from oddframe.cache import key
+from oddframe.progress import logger, progress
+from oddframe.run import Arrays, Run
+from oddframe.types import Bytes, Clips, ClipSpec, Floats, Ints, Video
+from oddframe.video.background import shrink
+from oddframe.video.clips import clips_of
+from oddframe.video.motion import Flow, MotionGrid, motion_cells
+from oddframe.video.reader import content_hash, read
+
+
+@dataclass(frozen=True)
+class MotionFeatures:
+    """What is kept of one video: all that learning and scoring need. About 130 MB an hour."""
+
+    frame: Ints  # (M,) index in the source
+    seconds: Floats  # (M,)
+    spoken: Ints  # (M,) 0 where there is no earlier frame to compare with
+    first: Ints  # (M + 1,) where each frame's active cells begin in the next two
+    cell: Ints  # (A,) which cell of the grid
+    vector: Floats  # (A, 6)
+    small: Bytes  # (M, h, w) the frame itself, a pixel a cell
+
+    def cells(self, m: int) -> tuple[Ints, Floats]:
+        """The active cells of frame m, (a,), and their numbers, (a, 6)."""
+        part = slice(int(self.first[m]), int(self.first[m + 1]))
+        return self.cell[part], self.vector[part].astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Describer:
+    """How video is described: everything that the features depend on besides the video."""
+
+    spec: ClipSpec  # of the pairs of frames that are compared
+    grid: MotionGrid
+    flow: Flow
+
+    def describe_all(self, videos: Sequence[Video], run: Run) -> list[MotionFeatures]:
+        """The features of each video; from disk where they were computed before."""
+        stop = Event()
+        pool = ThreadPoolExecutor(max(1, run.threads))
+        with pool, progress("watching", len(videos), "videos") as tick:
+
+            def one(video: Video) -> MotionFeatures:
+                name = f"flowgrid-{self.key_of(video)}"
+                arrays = run.remember(name, lambda: self.describe(video, stop))
+                tick()
+                return MotionFeatures(**arrays)
+
+            try:
+                return list(pool.map(one, videos))
+            except BaseException:
+                stop.set()  # or Ctrl-C would wait for the videos at hand, hours perhaps
+                raise
+
+    def key_of(self, video: Video) -> str:
+        """A name for everything that the features of a video depend on."""
+        return key(content_hash(video.source), video.span, video.fps, self)
+
+    def describe(self, video: Video, stop: Event | None = None) -> Arrays:
+        """The features of one video by their names. Raises CancelledError once `stop` is set."""
+        damage: list[str] = []
+        frames = read(video, self.spec, damage, threads=1)
+        stream = clips_of(frames, self.spec, video.name)
+        arrays = self.describe_clips(stream if stop is None else _until(stop, stream))
+        for line in damage:
+            logger.warning("damaged: %s", line)
+        return arrays
+
+    def describe_clips(self, stream: Iterable[Clips]) -> Arrays:
+        """The same of clips of two frames."""
+        parts: dict[str, list[Any]] = {field.name: [] for field in fields(MotionFeatures)}
+        count = 0
+        for clips in stream:
+            pixels = clips.pixels[:, 0]  # (N, 2, H, W)
+            shape = self.grid.grid(pixels.shape[-2:])
+            for n, (before, now) in enumerate(pixels):
+                earlier, seconds = clips.times[n]
+                spoken = not np.isnan(earlier)
+                parts["first"].append(count)
+                if spoken:
+                    cell, vector = motion_cells(
+                        before, now, seconds - earlier, self.grid, self.flow
+                    )
+                    parts["cell"].append(cell.astype(np.int32))
+                    parts["vector"].append(vector.astype(np.float16))
+                    count += len(cell)
+                parts["frame"].append(clips.frame_index[n])
+                parts["seconds"].append(seconds)
+                parts["spoken"].append(spoken)
+                parts["small"].append(shrink(now, shape))
+        parts["first"].append(count)
+        # frames in which nothing moves add nothing to these two
+        no_cell, no_vector = np.zeros(0, np.int32), np.zeros((0, 6), np.float16)
+        ragged = {
+            "cell": np.concatenate([no_cell, *parts.pop("cell")]),
+            "vector": np.concatenate([no_vector, *parts.pop("vector")]),
+        }
+        return {name: np.asarray(part) for name, part in parts.items()} | ragged
+
+
+def _until(stop: Event, stream: Iterable[Clips]) -> Iterator[Clips]:
+    """The same clips; an error once stopped, for a part must not be taken for the whole."""
+    for clips in stream:
+        if stop.is_set():
+            raise CancelledError
+        yield clips
