@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor, nn
 
-from jigsaw import boxed_again, running, taught
+from jigsaw import boxed_again, running, taught, weight_of
 from machine import write
 from oddframe.datasets.base import open_data
 from oddframe.evaluation.evaluated_video import last_scored

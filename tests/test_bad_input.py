@@ -531,7 +531,7 @@ def test_a_run_of_a_method_that_is_not_here_is_refused(refused: Refused, run: Pa
     )
 
 
-@pytest.mark.parametrize("options", [{"widht": 3}, {"width": 3}, {"width": "wide"}, {"windows": 3}])
+@pytest.mark.parametrize("options", [{"szie": 3}, {"size": 3}, {"size": "wide"}, {"windows": 3}])
 def test_options_that_the_method_does_not_take_are_refused(
     run: Path, options: dict[str, Any]
 ) -> None:

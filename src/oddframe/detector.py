@@ -8,12 +8,18 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
+from types import UnionType
 from typing import (
     TYPE_CHECKING,
+    Annotated,
     Any,
     ClassVar,
+    Literal,
     Protocol,
     Self,
+    Union,
+    get_args,
+    get_origin,
     get_type_hints,
     runtime_checkable,
 )
@@ -52,7 +58,11 @@ class Detector(ABC):
     def of(cls, options: Mapping[str, Any]) -> Self:
         """A detector with `options` as another's `options` say them: plain values, and dictionaries for dataclasses."""
         hints = get_type_hints(cls.__init__)
-        return cls(**{name: _meant(value, hints.get(name)) for name, value in options.items()})
+        given = {name: _meant(value, hints.get(name)) for name, value in options.items()}
+        for name, value in given.items():
+            if name in hints and not is_of_type(value, hints[name]):
+                raise ValueError(f"{name} is of another type, got {str(value)[:60]!r}")
+        return cls(**given)
 
     @classmethod
     def option_names(cls) -> list[str]:
@@ -125,6 +135,34 @@ class FastFolds(Protocol):
 
         They are what fitting a fresh detector for each fold would give (a contract test compares them).
         """
+
+
+def is_of_type(value: Any, hint: Any) -> bool:  # noqa: PLR0911  one for each kind of annotation
+    """Whether an option is what its annotation says. Types that options do not have are taken as they are.
+
+    >>> is_of_type(3, float), is_of_type(True, int), is_of_type((1, "2"), tuple[int, int])
+    (True, False, False)
+    """
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return is_of_type(value, parts[0])
+    if origin in (Union, UnionType):
+        return any(is_of_type(value, part) for part in parts)
+    if origin is Literal:
+        return value in parts
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        if len(parts) == 2 and parts[1] is Ellipsis:
+            return all(is_of_type(one, parts[0]) for one in value)
+        same_length = len(value) == len(parts)
+        return same_length and all(map(is_of_type, value, parts))
+    if hint in (int, float):
+        numbers = (int, float) if hint is float else int
+        return isinstance(value, numbers) and not isinstance(value, bool)
+    if isinstance(hint, type):
+        return isinstance(value, hint)
+    return True
 
 
 def _plain(value: Any) -> Any:

@@ -41,12 +41,12 @@ class FrameDifference(Detector):
     """Mean absolute difference of consecutive frames: how much moves, and nothing else.
 
     Args:
-        size: pixels across at which frames are compared, or their height and width.
+        size: pixels across at which frames are compared; the height follows.
     """
 
     name = "frame-difference"
 
-    def __init__(self, *, size: Annotated[int, Range(2, 20_000)] | tuple[int, int] = 320) -> None:
+    def __init__(self, *, size: Annotated[int, Range(2, 20_000)] = 320) -> None:
         check_ranges(type(self), self.options)
         self.size = size
 

@@ -60,8 +60,9 @@ def choose_grid(
     """Window sizes from the height of what moves in a sample of frames, the frame step from its speed.
 
     Either may be given. Typical is meant over things, not over pixels, so that one bus does not count as fifty
-    walkers; and towards the small side (the first quartile of heights), for things that stick together in a crowd look larger. That the
-    windows are 1 and 1.5 times this height was chosen on simulated anomalies (`benchmarks/choosing.py`).
+    walkers; and towards the small side (the first quartile of heights), for things that stick together in a crowd look
+    larger. That the windows are 1 and 1.5 times this height was chosen on simulated anomalies
+    (`benchmarks/choosing.py`).
     """
     sample = videos[:: -(-len(videos) // LOOKED_AT[0])]
     spec = ClipSpec(length=1, size=size, colour="grey")

@@ -56,7 +56,7 @@ class FlowGrid(Detector):
     Blind to a wrong look with normal motion, nearly blind to a wrong direction. Wants a camera that does not move.
 
     Args:
-        size: Pixels across of the pictures, or their height and width; the height follows, and nothing is enlarged.
+        size: Pixels across at which video is looked at; the height follows, and nothing is enlarged.
         fps: Frames per second that are used; slower video is taken as it comes.
         flow: Preset of dense inverse-search flow; fast and ultrafast trade accuracy for speed.
         bank: Windows of normal video that are remembered.
@@ -84,7 +84,7 @@ class FlowGrid(Detector):
     def __init__(
         self,
         *,
-        size: Annotated[int, Range(16, 20_000)] | tuple[int, int] = 360,
+        size: Annotated[int, Range(16, 20_000)] = 360,
         fps: Annotated[float, Range(0, 1000, open_low=True)] = 10.0,
         flow: Flow = "medium",
         bank: Annotated[int, Range(1, 10_000_000)] = 3000,
