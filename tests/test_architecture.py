@@ -30,7 +30,7 @@ FLOORS = (  # from the roof down
     ("datasets",),
     ("video",),
     ("serialization",),
-    ("detector",),
+    ("detector", "stream"),
     ("run",),
     (
         "types",
