@@ -150,6 +150,19 @@ def test_held_out_videos_choose_the_epoch() -> None:
     assert (total(fitting), total(held)) == (42, 10)
 
 
+def test_validation_chooses_the_epoch_where_there_is_any(tmp_path: Path) -> None:
+    options = HeadOptions(layers=(16, 8), training=replace(QUICK, epochs=2))
+    learned = [on_a_plane(k, 30) for k in range(5)]
+    head = make_head("autoencoder", options)
+    head.validation = [on_a_plane(7, 12)]
+    run = Run(tmp_path)
+    head.fit(learned, run)
+    told = run.notes["head"]
+    assert isinstance(told, dict)
+    assert told["held_out_clips"] == 12, "none of those that are learned from"
+    assert head.fresh().validation == head.validation
+
+
 def test_what_it_cannot_do_is_said(tmp_path: Path) -> None:
     for wrong in ({"layers": (4,)}, {"layers": (4, 3, 2, 1)}, {"layers": (4, 0)}, {"dropout": 1.0}):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} (are|is)"):

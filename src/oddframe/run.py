@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from oddframe.errors import BadInput
 from oddframe.files import aside
+from oddframe.types import Video
 
 Arrays = dict[str, NDArray[Any]]
 DEVICES = {"cpu", "cuda", "mps", "xpu"}
@@ -27,6 +28,8 @@ class Run:
     cache: Path | None = (
         None  # for what other runs can use again; in the run's own folder unless given
     )
+    # normal videos that nothing is learned from, by which a fit may choose, such as an epoch's weights
+    validation: tuple[Video, ...] = ()
     notes: dict[str, object] = field(default_factory=dict)  # what a fit wants written into run.json
 
     @property

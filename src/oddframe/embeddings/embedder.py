@@ -58,7 +58,9 @@ class Embedder(NetworkDetector):
         self.to(run.device)
         self.pretrain(videos, run)
         self.eval()
-        self.head.fit(self.embed_videos(videos, run), run)
+        embedded = self.embed_videos(videos, run)
+        self.head.validation = self.embed_videos(run.validation, run)
+        self.head.fit(embedded, run)
         self.eval()
 
     def score(self, clips: Clips) -> Scores:

@@ -90,7 +90,10 @@ class Autoencoder(Head):
             raise BadInput(
                 f"an autoencoder needs four clips of normal video, got {total(embedded)}; neighbours take one"
             )
-        fitting, held = _parted(embedded)
+        held = [one for one in self.validation if len(one)]
+        fitting = embedded
+        if not held:
+            fitting, held = _parted(embedded)
         training = self.options.training
         batch = max(2, min(training.batch, total(fitting)))
         # so small a network gains nothing from half the bits
@@ -98,7 +101,7 @@ class Autoencoder(Head):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(run.random(14).integers(2**31)))
             net = self._made(width)
-        name = f"head-{named(embedded, self.options)}"
+        name = f"head-{named([*embedded, *self.validation], self.options)}"
         judged = torch.from_numpy(gather(held, np.arange(total(held))))
 
         def judge(module: nn.Module) -> float:

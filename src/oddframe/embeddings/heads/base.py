@@ -86,6 +86,8 @@ class Head(nn.Module, ABC):
     def __init__(self, options: HeadOptions) -> None:
         super().__init__()
         self.options = options
+        # of normal videos that are not learned from; a head that chooses an epoch chooses by them
+        self.validation: Sequence[VideoEmbeddings] = ()
 
     @abstractmethod
     def fit(self, embedded: Sequence[VideoEmbeddings], run: Run) -> None:
@@ -97,7 +99,9 @@ class Head(nn.Module, ABC):
 
     def fresh(self) -> Self:
         """An unfitted head with the same options."""
-        return type(self)(self.options)
+        head = type(self)(self.options)
+        head.validation = self.validation
+        return head
 
 
 def make_head(name: str, options: HeadOptions) -> Head:

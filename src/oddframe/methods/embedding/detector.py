@@ -183,6 +183,7 @@ class Embedding(Embedder):
             replace(self.head.options, training=replace(training, epochs=frozen, keep="last"))
         )
         embedded = self.embed_videos(videos, run)
+        head.validation = self.embed_videos(run.validation, run)
         head.fit(embedded, run)
         assert head.net is not None
         steps = max(1, total(embedded) // training.batch)
