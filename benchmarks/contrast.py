@@ -19,9 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from machine import write
-from oddframe.methods.tclr.detector import detector as tclr
-from oddframe.methods.tclr.networks import Contrasted
-from oddframe.methods.temporal_queue.detector import detector as temporal_queue
+from oddframe.methods.tclr import detector as tclr
+from oddframe.methods.tclr.networks import ContrastedNetwork
+from oddframe.methods.temporal_queue import detector as temporal_queue
+from oddframe.methods.temporal_queue import losses as queue_losses
 from oddframe.training.gradient_cache import Memory
 
 GIB = 2**30
@@ -80,7 +81,7 @@ def tclr_step(model: nn.Module, batch: Tensor, memory: Memory) -> None:
 def counted(batch: int) -> dict[str, Any]:
     """What autograd keeps of TCLR's ten passes of `batch` videos, and of a segment of 140 frames of 256 pixels."""
     with torch.device("meta"):
-        model = Contrasted("r3d18").train()
+        model = ContrastedNetwork("r3d18").train()
         clips = torch.zeros(batch, 2, 5, 3, 16, 112, 112, dtype=torch.uint8)
         found = {
             memory: kept_by(partial(tclr_step, model, clips, memory), model)
@@ -89,7 +90,7 @@ def counted(batch: int) -> dict[str, Any]:
         frames = torch.zeros(140, 3, 256, 256, dtype=torch.uint8)
         queues: dict[str, dict[str, float]] = {}
         for kind in ("basic", "resnet18", "resnet50"):
-            encoder = temporal_queue.encoder_of(kind, 256, 64).train()
+            encoder = temporal_queue.make_frame_encoder(kind, 256, 64).train()
             step = partial(queue_step, encoder, frames)
             queues[kind] = {"one queue": kept_by(partial(step, [0]), encoder)}
             queues[kind]["segment in the memory of one"] = kept_by(
@@ -112,8 +113,8 @@ def queue_step(encoder: nn.Module, frames: Tensor, starts: list[int]) -> None:
         (frames, torch.tensor(starts, device="cpu")),
         torch.autograd.backward,
         queue=28,
-        loss=partial(temporal_queue.infonce, temperature=0.1),
-        prepared=lambda pixels: pixels.float() / 255,
+        loss=partial(queue_losses.infonce, temperature=0.1),
+        prepare=lambda pixels: pixels.float() / 255,
     )
 
 
@@ -124,7 +125,7 @@ def gradients_differ() -> dict[str, float]:
         grads = []
         for memory in ("plain", "exact"):
             torch.manual_seed(0)
-            model = Contrasted("r3d18").to(precision)
+            model = ContrastedNetwork("r3d18").to(precision)
             batch = torch.randint(0, 255, (3, 2, 5, 3, 16, 32, 32), dtype=torch.uint8)
             if precision == torch.float64:
                 model.register_forward_pre_hook(
@@ -142,7 +143,7 @@ def gradients_differ() -> dict[str, float]:
 def peak(memory: Memory, batch: int, steps: int) -> None:
     """In a process of its own: prints GiB above what the process had with its weights, and seconds of a step."""
     torch.manual_seed(0)
-    model = Contrasted("r3d18").train()
+    model = ContrastedNetwork("r3d18").train()
     optimizer = torch.optim.Adam(model.parameters())
     for part in model.parameters():
         part.grad = torch.zeros_like(part)

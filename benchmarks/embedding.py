@@ -29,14 +29,13 @@ from torch import nn
 from machine import FILMS, write
 from memory import repeated
 from oddframe.datasets.base import data_set
-from oddframe.datasets.classes import ClassData, ClassVideos
-from oddframe.datasets.splits import SPLIT_NAMES, split_clips
+from oddframe.datasets.classes import PARTS, ClassData, Divided, divide
 from oddframe.embeddings.embedder import Embedder
-from oddframe.embeddings.heads.autoencoder import Rebuilder
-from oddframe.embeddings.heads.base import AS_PUBLISHED
+from oddframe.embeddings.head import AUTOENCODER_TRAINING, HeadOptions
+from oddframe.embeddings.heads.autoencoder import AutoencoderNetwork
 from oddframe.evaluation.class_report import class_summary, class_table
 from oddframe.evaluation.metrics import auc
-from oddframe.methods.embedding.encoders import Encoder, encoder, normalised
+from oddframe.methods.embedding.encoders import Encoder, encoder_named, normalise
 from oddframe.methods.embedding.finetuning import finetune
 from oddframe.methods.tclr.detector import TCLR
 from oddframe.registry import member
@@ -50,38 +49,40 @@ from oddframe.video.reader import read
 from oddframe.video.writer import video_writer
 
 HEADS: dict[str, dict[str, Any]] = {
-    "neighbours": {"head": "neighbours"},
-    "centroid": {"head": "centroid"},
-    "mahalanobis": {"head": "mahalanobis"},
-    "mixture": {"head": "mixture"},
-    "autoencoder": {"head": "autoencoder"},
-    "variational": {"head": "autoencoder", "variational": True},
-    "density": {"head": "density", "density_steps": 150},
+    "knn": {"name": "knn"},
+    "centroid": {"name": "centroid"},
+    "mahalanobis": {"name": "mahalanobis"},
+    "mixture": {"name": "mixture"},
+    "autoencoder": {"name": "autoencoder"},
+    "variational": {"name": "autoencoder", "variational": True},
+    "density": {"name": "density", "steps": 150},
 }
 NETWORKS: dict[str, dict[str, Any]] = {  # small clips: two busy cores have to embed them
-    "r2plus1d-18, 8 × 80²": {"encoder": "r2plus1d-18", "frames": 8, "side": 80},
+    "r2plus1d-18, 8 × 80²": {"network": "r2plus1d-18", "clip_length": 8, "size": 80},
     "timesformer, 8 × 96²": {
-        "encoder": "timesformer",
-        "side": 96,
-        "seconds": 1.0,
+        "network": "timesformer",
+        "size": 96,
+        "clip_seconds": 1.0,
         "hop_seconds": 1.0,
     },
-    "image-resnet18, 4 × 112²": {"encoder": "image-resnet18", "side": 112},
+    "image-resnet18, 4 × 112²": {"network": "image-resnet18", "size": 112},
 }
 NORMAL, ODD = ("people", "cyclist"), ("car", "runner")  # simulated classes
 
 
-def fights(root: Path) -> ClassVideos:
+def fights(root: Path) -> Divided:
     data = data_set("surv-fight")
     assert isinstance(data, ClassData)
-    return data.class_videos(root / "surv_fight")
+    return data.parts(root / "surv_fight")
 
 
 def again(root: Path) -> dict[str, Any]:
     parts = fights(root)
-    videos = [video for part in SPLIT_NAMES for video in parts[part]]
+    videos = [video for part in PARTS for video in parts[part]]
     # small clips: with larger ones the second time is a smaller share still
-    detector = member("methods", "embedding", "method")(encoder="r2plus1d-18", frames=8, side=80)
+    detector = member("methods", "embedding", "method")(
+        network="r2plus1d-18", clip_length=8, size=80
+    )
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder))
         detector.pretrain(videos, run)
@@ -109,10 +110,12 @@ def precision(root: Path) -> dict[str, Any]:
     result: dict[str, Any] = {"threads": torch.get_num_threads()}
     parts = fights(root)
     for name, rounds in (("r2plus1d-18", 7), ("timesformer", 5)):
-        one = encoder(name)
+        one = encoder_named(name)
         torch.manual_seed(0)
-        net = one.make(one.frames, one.side).eval()
-        spec = ClipSpec(length=one.frames, size=(one.side, one.side), fps=one.frames / 1.9)
+        net = one.make(one.clip_length, one.size).eval()
+        spec = ClipSpec(
+            length=one.clip_length, size=(one.size, one.size), fps=one.clip_length / 1.9
+        )
         pixels = []
         for video in parts["test"][:6]:
             frames = [frame.pixels for frame in read(video, spec)][: one.frames]
@@ -122,7 +125,7 @@ def precision(root: Path) -> dict[str, Any]:
         vectors: dict[str, list[torch.Tensor]] = {"float32": [], "bf16": []}
         with torch.inference_mode():
             plain = net
-            fast = one.make(one.frames, one.side).eval()
+            fast = one.make(one.clip_length, one.size).eval()
             fast.load_state_dict(net.state_dict())
             channels_last(fast)
 
@@ -158,7 +161,7 @@ def precision(root: Path) -> dict[str, Any]:
 
 def pass_of(one: Encoder, net: nn.Module, kind: str, clip: torch.Tensor) -> torch.Tensor:
     """(1, D): as the method embeds a clip, or in single precision with channels first."""
-    x = normalised(clip, one, torch.device("cpu"))
+    x = normalise(clip, one)
     with autocast("cpu", "bf16" if kind == "bf16" else "float32"):
         out: torch.Tensor = net(x if kind == "bf16" else x.contiguous())
     return out.float()
@@ -187,9 +190,9 @@ def memory(root: Path) -> dict[str, Any]:
                 f"{folder}/run",
             ]
             command += [
-                "--encoder",
+                "--network",
                 "image-resnet18",
-                "--side",
+                "--size",
                 "64",
                 "--cache",
                 f"{folder}/cache",
@@ -212,7 +215,7 @@ def memory(root: Path) -> dict[str, Any]:
     return {**told, "ratio": ratio, "within_10_percent": ratio <= 1.1}
 
 
-def simulated(folder: Path, seconds: float = 2.0, fps: float = 10.0, each: int = 16) -> ClassVideos:
+def simulated(folder: Path, seconds: float = 2.0, fps: float = 10.0, each: int = 16) -> Divided:
     """Clips of a plaza in classes: people alone, and with a cyclist, are normal; a car and a runner are not."""
     for k, label in enumerate((*NORMAL, *ODD)):
         for n in range(each if label in NORMAL else each // 2):
@@ -232,12 +235,12 @@ def simulated(folder: Path, seconds: float = 2.0, fps: float = 10.0, each: int =
                     video.write(picture)
     data = data_set("class-folders")
     assert isinstance(data, ClassData)
-    divided = split_clips(data.clips(folder), ODD)
+    divided = divide(data.clips(folder), ODD)
     return {
         part: [
             Video(f"{part}-{clip.path.stem}", clip.path, label=clip.label) for clip in divided[part]
         ]
-        for part in SPLIT_NAMES
+        for part in PARTS
     }
 
 
@@ -249,11 +252,11 @@ def table(root: Path) -> dict[str, Any]:
             ("surv_fight", fights(root)),
             ("simulated", simulated(FILMS / "classes")),
         ):
-            counts = {part: len(parts[part]) for part in SPLIT_NAMES}
+            counts = {part: len(parts[part]) for part in PARTS}
             print(name, counts)
             result[name] = {"clips": counts, "pixel difference": _moving(parts), "networks": {}}
             print(f"  mean pixel difference: {result[name]['pixel difference']:.3f}")
-            learned = {"encoder": "run", "weights": str(own(parts, Path(folder) / name))}
+            learned = {"network": "run", "weights": str(own(parts, Path(folder) / name))}
             for network, options in {
                 **NETWORKS,
                 "TCLR's small one, trained here, 8 × 48²": learned,
@@ -261,7 +264,9 @@ def table(root: Path) -> dict[str, Any]:
                 row: dict[str, Any] = {}
                 began = time.perf_counter()
                 for head, more in HEADS.items():
-                    detector: Embedder = member("methods", "embedding", "method")(**options, **more)
+                    detector: Embedder = member("methods", "embedding", "method")(
+                        **options, head=HeadOptions(**more)
+                    )
                     run = Run(
                         Path(folder) / f"{name}-{network}-{head}".replace(" ", ""),
                         cache=Path(folder) / "cache",
@@ -279,7 +284,7 @@ def table(root: Path) -> dict[str, Any]:
     return result
 
 
-def own(parts: ClassVideos, folder: Path) -> Path:
+def own(parts: Divided, folder: Path) -> Path:
     """TCLR's small network, trained for minutes on the normal clips that the heads learn too."""
     training = Training(
         epochs=40,
@@ -291,14 +296,19 @@ def own(parts: ClassVideos, folder: Path) -> Path:
         precision="bf16",
     )
     tclr = TCLR(
-        network="small", length=8, step=1, stride=1, size=48, memory="plain", training=training
+        network="small",
+        clip_length=8,
+        frame_step=1,
+        size=48,
+        gradient_cache="plain",
+        training=training,
     )
     tclr.pretrain(parts["train"], Run(folder))
     save(tclr.eval(), folder / "run")
     return folder / "run"
 
 
-def _moving(parts: ClassVideos) -> float | None:
+def _moving(parts: Divided) -> float | None:
     """Clip AUC of how much moves, and nothing else: what a network has to beat."""
     detector = member("methods", "frame-difference", "method")()
     values, truth = [], []
@@ -317,8 +327,10 @@ def collapse(root: Path) -> dict[str, Any]:
     """A small network trained along with its autoencoder: how far embeddings stay apart, and the error."""
     videos = fights(root)["train"][:24]
     spec = ClipSpec(length=2, size=(32, 32), fps=8)
-    training = replace(AS_PUBLISHED, epochs=12, batch=16, lr=1e-3, schedule="constant", keep="last")
-    one = encoder("image-resnet18")
+    training = replace(
+        AUTOENCODER_TRAINING, epochs=12, batch=16, lr=1e-3, schedule="constant", keep="last"
+    )
+    one = encoder_named("image-resnet18")
     result: dict[str, Any] = {"epochs": training.epochs}
     for way, detach in (("detached", True), ("not detached, as published", False)):
         with tempfile.TemporaryDirectory() as folder:
@@ -326,8 +338,8 @@ def collapse(root: Path) -> dict[str, Any]:
             net = one.make(2, 32).eval()
             rows = finetune(
                 net,
-                Rebuilder(one.width, (128, 32), 0.0, False),
-                lambda pixels: normalised(pixels, one, torch.device("cpu")),
+                AutoencoderNetwork(one.width, (128, 32), 0.0, False),
+                lambda pixels: normalise(pixels, one),
                 videos,
                 spec,
                 Run(Path(folder)),

@@ -21,19 +21,20 @@ from machine import FILMS, write
 from oddframe import simulate
 from oddframe.datasets.base import Split, open_data
 from oddframe.embeddings.embedder import Embedder
-from oddframe.embeddings.heads.base import HeadOptions, make_head
+from oddframe.embeddings.head import HeadOptions, make_head
 from oddframe.embeddings.store import VideoEmbeddings
 from oddframe.evaluation.metrics import auc
 from oddframe.evaluation.protocol import every_frame
 from oddframe.methods.tclr.detector import TCLR
 from oddframe.methods.temporal_queue.detector import TemporalQueue
+from oddframe.methods.temporal_queue.losses import QueueOptions
 from oddframe.run import Run
 from oddframe.training.collapse import spread_of
 from oddframe.training.config import Training
 from oddframe.types import Floats, Scores
 from oddframe.video.reader import times_of
 
-HEADS = ("neighbours", "centroid", "mahalanobis", "mixture")
+HEADS = ("knn", "centroid", "mahalanobis", "mixture")
 QUEUE = 28
 
 
@@ -44,12 +45,12 @@ def tclr(epochs: int) -> TCLR:
     )
     return TCLR(
         network="small",
-        length=8,
-        stride=1,
+        clip_length=8,
+        frame_step=1,
         hop=2,
         size=80,
-        longest=64,
-        memory="plain",
+        max_video_frames=64,
+        gradient_cache="plain",
         training=training,
     )
 
@@ -57,7 +58,11 @@ def tclr(epochs: int) -> TCLR:
 def queue(epochs: int, loss: Any = "infonce") -> TemporalQueue:
     training = Training(epochs=epochs, batch=1, optimizer="adam", lr=3e-4)
     return TemporalQueue(
-        encoder="resnet18", size=64, loss=loss, update="segment", hop=2, training=training
+        network="resnet18",
+        size=64,
+        hop=2,
+        contrast=QueueOptions(loss=loss, update="segment"),
+        training=training,
     )
 
 
@@ -70,7 +75,7 @@ def heads(embedder: Embedder, split: Split, run: Run) -> dict[str, float]:
     )
     found = {}
     for name in HEADS:
-        head = make_head(name, HeadOptions())
+        head = make_head(HeadOptions(name=name))
         head.fit(normal, run)
         head.eval()
         found[name] = auc(odd, np.concatenate([_frames(one, head) for one in tested])) or float(

@@ -19,7 +19,7 @@ from machine import write
 from oddframe.datasets.labelled import Labelled
 from oddframe.evaluation.linear_probe import chance_at_1, embeddings, linear, retrieval
 from oddframe.methods.tclr.detector import TCLR
-from oddframe.methods.tclr.networks import Contrasted
+from oddframe.methods.tclr.networks import ContrastedNetwork
 from oddframe.methods.tclr.sampling import Timing, TwoViews
 from oddframe.run import Run
 from oddframe.training.config import Training
@@ -28,7 +28,12 @@ from oddframe.video.augment import crop_spec
 from oddframe.video.reader import frames_at
 from oddframe.video.sampling import frames_of
 
-SMALL: dict[str, Any] = {"network": "small", "length": 8, "step": 2, "stride": 2, "size": 48}
+SMALL: dict[str, Any] = {
+    "network": "small",
+    "clip_length": 8,
+    "train_frame_step": 2,
+    "size": 48,
+}
 
 
 def worth(detector: TCLR, split: Any, folder: Path) -> dict[str, float]:
@@ -61,10 +66,10 @@ def one_seed(split: Any, seed: int, epochs: int, batch: int, lr: float) -> dict[
         schedule="cosine",
         precision="bf16",
     )
-    detector = TCLR(**SMALL, memory="plain", training=training)
+    detector = TCLR(**SMALL, gradient_cache="plain", training=training)
     with tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(seed)
-        detector.model = Contrasted("small", 128)
+        detector.model = ContrastedNetwork("small", 128)
         untrained = worth(detector.eval(), split, Path(folder) / "embedded")
         began = time.perf_counter()
         run = Run(Path(folder), seed=seed)
@@ -82,7 +87,7 @@ def one_seed(split: Any, seed: int, epochs: int, batch: int, lr: float) -> dict[
 def feeding(videos: Sequence[Video]) -> dict[str, float]:
     """Clips a second of the published sampling (ten of 16 × 112²), and how long decoding its frames alone takes."""
     long = [video for video in videos if len(frames_of(video, crop_spec(video, 112))) >= 64]
-    data = TwoViews(long, Timing(), 112, longest=1024)
+    data = TwoViews(long, Timing(), 112, max_video_frames=1024)
     samples = len(data)
     data[0]  # what is imported on the way
     begun = time.perf_counter()

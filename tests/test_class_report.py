@@ -11,6 +11,7 @@ import pytest
 from films import film
 from oddframe import fit
 from oddframe.cli.main import main
+from oddframe.embeddings.head import HeadOptions
 from oddframe.errors import BadInput
 from oddframe.evaluation.class_report import (
     ClassTable,
@@ -22,7 +23,12 @@ from oddframe.evaluation.class_report import (
 from oddframe.types import Video
 from oddframe.visualization.class_plots import tsne, write_boxes_png
 
-SMALL = {"encoder": "image-resnet18", "frames": 2, "seconds": 0.2, "side": 32}
+SMALL = {
+    "network": "image-resnet18",
+    "clip_length": 2,
+    "clip_seconds": 0.2,
+    "size": 32,
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +71,10 @@ def judged(clips: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -
             "class-folders",
             root=clips,
             out=run,
-            options={"head": "autoencoder", "layers": (32, 8), "training": training, **SMALL},
+            options={
+                "head": HeadOptions(name="autoencoder", layers=(32, 8), training=training),
+                **SMALL,
+            },
         )
         assert main(["classes", str(run), str(clips)]) == 0
     return run
@@ -187,7 +196,7 @@ def test_other_heads_have_no_latent_and_small_sets_no_tsne(
         "class-folders",
         root=tmp_path / "few",
         out=tmp_path / "run",
-        options={"head": "mahalanobis", **SMALL},
+        options={"head": HeadOptions(name="mahalanobis"), **SMALL},
     )
     capsys.readouterr()
     assert (

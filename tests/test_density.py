@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from oddframe.embeddings.heads.base import HeadOptions, make_head
-from oddframe.embeddings.heads.density import PULL, Density, Energy, hidden_for
+from oddframe.embeddings.head import HeadOptions, make_head
+from oddframe.embeddings.heads.density import REGULARISATION, Density, Energy, hidden_for
 from oddframe.embeddings.store import VideoEmbeddings
 from oddframe.errors import BadInput
 from oddframe.run import Run
@@ -56,13 +56,13 @@ def test_the_loss_is_the_formula() -> None:
 
         _, slope = value_and_slope(x[n].numpy() + s * e)
         value, _ = value_and_slope(x[n].numpy())
-        total += 0.5 * s**2 * ((slope - e / s) ** 2).sum() + 0.5 * PULL * value**2
+        total += 0.5 * s**2 * ((slope - e / s) ** 2).sum() + 0.5 * REGULARISATION * value**2
     np.testing.assert_allclose(net.loss(x, sigma, noise)["loss"].item(), total / N, rtol=1e-10)
 
 
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory: pytest.TempPathFactory) -> Density:
-    head = make_head("density", HeadOptions(density_steps=250))
+    head = make_head(HeadOptions(name="density", steps=250))
     assert isinstance(head, Density)
     head.fit(
         [embedded(points(0, 150)), embedded(points(1, 100))], Run(tmp_path_factory.mktemp("run"))
@@ -84,7 +84,7 @@ def test_it_learns_where_points_are_dense(learned: Density) -> None:
 def test_what_is_between_and_beyond_is_strange(by: str, learned: Density, tmp_path: Path) -> None:
     head = learned
     if by == "mixture":
-        head = make_head("density", HeadOptions(density_steps=120, density_by="mixture"))  # type: ignore[assignment]
+        head = make_head(HeadOptions(name="density", steps=120, reduce="mixture"))  # type: ignore[assignment]
         head.fit([embedded(points(0, 150)), embedded(points(1, 100))], Run(tmp_path))
     normal = head.distance(torch.from_numpy(points(2, 200)))
     for at in (-5.0, 12.0):
@@ -92,7 +92,7 @@ def test_what_is_between_and_beyond_is_strange(by: str, learned: Density, tmp_pa
 
 
 def test_it_is_saved_and_judges_each_clip_by_itself(learned: Density) -> None:
-    other = make_head("density", learned.options)
+    other = make_head(learned.options)
     holder, empty = torch.nn.ModuleDict({"head": learned}), torch.nn.ModuleDict({"head": other})
     state = holder.state_dict()
     for name in ("centre", "spread", "usual"):
@@ -106,12 +106,12 @@ def test_it_is_saved_and_judges_each_clip_by_itself(learned: Density) -> None:
 
 def test_what_it_cannot_do_is_said(learned: Density, tmp_path: Path) -> None:
     assert (hidden_for(7), hidden_for(512), hidden_for(2304)) == (256, 1024, 2048)
-    head = make_head("density", HeadOptions())
+    head = make_head(HeadOptions(name="density"))
     with pytest.raises(BadInput, match="has not learned"):
         head.distance(torch.zeros(1, 3))
     with pytest.raises(BadInput, match="two clips of normal video at least"):
         head.fit([embedded(points(0, 1))], Run(tmp_path))
     with pytest.raises(BadInput, match="3 numbers, got 5"):
         learned.distance(torch.zeros(1, 5))
-    with pytest.raises(ValueError, match="density_steps are 1 or more"):
-        HeadOptions(density_steps=0)
+    with pytest.raises(ValueError, match="steps is from 1 to"):
+        HeadOptions(steps=0)

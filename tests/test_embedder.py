@@ -1,8 +1,9 @@
 """Embedding once, keeping it, and the heads: what is near the normal ones is normal."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,16 +12,20 @@ from torch import Tensor, nn
 
 from films import film
 from oddframe.embeddings.embedder import Embedder, held_out_heads
-from oddframe.embeddings.heads.base import HeadName, HeadOptions, coreset, make_head, whitening
+from oddframe.embeddings.head import HeadOptions, make_head
+from oddframe.embeddings.heads.knn import coreset
 from oddframe.embeddings.store import VideoEmbeddings, gather, open_embeddings, write_embeddings
+from oddframe.embeddings.whitening import whitening
 from oddframe.errors import BadInput
+from oddframe.registry import members
 from oddframe.run import Run
 from oddframe.scoring.cross_validation import refit_each_fold
 from oddframe.scoring.pipeline import concatenate, score_video
 from oddframe.types import ClipSpec, Video
 from oddframe.video.prefetch import prefetch_many
 
-HEADS = ("neighbours", "centroid", "mahalanobis", "mixture")
+SMALL_HEADS: dict[str, Any] = {"knn": {"neighbours": 3, "bank": 40}}
+HEADS = ("knn", "centroid", "mahalanobis", "mixture")
 
 
 class Grey(Embedder):
@@ -28,7 +33,7 @@ class Grey(Embedder):
 
     name = "grey"
 
-    def __init__(self, *, head: HeadName = "neighbours", size: int = 6) -> None:
+    def __init__(self, *, head: HeadOptions | None = None, size: int = 6) -> None:
         super().__init__(head=head)
         self.net = nn.Linear(2 * 8 * 8, size)
         self.asked = 0
@@ -37,10 +42,15 @@ class Grey(Embedder):
     def spec(self) -> ClipSpec:
         return ClipSpec(length=2, size=(8, 8), colour="grey", hop=2)
 
+    def core(self) -> nn.Module:
+        return self.net
+
+    def prepare(self, pixels: Tensor) -> Tensor:
+        return pixels.float().flatten(1) / 255
+
     def embed(self, pixels: Tensor) -> Tensor:
         self.asked += len(pixels)
-        out: Tensor = self.net(pixels.float().flatten(1) / 255)
-        return out
+        return super().embed(pixels)
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +59,9 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Video]:
     return [Video(f"v{k}", film(folder / f"{k}.mp4", 20 + 2 * k, start=40 * k)) for k in range(4)]
 
 
-def grey(head: HeadName = "neighbours") -> Grey:
+def grey(head: str = "knn") -> Grey:
     torch.manual_seed(0)
-    return Grey(head=head)
+    return Grey(head=HeadOptions(name=head))
 
 
 def bunch(
@@ -149,12 +159,12 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
 
 
 def test_a_video_shorter_than_a_clip_is_named(
-    videos: list[Video], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    videos: list[Video], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     short = Video("short", film(tmp_path / "short.mp4", 1))
     found = grey().embed_videos([short, videos[0]], Run(tmp_path))
     assert [len(one) for one in found] == [0, 10]
-    assert "short is shorter than a clip of 2 frames" in capsys.readouterr().err
+    assert "short is shorter than a clip of 2 frames" in caplog.text
     for head in HEADS:
         with pytest.raises(BadInput, match="shorter than a clip"):
             grey(head).fit([short], Run(tmp_path))
@@ -198,8 +208,8 @@ def test_streams_side_by_side_keep_their_order_and_stop() -> None:
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_what_is_far_from_normal_is_strange(name: HeadName, tmp_path: Path) -> None:
-    head = make_head(name, HeadOptions())
+def test_what_is_far_from_normal_is_strange(name: str, tmp_path: Path) -> None:
+    head = make_head(HeadOptions(name=name))
     head.fit([bunch(1, 200), bunch(2, 100)], Run(tmp_path))
     normal = head.distance(torch.from_numpy(bunch(3, 50).vector))
     strange = head.distance(torch.from_numpy(bunch(4, 50, at=4).vector))
@@ -208,8 +218,8 @@ def test_what_is_far_from_normal_is_strange(name: HeadName, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_a_head_judges_each_clip_by_itself(name: HeadName, tmp_path: Path) -> None:
-    head = make_head(name, HeadOptions(neighbours=3, bank=40))
+def test_a_head_judges_each_clip_by_itself(name: str, tmp_path: Path) -> None:
+    head = make_head(HeadOptions(name=name, **SMALL_HEADS.get(name, {})))
     head.fit([bunch(1, 90, 200)], Run(tmp_path))
     some = torch.from_numpy(bunch(2, 33, 200).vector)
     one_by_one = torch.cat([head.distance(row[None]) for row in some])
@@ -217,17 +227,17 @@ def test_a_head_judges_each_clip_by_itself(name: HeadName, tmp_path: Path) -> No
 
 
 def test_one_clip_is_enough_or_refused(tmp_path: Path) -> None:
-    for name in ("neighbours", "centroid", "mahalanobis"):
-        head = make_head(name, HeadOptions())
+    for name in ("knn", "centroid", "mahalanobis"):
+        head = make_head(HeadOptions(name=name))
         head.fit([bunch(1, 1, label="a")], Run(tmp_path))
         assert head.distance(torch.zeros(2, 12)).isfinite().all()
     with pytest.raises(BadInput, match="two clips of normal video at least, got 1"):
-        make_head("mixture", HeadOptions()).fit([bunch(1, 1)], Run(tmp_path))
+        make_head(HeadOptions(name="mixture")).fit([bunch(1, 1)], Run(tmp_path))
 
 
 def test_neighbours_are_the_mean_of_the_nearest(tmp_path: Path) -> None:
     learned, asked = bunch(1, 50).vector, bunch(2, 9).vector
-    head = make_head("neighbours", HeadOptions(neighbours=3))
+    head = make_head(HeadOptions(name="knn", neighbours=3))
     head.fit([bunch(1, 50)], Run(tmp_path))
     far = np.sort(np.linalg.norm(asked[:, None].astype(float) - learned[None], axis=2), axis=1)
     np.testing.assert_allclose(
@@ -245,7 +255,7 @@ def test_centroids_are_of_classes(tmp_path: Path) -> None:
     centre = np.stack(
         [np.concatenate([parts[0].vector, parts[2].vector]).mean(0), parts[1].vector.mean(0)]
     )
-    head = make_head("centroid", HeadOptions())
+    head = make_head(HeadOptions(name="centroid"))
     head.fit(parts, Run(tmp_path))
     wanted = np.linalg.norm(asked[:, None] - centre, axis=2).min(1)
     np.testing.assert_allclose(head.distance(torch.from_numpy(asked)), wanted, rtol=1e-6)
@@ -264,7 +274,7 @@ def test_mahalanobis_is_in_units_of_the_spread_within_classes(tmp_path: Path) ->
         for k, (label, at) in enumerate((("a", -50), ("b", 50)))
         for vector in [(random.standard_normal((4000, 6)) * scale + at).astype(np.float32)]
     ]
-    head = make_head("mahalanobis", HeadOptions())
+    head = make_head(HeadOptions(name="mahalanobis"))
     head.fit(parts, Run(tmp_path))
     asked = np.eye(6) * 10 + 50
     np.testing.assert_allclose(head.distance(torch.from_numpy(asked)), 10 / scale, rtol=0.05)
@@ -297,7 +307,7 @@ def test_few_clips_are_whitened_as_many_are() -> None:
 
 def test_the_mixture_is_a_density(tmp_path: Path) -> None:
     """−log p of a Gaussian with known parameters, by hand."""
-    head = make_head("mixture", HeadOptions(components=1))
+    head = make_head(HeadOptions(name="mixture", components=1))
     head.fit([bunch(1, 20_000, 3)], Run(tmp_path))
     asked = bunch(2, 20, 3, at=1).vector.astype(float)
     wanted = 0.5 * (asked**2).sum(1)
@@ -317,9 +327,20 @@ def test_a_coreset_leaves_nothing_far_away() -> None:
 
 
 def test_a_head_that_there_is_not_is_refused() -> None:
-    with pytest.raises(ValueError, match="head is one of neighbours"):
-        make_head("nearest", HeadOptions())
-    with pytest.raises(ValueError, match="neighbours are 1 or more, got 0"):
+    with pytest.raises(BadInput, match="no head is called 'nearest'"):
+        make_head(HeadOptions(name="nearest"))
+    with pytest.raises(ValueError, match="neighbours is from 1 to"):
         HeadOptions(neighbours=0)
     with pytest.raises(BadInput, match="do not go together"):
-        make_head("centroid", HeadOptions()).fit([bunch(1, 3, 4), bunch(2, 3, 5)], Run(Path()))
+        make_head(HeadOptions(name="centroid")).fit([bunch(1, 3, 4), bunch(2, 3, 5)], Run(Path()))
+
+
+def test_options_that_another_head_reads_are_refused() -> None:
+    with pytest.raises(ValueError, match="layers does nothing with the head knn; --head autoenc"):
+        make_head(HeadOptions(layers=(8, 4)))
+    with pytest.raises(ValueError, match="only with --reduce mixture"):
+        make_head(HeadOptions(name="density", components=3))
+    make_head(HeadOptions(name="density", components=3, reduce="mixture"))
+    for name, head in members("embeddings.heads").items():
+        assert set(head.reads) <= {field.name for field in fields(HeadOptions)}
+        assert head.__module__ == f"oddframe.embeddings.heads.{name}", "one file a head"

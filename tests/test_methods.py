@@ -20,6 +20,7 @@ from oddframe.datasets.base import open_data
 from oddframe.detector import Detector, FastFolds
 from oddframe.errors import OddframeError
 from oddframe.methods.jigsaw.cubes import Sampling
+from oddframe.methods.temporal_queue.losses import QueueOptions
 from oddframe.registry import members
 from oddframe.run import Run
 from oddframe.scoring.cross_validation import folds_of, refit_each_fold, segments_of
@@ -48,27 +49,25 @@ SMALL: dict[
     "c3d": {"size": (16, 32), "training": _BRIEF},
     "tclr": {
         "network": "small",
-        "length": 8,
+        "clip_length": 8,
         "size": 32,
-        "longest": 40,
+        "max_video_frames": 40,
         "projection": 8,
         "training": Training(epochs=2, batch=2, precision="float32"),
     },
     "temporal-queue": {
-        "encoder": "basic",
+        "network": "basic",
         "size": 32,
-        "segment": 40,
-        "queue": 8,
-        "update": "segment",
+        "contrast": QueueOptions(segment=40, queue=8, update="segment"),
         "training": Training(epochs=2, batch=1, precision="float32"),
     },
     "embedding": {
-        "encoder": "image-resnet18",
-        "frames": 2,
-        "seconds": 0.2,
+        "network": "image-resnet18",
+        "clip_length": 2,
+        "clip_seconds": 0.2,
         "hop_seconds": 0.4,
-        "side": 32,
-        "training": Training(precision="float32"),
+        "size": 32,
+        "precision": "float32",
     },
     "jigsaw": {
         "size": 32,

@@ -19,7 +19,7 @@ from oddframe.cli.main import main
 from oddframe.datasets.base import open_data
 from oddframe.evaluation import finetune_probe
 from oddframe.evaluation.finetune_probe import tuned
-from oddframe.evaluation.linear_probe import chance_at_1, clips_of, linear, retrieval
+from oddframe.evaluation.linear_probe import chance_at_1, evenly_spaced_clips, linear, retrieval
 from oddframe.methods.temporal_queue.detector import TemporalQueue
 from oddframe.run import Run
 from oddframe.scoring.run_folder import load_run
@@ -53,7 +53,7 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(classes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A temporal queue fitted on them."""
     out = tmp_path_factory.mktemp("run")
-    words = "--encoder basic --size 32 --segment 24 --queue 8 --update segment --epochs 1 --precision float32"
+    words = "--network basic --size 32 --segment 24 --queue 8 --update segment --epochs 1 --precision float32"
     assert (
         main(
             [
@@ -187,10 +187,11 @@ def test_an_interrupted_classifier_goes_on_and_another_is_trained_anew(
     stop = True
 
     def recorded(*given: Any, **more: Any) -> History:
-        histories.append(train(*given, **more).rows)
+        history = train(*given, **more)
+        histories.append(history.rows)
         if stop:
             raise KeyboardInterrupt
-        return History(histories[-1])
+        return history
 
     monkeypatch.setattr(finetune_probe, "train", recorded)
 
@@ -232,7 +233,7 @@ def test_a_probe_after_another_fit_is_of_the_new_run(
     assert main(words) == 0
     first = np.load(again / "probe-labelled" / "classifier-finetune.npz")
     assert list(first["classes"]) == ["bright", "dark"]
-    fit = "--encoder basic --size 32 --segment 24 --queue 8 --update segment --epochs 1 --seed 5"
+    fit = "--network basic --size 32 --segment 24 --queue 8 --update segment --epochs 1 --seed 5"
     fit_words = ["fit", "temporal-queue", "labelled", "--root", str(classes), "--out", str(again)]
     assert main([*fit_words, *fit.split(), "--precision", "float32", "--no-resume"]) == 0
     assert main(words) == 0
@@ -268,9 +269,9 @@ def test_tuning_from_the_command_line(
 
 def test_clips_are_at_equal_distances_in_the_middle(tmp_path: Path) -> None:
     video = Video("film", film(tmp_path / "film.mp4", 40, size=(100, 100)))
-    clips = clips_of(video, ClipSpec(length=4, stride=2, size=(80, 80)), 4)
+    clips = evenly_spaced_clips(video, ClipSpec(length=4, stride=2, size=(80, 80)), 4)
     assert clips.shape == (4, 3, 4, 80, 80)
-    whole = clips_of(video, ClipSpec(length=1, size=(80, 80)), 40)
+    whole = evenly_spaced_clips(video, ClipSpec(length=1, size=(80, 80)), 40)
     numbers = [
         number_of(np.pad(one[:, 0].permute(1, 2, 0).numpy(), ((10, 10), (10, 10), (0, 0)), "edge"))
         for one in whole
@@ -279,7 +280,7 @@ def test_clips_are_at_equal_distances_in_the_middle(tmp_path: Path) -> None:
     starts = [0, 11, 22, 33]
     for clip, start in zip(clips, starts, strict=True):
         assert torch.equal(clip, torch.cat([whole[start + 2 * k] for k in range(4)], dim=1))
-    short = clips_of(video, ClipSpec(length=60, size=(80, 80)), 2)
+    short = evenly_spaced_clips(video, ClipSpec(length=60, size=(80, 80)), 2)
     assert torch.equal(short[0, :, 40], whole[38][:, 0]), "what lacks is mirrored"
 
 

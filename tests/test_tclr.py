@@ -1,5 +1,6 @@
 """TCLR's losses are the published formulas, and its samples tile time as published."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import torch
 from torch import Tensor
 
 from films import film, number_of
+from oddframe.cli.main import main
+from oddframe.embeddings.head import HeadOptions
 from oddframe.errors import BadInput, BadVideo
-from oddframe.methods.tclr.detector import (
-    TCLR,
+from oddframe.methods.tclr.detector import TCLR
+from oddframe.methods.tclr.losses import (
     LossWeights,
     contrast,
     global_local,
@@ -20,10 +23,10 @@ from oddframe.methods.tclr.detector import (
     local_local,
     nt_xent,
 )
-from oddframe.methods.tclr.networks import Contrasted
+from oddframe.methods.tclr.networks import ContrastedNetwork
 from oddframe.methods.tclr.sampling import Timing, TwoViews
 from oddframe.run import Run
-from oddframe.training.config import Training
+from oddframe.training.config import Training, rate_at
 from oddframe.types import ClipSpec, Video
 from oddframe.video.augment import Jitter, centred, varied
 from oddframe.video.reader import frames_at
@@ -137,7 +140,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> list[Video]:
 
 
 def samples(films: list[Video], **options: Any) -> TwoViews:
-    return TwoViews(films, Timing(8, parts=2), 32, **{"longest": 100, **options})
+    return TwoViews(films, Timing(8, parts=2), 32, **{"max_video_frames": 100, **options})
 
 
 def test_the_published_timing() -> None:
@@ -160,7 +163,7 @@ def test_each_clip_has_its_frames(films: list[Video], monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("oddframe.methods.tclr.sampling.frames_at", counted)
     for number, first in ((0, 0), (1, 10)):
-        decoded = data._decoded(number, np.random.default_rng(number))
+        decoded = data.decode(number, np.random.default_rng(number))
         assert decoded is not None
         frames, clips = decoded
         numbers = [number_of(frame.numpy()) - first for frame in frames]
@@ -176,7 +179,7 @@ def test_short_videos_are_mirrored_and_shorter_ones_named(films: list[Video]) ->
     assert [(one.video, one.reason) for one in data.skipped] == [
         ("film14", "has 14 frames, a sample needs 15")
     ]
-    decoded = data._decoded(2, np.random.default_rng(0))
+    decoded = data.decode(2, np.random.default_rng(0))
     assert decoded is not None
     assert decoded[1] == [
         [0, 2, 4, 6, 8, 10, 12, 14],
@@ -188,7 +191,9 @@ def test_short_videos_are_mirrored_and_shorter_ones_named(films: list[Video]) ->
 def test_57_frames_are_the_least_of_the_published_timing(tmp_path: Path) -> None:
     lengths = (56, 57, 58)
     videos = [Video(str(n), film(tmp_path / f"{n}.mp4", n)) for n in lengths]
-    assert [video.name for video in TwoViews(videos, Timing(), 32, longest=1024).videos] == [
+    assert [
+        video.name for video in TwoViews(videos, Timing(), 32, max_video_frames=1024).videos
+    ] == [
         "57",
         "58",
     ]
@@ -211,7 +216,7 @@ def test_an_item_depends_on_seed_epoch_and_number_alone(films: list[Video]) -> N
 
 
 def test_long_films_count_as_several_videos(films: list[Video]) -> None:
-    data = samples(films[:1], longest=20)
+    data = samples(films[:1], max_video_frames=20)
     assert [len(frames) for frames in data.frames] == [20, 20]
     assert np.concatenate(data.frames).tolist() == list(range(40))
 
@@ -299,17 +304,17 @@ def test_the_centre_is_cut_out_and_scaled() -> None:
 SINGLE = Training(batch=2, precision="float32")
 TINY: dict[str, Any] = {
     "network": "small",
-    "length": 8,
+    "clip_length": 8,
     "size": 32,
     "projection": 8,
-    "longest": 20,
+    "max_video_frames": 20,
 }
 
 
 def test_it_learns_logs_six_scalars_and_goes_on_after_an_interruption(
     films: list[Video], tmp_path: Path
 ) -> None:
-    def fit(folder: Path, epochs: int, memory: Any = "exact") -> TCLR:
+    def fit(folder: Path, epochs: int, gradient_cache: Any = "exact") -> TCLR:
         training = Training(
             epochs=epochs,
             batch=2,
@@ -318,7 +323,7 @@ def test_it_learns_logs_six_scalars_and_goes_on_after_an_interruption(
             schedule="plateau",
             warm_up=1,
         )
-        detector = TCLR(**TINY, memory=memory, training=training)
+        detector = TCLR(**TINY, gradient_cache=gradient_cache, training=training)
         detector.pretrain(films, Run(folder))
         return detector
 
@@ -335,13 +340,17 @@ def test_it_learns_logs_six_scalars_and_goes_on_after_an_interruption(
 
 def test_published_weights_are_taken_as_they_are(films: list[Video], tmp_path: Path) -> None:
     torch.manual_seed(5)
-    source = Contrasted("small", 8)
+    source = ContrastedNetwork("small", 8)
     torch.save(
         {"state_dict": {f"module.{name}": part for name, part in source.state_dict().items()}},
         tmp_path / "w.pth",
     )
     detector = TCLR(
-        **TINY, weights=str(tmp_path / "w.pth"), channels="bgr", timed=True, training=SINGLE
+        **TINY,
+        weights=str(tmp_path / "w.pth"),
+        channel_order="bgr",
+        keep_time=True,
+        training=SINGLE,
     )
     detector.pretrain(films, Run(tmp_path))
     pixels = torch.randint(0, 255, (2, 3, 8, 24, 32), dtype=torch.uint8)
@@ -358,11 +367,15 @@ def test_published_weights_are_taken_as_they_are(films: list[Video], tmp_path: P
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"length": 6}, "multiple of 4"),
-        ({"length": 4}, "two moments are the least"),
-        ({"size": 8}, "16 pixels or more"),
-        ({"step": 0}, "step is 1 or more"),
-        ({"stride": 0}, "stride is at least 1"),
+        ({"clip_length": 10}, "multiple of 4"),
+        ({"clip_length": 4}, "clip_length is from 8 to"),
+        ({"size": 8}, "size is from 16 to"),
+        ({"train_frame_step": 0}, "train_frame_step is from 1 to"),
+        ({"frame_step": 0}, "frame_step is from 1 to"),
+        (
+            {"head": HeadOptions(layers=(8, 4))},
+            "layers does nothing with the head knn; --head auto",
+        ),
         ({"training": Training(batch=1)}, "two videos or more"),
     ],
 )
@@ -372,7 +385,30 @@ def test_what_cannot_be_is_refused(options: dict[str, Any], why: str) -> None:
 
 
 def test_weights_of_losses_are_numbers() -> None:
-    with pytest.raises(ValueError, match="0 or more"):
+    with pytest.raises(ValueError, match="local_local is from 0"):
         LossWeights(local_local=-1)
-    with pytest.raises(ValueError, match="above 0"):
+    with pytest.raises(ValueError, match="temperature is from"):
         LossWeights(temperature=0)
+
+
+RECIPE = Path(__file__).parents[1] / "recipes" / "tclr-published.yaml"
+
+
+def test_the_published_configuration_starts(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    for k in range(3):
+        film(tmp_path / "films" / f"{k}.mp4", 30, start=10 * k)
+    words = ["fit", "tclr", str(tmp_path / "films"), "--out", str(tmp_path / "run")]
+    words += ["--config", str(RECIPE), "--network", "small", "--clip-length", "8", "--size", "32"]
+    words += ["--epochs", "1", "--batch", "2", "--workers", "0", "--cache", str(tmp_path / "cache")]
+    assert main(words) == 0
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["options"]["channel_order"] == "bgr"
+
+
+def test_the_published_warm_up() -> None:
+    training = Training(lr=1e-3, warm_up_factors=(0.01, 0.05, 0.1, 0.5, 1.0), schedule="plateau")
+    rates = [rate_at(training, step, 10, []) for step in (0, 9, 10, 25, 39, 49, 50)]
+    assert rates == pytest.approx([1e-5, 1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 1e-3])
+    with pytest.raises(ValueError, match="not both"):
+        Training(warm_up=2, warm_up_factors=(0.5,))

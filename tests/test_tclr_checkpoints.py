@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from oddframe.errors import BadInput
-from oddframe.methods.tclr.networks import Contrasted, Network, VideoResNet, load_tclr
+from oddframe.methods.tclr.networks import ContrastedNetwork, NetworkName, VideoResNet, load_tclr
 from oddframe.training.checkpoints import put_published, read_published
 
 
-def authors(network: Network) -> nn.Module:
+def authors(network: NetworkName) -> nn.Module:
     """The backbone as the authors' code makes it: torchvision's with two modules replaced, without classifier."""
     from torchvision.models.video import r2plus1d_18, r3d_18
 
@@ -33,9 +33,9 @@ def authors(network: Network) -> nn.Module:
 
 
 @cache
-def whole(network: Network) -> Contrasted:
+def whole(network: NetworkName) -> ContrastedNetwork:
     torch.manual_seed(0)
-    return Contrasted(network)
+    return ContrastedNetwork(network)
 
 
 def count(module: nn.Module) -> int:
@@ -45,14 +45,14 @@ def count(module: nn.Module) -> int:
 @pytest.mark.parametrize(
     ("network", "parameters"), [("r3d18", 33_166_272), ("r2plus1d18", 31_300_587)]
 )
-def test_parameters_are_as_published(network: Network, parameters: int) -> None:
+def test_parameters_are_as_published(network: NetworkName, parameters: int) -> None:
     model = whole(network)
     assert count(model[0]) == parameters
     assert count(model[1]) == 329_472
 
 
 @pytest.mark.parametrize("network", ["r3d18", "r2plus1d18"])
-def test_keys_are_torchvisions_without_the_classifier(network: Network) -> None:
+def test_keys_are_torchvisions_without_the_classifier(network: NetworkName) -> None:
     own, theirs = whole(network)[0].state_dict(), authors(network).state_dict()
     assert list(own) == list(theirs)
     assert [part.shape for part in own.values()] == [part.shape for part in theirs.values()]
@@ -70,7 +70,7 @@ def test_the_head_has_the_published_keys() -> None:
 
 
 @pytest.mark.parametrize("network", ["r3d18", "r2plus1d18"])
-def test_features_are_the_authors(network: Network) -> None:
+def test_features_are_the_authors(network: NetworkName) -> None:
     """The same weights give the same features, here with the last pooling as theirs: time kept."""
     net: Any = authors(network).eval()
     own = VideoResNet(network).eval()
@@ -84,10 +84,10 @@ def test_features_are_the_authors(network: Network) -> None:
 
 
 def test_the_small_network_keeps_time_as_well() -> None:
-    model = Contrasted("small").eval()
+    model = ContrastedNetwork("small").eval()
     with torch.inference_mode():
         assert model[0](torch.rand(2, 3, 16, 32, 32)).shape == (2, 128, 4, 1, 1)
-        parts = model(torch.rand(2, 3, 16, 32, 32), apart=True)
+        parts = model(torch.rand(2, 3, 16, 32, 32), by_time=True)
         assert len(parts) == 5
         torch.testing.assert_close(torch.stack(parts).norm(dim=2), torch.ones(5, 2))
         (one,) = model(torch.rand(2, 3, 16, 32, 32))
@@ -126,7 +126,7 @@ KEYS: dict[str, Callable[[dict[str, Tensor]], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("variant", KEYS)
 def test_published_weights_are_read_under_all_their_names(variant: str, tmp_path: Path) -> None:
-    model = Contrasted("small")
+    model = ContrastedNetwork("small")
     before = {name: part.clone() for name, part in model.state_dict().items()}
     given = moved(before)
     torch.save(KEYS[variant](given), tmp_path / "published.pth")
@@ -140,10 +140,10 @@ def test_published_weights_are_read_under_all_their_names(variant: str, tmp_path
 
 
 @pytest.mark.parametrize("network", ["r3d18", "r2plus1d18"])
-def test_the_published_networks_load_whole(network: Network, tmp_path: Path) -> None:
+def test_the_published_networks_load_whole(network: NetworkName, tmp_path: Path) -> None:
     given = {f"module.{name}": part for name, part in whole(network).state_dict().items()}
     torch.save({"state_dict": given}, tmp_path / "published.pth")
-    fresh = Contrasted(network)
+    fresh = ContrastedNetwork(network)
     load_tclr(fresh, tmp_path / "published.pth")
     torch.testing.assert_close(fresh.state_dict(), whole(network).state_dict())
 
@@ -164,7 +164,7 @@ def test_the_pickled_scaler_is_read_past(tmp_path: Path, monkeypatch: pytest.Mon
 
     GradScaler.__module__ = refresh.__module__ = place.__name__
     GradScaler.__qualname__, refresh.__qualname__ = "GradScaler", "_refresh_per_optimizer_state"
-    model = Contrasted("small")
+    model = ContrastedNetwork("small")
     given = moved(model.state_dict())
     with monkeypatch.context() as patched:
         patched.setattr(place, "GradScaler", GradScaler)
@@ -181,7 +181,7 @@ class Other:
     """Something that a file of weights has no business to hold."""
 
 
-def refused(model: Contrasted, path: Path) -> str:
+def refused(model: ContrastedNetwork, path: Path) -> str:
     with pytest.raises(BadInput) as told:
         load_tclr(model, path)
     assert "\n" not in str(told.value)
@@ -189,7 +189,7 @@ def refused(model: Contrasted, path: Path) -> str:
 
 
 def test_what_is_no_published_file_is_refused_in_one_line(tmp_path: Path) -> None:
-    model, path = Contrasted("small"), tmp_path / "published.pth"
+    model, path = ContrastedNetwork("small"), tmp_path / "published.pth"
     assert "no such file" in refused(model, path)
     path.write_bytes(b"not weights")
     assert "damaged" in refused(model, path)
@@ -204,7 +204,7 @@ def test_what_is_no_published_file_is_refused_in_one_line(tmp_path: Path) -> Non
 def test_missing_and_unexpected_keys_are_named(tmp_path: Path) -> None:
     from torchvision.models.video import r2plus1d_18
 
-    model, path = Contrasted("small"), tmp_path / "published.pth"
+    model, path = ContrastedNetwork("small"), tmp_path / "published.pth"
     state = model.state_dict()
     del state["0.layer3.0.conv1.0.weight"]
     state["0.layer5.0.weight"] = torch.zeros(1)

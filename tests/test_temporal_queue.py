@@ -1,5 +1,6 @@
 """The temporal queue's losses are the formulas, its queues cover a film, and a collapse is seen."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from films import film
+from oddframe.cli.main import main
 from oddframe.errors import BadInput
 from oddframe.methods.temporal_queue.detector import (
-    LOSSES,
-    Encoder,
+    NetworkName,
     TemporalQueue,
-    encoder_of,
+    make_frame_encoder,
     step_through,
 )
+from oddframe.methods.temporal_queue.losses import LOSSES, QueueOptions
 from oddframe.methods.temporal_queue.sampling import Queues
 from oddframe.run import Run
 from oddframe.training.collapse import spread_of
@@ -91,9 +93,9 @@ def test_losses_are_stable_where_powers_are_not() -> None:
     ("kind", "parameters"),
     [("basic", 33_582_208), ("resnet18", 11_209_344), ("resnet50", 23_639_168)],
 )
-def test_encoders_are_as_published(kind: Encoder, parameters: int) -> None:
+def test_encoders_are_as_published(kind: NetworkName, parameters: int) -> None:
     with torch.device("meta"):
-        net = encoder_of(kind, 256, 64)
+        net = make_frame_encoder(kind, 256, 64)
     assert sum(part.numel() for part in net.parameters()) == parameters
     assert net.to_empty(device="meta").eval()(torch.empty(2, 3, 256, 256, device="meta")).shape == (
         2,
@@ -121,7 +123,7 @@ SPEC = ClipSpec(length=1, size=(32, 32))
 
 
 def test_queues_come_in_order_and_cover_every_frame(films: list[Video]) -> None:
-    data = Queues(films, SPEC, longest=40, queue=8, offset=5, apart=True)
+    data = Queues(films, SPEC, segment=40, queue=8, offset=5, one_by_one=True)
     assert [(one.video.name, len(one.frames)) for one in data.segments] == [
         ("film0", 25),
         ("film0", 25),
@@ -138,21 +140,21 @@ def test_queues_come_in_order_and_cover_every_frame(films: list[Video]) -> None:
     assert float(frames[0].float().mean()) == pytest.approx(3 * 25, abs=3), (
         "the second segment begins with frame 25"
     )
-    whole = Queues(films, SPEC, longest=40, queue=8, offset=5, apart=False)
+    whole = Queues(films, SPEC, segment=40, queue=8, offset=5, one_by_one=False)
     assert len(whole) == 3
     assert whole[0][1].tolist() == [0, 5, 10, 15, 17]
     assert whole.fingerprint() != data.fingerprint()
 
 
 def test_a_film_as_short_as_the_queue_is_left_out_and_named(films: list[Video]) -> None:
-    data = Queues(films, SPEC, longest=60, queue=33, offset=5, apart=True)
+    data = Queues(films, SPEC, segment=60, queue=33, offset=5, one_by_one=True)
     assert [one.video.name for one in data.segments] == ["film0"]
     assert data.skipped[0].video == "film1"
     with pytest.raises(
         BadInput,
         match=r"none of 2 films .*film0 has segments of 50 frames, a queue of 50 needs longer",
     ):
-        Queues(films, SPEC, longest=60, queue=50, offset=5, apart=True)
+        Queues(films, SPEC, segment=60, queue=50, offset=5, one_by_one=True)
 
 
 def losses_of(net: nn.Module, frames: Tensor, starts: list[int]) -> tuple[float, Tensor]:
@@ -163,7 +165,7 @@ def losses_of(net: nn.Module, frames: Tensor, starts: list[int]) -> tuple[float,
         lambda loss: loss.backward(),
         queue=6,
         loss=lambda one, other: LOSSES["infonce"](one, other, TAU),
-        prepared=lambda pixels: pixels,
+        prepare=lambda pixels: pixels,
     )
     return float(told["loss"]), torch.cat(
         [part.grad.flatten() for part in net.parameters() if part.grad is not None]
@@ -209,7 +211,10 @@ def test_embeddings_of_before_and_after_are_kept(
     films: list[Video], tmp_path: Path, update: Any
 ) -> None:
     detector = TemporalQueue(
-        encoder="basic", size=32, segment=40, queue=8, update=update, training=SHORT
+        network="basic",
+        size=32,
+        contrast=QueueOptions(segment=40, queue=8, update=update),
+        training=SHORT,
     )
     run = Run(tmp_path)
     detector.pretrain(films, run)
@@ -229,7 +234,10 @@ def test_training_ends_where_it_would_have_after_an_interruption(
     def fit(folder: Path, epochs: int) -> TemporalQueue:
         training = Training(epochs=epochs, batch=1, precision="float32")
         detector = TemporalQueue(
-            encoder="basic", size=32, segment=40, queue=8, update="segment", training=training
+            network="basic",
+            size=32,
+            contrast=QueueOptions(segment=40, queue=8, update="segment"),
+            training=training,
         )
         detector.pretrain(films, Run(folder))
         return detector
@@ -248,25 +256,50 @@ def test_imagenet_weights_are_begun_with(tmp_path: Path) -> None:
     given = resnet18(weights=None).state_dict()
     torch.save(given, tmp_path / "resnet18.pth")
     detector = TemporalQueue(weights=str(tmp_path / "resnet18.pth"), size=32)
-    detector._begin_with(tmp_path / "resnet18.pth")
+    detector.load_imagenet(tmp_path / "resnet18.pth")
     torch.testing.assert_close(
         detector.model.state_dict()["layer4.1.conv2.weight"], given["layer4.1.conv2.weight"]
     )
     torch.save(resnet50(weights=None).state_dict(), tmp_path / "resnet50.pth")
     with pytest.raises(BadInput, match="holds the weights of another network"):
-        detector._begin_with(tmp_path / "resnet50.pth")
+        detector.load_imagenet(tmp_path / "resnet50.pth")
 
 
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"queue": 1}, "queue is 2 or more"),
-        ({"segment": 28}, "longer than the queue of 28"),
-        ({"size": 30}, "multiple of 4"),
-        ({"temperature": 0.0}, "above 0"),
+        ({"size": 30}, "size is from 32 to"),
+        ({"size": 34}, "multiple of 4"),
+        ({"hop": 0}, "hop is from 1 to"),
         ({"training": Training(batch=2)}, "one queue or segment"),
     ],
 )
 def test_what_cannot_be_is_refused(options: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         TemporalQueue(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"queue": 1}, "queue is from 2 to"),
+        ({"segment": 28}, "longer than the queue of 28"),
+        ({"temperature": 0.0}, "temperature is from 1e-06 to"),
+        ({"loss": "triplet"}, "loss is one of pairwise"),
+    ],
+)
+def test_queues_that_cannot_be_are_refused(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        QueueOptions(**options)
+
+
+def test_the_published_configuration_starts(films: list[Video], tmp_path: Path) -> None:
+    recipe = Path(__file__).parents[1] / "recipes" / "temporal-queue-published.yaml"
+    folder = films[0].source.parent
+    words = ["fit", "temporal-queue", str(folder), "--out", str(tmp_path / "run")]
+    words += ["--config", str(recipe), "--network", "basic", "--size", "32", "--epochs", "1"]
+    words += ["--offset", "20", "--cache", str(tmp_path / "cache")]
+    assert main(words) == 0
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["options"]["contrast"]["loss"] == "pairwise"
+    assert facts["options"]["normalise"] is False

@@ -173,7 +173,8 @@ def _plain(value: Any) -> Any:
 
 
 def _meant(value: Any, hint: Any) -> Any:
-    """An option as the method takes it: JSON knows neither dataclasses nor tuples."""
-    if isinstance(value, dict) and is_dataclass(hint):
-        return hint(**value)  # type: ignore[operator]
+    """An option as the method takes it: JSON knows neither dataclasses, also within each other, nor tuples."""
+    if isinstance(value, dict) and isinstance(hint, type) and is_dataclass(hint):
+        hints = get_type_hints(hint)
+        return hint(**{name: _meant(item, hints.get(name)) for name, item in value.items()})
     return tuple(value) if isinstance(value, list) and "tuple" in str(hint) else value

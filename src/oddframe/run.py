@@ -28,7 +28,7 @@ class Run:
     cache: Path | None = (
         None  # for what other runs can use again; in the run's own folder unless given
     )
-    # normal videos that nothing is learned from, by which a fit may choose, such as an epoch's weights
+    # normal videos that the data set keeps apart from those learned from: to choose an epoch by
     validation: tuple[Video, ...] = ()
     notes: dict[str, object] = field(default_factory=dict)  # what a fit wants written into run.json
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from oddframe import __version__
@@ -25,7 +26,9 @@ def save(detector: Detector, folder: Path) -> None:
     """Write a detector into a run folder; each file appears whole or not at all."""
     from safetensors.numpy import save as pack
 
-    packed = pack(detector.state(), metadata={PLAIN: json.dumps(detector.metadata())})
+    # laid out anew where need be: the format takes memory as it lies, and would scramble other layouts
+    arrays = {name: np.asarray(array, order="C") for name, array in detector.state().items()}
+    packed = pack(arrays, metadata={PLAIN: json.dumps(detector.metadata())})
     with aside(folder / STATE) as part:
         part.write_bytes(packed)
     words = {

@@ -89,7 +89,8 @@ class ClipSpec:
     `size` is (height, width); one number is a width, the height follows the video's shape (never enlarged); None leaves
     it as it is. `fps` thins faster video to that rate, so that a camera's frame rate does not change what a
     method sees; slower video is taken as it comes. With `pad_start` a stream begins with clips whose missing past is
-    its first frame repeated, so that every frame has a clip; `Clips.times` says which frames are made up.
+    its first frame repeated, so that every frame has a clip; `Clips.times` says which frames are made up. With
+    `resample_short` a stream shorter than a clip gives one clip, its frames repeated as needed.
     """
 
     length: int = 16  # T: frames in a clip
@@ -100,6 +101,7 @@ class ClipSpec:
     target: Literal["first", "centre", "last"] = "last"  # the frame that a clip's score is of
     fps: float | None = None
     pad_start: bool = False
+    resample_short: bool = False
     # seconds before a span of a video that are scored too, and dropped, so that it begins as the whole video goes on
     warm_up: float = 0.0
 

@@ -1,14 +1,15 @@
 """Arguments: options are read off the signatures of workflows and methods, and words off the command line.
 
 `fit` takes the options of a method beside its own; a parameter that is a dataclass is a group, whose
-fields are options. An option is written with dashes, `--clip-length`; one of a group by its own name
-where no other option has it, and always by both, `--training.epochs`.
+fields are options, and groups within it. An option is written with dashes, `--clip-length`; one of a
+group by its own name where no other option that is as little nested has it, and always by both,
+`--training.epochs`. The `name` of a group is written as the group: `--head knn`.
 """
 
 import inspect
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -51,8 +52,17 @@ class Option:
     @property
     def flag(self) -> str:
         """How people write it, with two dashes."""
+        group = self.names_group
+        if group:
+            return "--" + group.replace("_", "-")
         name = self.name.rpartition(".")[2] if self.short else self.name
         return "--" + name.replace("_", "-")
+
+    @property
+    def names_group(self) -> str:
+        """The group of which this is the `name`, such as which head; empty for any other option."""
+        group, _, last = self.name.rpartition(".")
+        return group if last == "name" else ""
 
     @property
     def label(self) -> str:
@@ -170,7 +180,9 @@ class Command:
             if option.positional:
                 continue
             found[option.name] = option
-            if option.short:
+            if option.names_group:
+                found[option.names_group] = option
+            elif option.short:
                 found[option.name.rpartition(".")[2]] = option
         return found
 
@@ -232,22 +244,18 @@ class Command:
     def _configured(self, path: Path) -> dict[str, Any]:
         """The options of a configuration file by name."""
         by_name = {option.name: option for option in self.options}
-        groups = {name.partition(".")[0] for name in by_name if "." in name}
+        by_key = dict(by_name)
+        for option in self.options:
+            if option.names_group:
+                by_key[option.names_group] = option
         values = {}
-        for key, given in read_configuration(path).items():
-            name = str(key).replace("-", "_")
-            inside = {name: given}
-            if name in groups and isinstance(given, dict):
-                inside = {
-                    f"{name}.{inner}".replace("-", "_"): value for inner, value in given.items()
-                }
-            for full, value in inside.items():
-                option = by_name.get(full)
-                if option is None:
-                    raise _no_such_key(full, by_name)
-                nothing = value is None and (option.required or allows_none(option.hint))
-                if not nothing:
-                    values[full] = read_value(option.label, value, option.hint)
+        for full, value in _flattened(read_configuration(path), groups_of(by_name)).items():
+            known = by_key.get(full)
+            if known is None:
+                raise _no_such_key(full, by_name)
+            nothing = value is None and (known.required or allows_none(known.hint))
+            if not nothing:
+                values[known.name] = read_value(known.label, value, known.hint)
         return values
 
 
@@ -261,11 +269,14 @@ def command_of(
         found += options_in(method, f"options of {prog.rpartition(' ')[2]}")
         more, _ = described(method)
         summary = f"{summary} {more}"
-    last_names = Counter(option.name.rpartition(".")[2] for option in [*found, *COMMON])
+    depths: dict[str, list[int]] = {}
+    for option in [*found, *COMMON]:
+        depths.setdefault(option.name.rpartition(".")[2], []).append(option.name.count("."))
     spelled = []
     for option in found:
-        grouped = "." in option.name
-        short = not grouped or last_names[option.name.rpartition(".")[2]] == 1
+        depth = option.name.count(".")
+        rivals = Counter(depths[option.name.rpartition(".")[2]])
+        short = depth == 0 or (depth == min(rivals) and rivals[depth] == 1)
         spelled.append(_replace_short(option, short))
     return Command(prog, summary, (*spelled, *COMMON), method)
 
@@ -325,11 +336,34 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     """Options of groups in dictionaries of their own: "training.epochs" within "training"."""
     found: dict[str, Any] = {}
     for name, value in values.items():
-        group, dot, inner = name.partition(".")
-        if dot:
-            found.setdefault(group, {})[inner] = value
+        *groups, last = name.split(".")
+        place = found
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[last] = value
+    return found
+
+
+def groups_of(names: Iterable[str]) -> set[str]:
+    """The groups of options with these names: "head" and "head.training" of "head.training.epochs"."""
+    found = set()
+    for name in names:
+        group = name.rpartition(".")[0]
+        while group:
+            found.add(group)
+            group = group.rpartition(".")[0]
+    return found
+
+
+def _flattened(given: Mapping[Any, Any], groups: set[str], prefix: str = "") -> dict[str, Any]:
+    """The values of a configuration by full names; dictionaries that stand for groups are looked into."""
+    found: dict[str, Any] = {}
+    for key, value in given.items():
+        full = prefix + str(key).replace("-", "_")
+        if full in groups and isinstance(value, dict):
+            found |= _flattened(value, groups, f"{full}.")
         else:
-            found[name] = value
+            found[full] = value
     return found
 
 
@@ -346,8 +380,13 @@ def _group(name: str, kind: Any, default: Any) -> list[Option]:
             value = field.default
         elif field.default_factory is not MISSING:
             value = field.default_factory()
+        full = f"{name}.{field.name}"
+        hint = hints[field.name]
+        if is_dataclass(plain_type(hint)):
+            found += _group(full, plain_type(hint), value)
+            continue
         text = helps.get(field.name, "")
-        found.append(Option(f"{name}.{field.name}", hints[field.name], value, text, name))
+        found.append(Option(full, hint, value, text, name))
     return found
 
 

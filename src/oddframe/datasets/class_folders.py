@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from oddframe.datasets.classes import ClassData, clips_in_classes
-from oddframe.datasets.splits import Clip
+from oddframe.datasets.classes import ClassData, Clip, gather
 
 
 class ClassFolders(ClassData):
@@ -29,7 +28,7 @@ ROOT/
         return {"ROOT": root} if root.is_dir() else {}
 
     def clips(self, root: Path) -> list[Clip]:
-        found = clips_in_classes(root)
+        found = gather(root)
         if not found:
             raise self.not_found(root, "no folder in it holds a film")
         return found

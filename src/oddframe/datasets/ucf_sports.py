@@ -3,8 +3,7 @@
 import re
 from pathlib import Path
 
-from oddframe.datasets.classes import ClassData
-from oddframe.datasets.splits import Clip
+from oddframe.datasets.classes import ClassData, Clip
 from oddframe.datasets.tree import nearest
 from oddframe.files import listing
 from oddframe.video.reader import VIDEO_ENDINGS
@@ -66,37 +65,26 @@ ucf action/ or ucf_sports_actions/
 
     def find(self, root: Path) -> dict[str, Path]:
         for folder in (root, nearest(root, "ucf action"), nearest(root, "ucf_sports_actions")):
-            if folder is None:
-                continue
-            if nearest(folder, "Diving-Side", "Walk-Front") is not None:
+            if folder is not None and nearest(folder, "Diving-Side", "Walk-Front") is not None:
                 return {"ucf action": folder}
-            inner = nearest(folder, "ucf action")
-            if inner is not None:
+            if folder is not None and (inner := nearest(folder, "ucf action")) is not None:
                 return {"ucf action": inner}
         return {}
 
     def clips(self, root: Path) -> list[Clip]:
-        found = self.find(root)
-        if not found:
+        places = self.find(root)
+        if not places:
             raise self.not_found(root, "there is no folder Diving-Side or Walk-Front")
-        clips = []
-        for folder in listing(found["ucf action"]):
+        found = []
+        for folder in listing(places["ucf action"]):
             if not folder.is_dir():
                 continue
             views = VIEWS.match(folder.name)
             label = views[1] if views else folder.name
-            for path in films_below(folder):
+            films = [path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_ENDINGS]
+            for path in sorted(path for path in films if not path.name.startswith(".")):
                 shot = path.stem.rpartition("_")[0] or path.stem
-                clips.append(Clip(path, label, shot))
-        if not clips:
+                found.append(Clip(path, label, shot))
+        if not found:
             raise self.not_found(root, "its folders hold no film")
-        return clips
-
-
-def films_below(folder: Path) -> list[Path]:
-    """The films at any depth, by path."""
-    films = []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in VIDEO_ENDINGS and not path.name.startswith("."):
-            films.append(path)
-    return films
+        return found

@@ -1,6 +1,6 @@
 """Methods that judge vectors: a network turns clips into embeddings, a head knows which embeddings are normal.
 
-N clips in a batch, D numbers in an embedding.
+N clips in a batch, C channels, T frames, H × W pixels; D numbers in an embedding.
 """
 
 from __future__ import annotations
@@ -8,49 +8,66 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from hashlib import blake2b
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from oddframe.embeddings.heads.base import Head, HeadName, HeadOptions, make_head
-from oddframe.embeddings.store import Rows, VideoEmbeddings, open_embeddings, write_embeddings
+from oddframe.cache import key
+from oddframe.embeddings.head import Head, HeadOptions, make_head
+from oddframe.embeddings.store import (
+    Rows,
+    VideoEmbeddings,
+    cache_path,
+    open_embeddings,
+    write_embeddings,
+)
 from oddframe.progress import logger, progress
 from oddframe.run import Run
+from oddframe.training.inference import infer
 from oddframe.training.network_detector import NetworkDetector
 from oddframe.types import Clips, Scores, Video
 from oddframe.video.clips import clips_of
 from oddframe.video.prefetch import prefetch_many
-from oddframe.video.reader import content_hash, read
+from oddframe.video.reader import read
 
 AHEAD = 3  # batches that each decoding thread may have ready
 
 
 class Embedder(NetworkDetector):
-    """Write `embed`, and `pretrain` if the network learns; `fit` and `score` are the same for all.
+    """Write `core`, `prepare`, and `pretrain` if the network learns; `embed`, `fit` and `score` are the same for all.
 
-    A subclass hands its option `head` to this `__init__`. Embeddings are kept on disk, by content,
-    spec and `depends_on`.
+    A subclass hands its option `head` to this `__init__`. Embeddings are kept on disk, by content, spec and
+    `depends_on`.
     """
 
-    batch: ClassVar[int] = 16  # clips embedded at a time while fitting
+    batch: ClassVar[int] = 16  # clips cut at a time while fitting
+    rows: ClassVar[int] = 8  # clips in every pass of the network on a GPU; on a CPU it is one
 
-    def __init__(
-        self, *, head: HeadName = "neighbours", head_options: HeadOptions | None = None
-    ) -> None:
+    def __init__(self, *, head: HeadOptions | None = None, also_read: Sequence[str] = ()) -> None:
+        """`also_read` are options of the head that count for the network."""
         super().__init__()
-        self.head: Head = make_head(head, head_options or HeadOptions())
+        self.head: Head = make_head(head or HeadOptions(), also_read)
 
     def pretrain(self, videos: Sequence[Video], run: Run) -> None:
         """Train the network. Nothing to do where it comes ready-made."""
 
     @abstractmethod
+    def core(self) -> nn.Module:
+        """The network: what `prepare` makes of N clips to N embeddings (N, D). Raises BadInput before it is made."""
+
+    @abstractmethod
+    def prepare(self, pixels: Tensor) -> Tensor:
+        """What the network takes of clips (N, C, T, H, W) uint8."""
+
     def embed(self, pixels: Tensor) -> Tensor:
-        """(N, D) floats from clips (N, C, T, H, W) uint8.
+        """(N, D) float32 from clips (N, C, T, H, W) uint8.
 
         The same clip gives the same embedding whatever else is in the batch.
         """
+        return infer(
+            self.core(), pixels, batch=self.rows, precision=self.precision, prepare=self.prepare
+        )
 
     def fit(self, videos: Sequence[Video], run: Run) -> None:
         """Train the network, embed every clip of the videos once, and fit the head to the embeddings."""
@@ -59,12 +76,18 @@ class Embedder(NetworkDetector):
         self.pretrain(videos, run)
         self.eval()
         embedded = self.embed_videos(videos, run)
-        self.head.validation = self.embed_videos(run.validation, run)
-        self.head.fit(embedded, run)
+        validation = self.embed_videos(run.validation, run)
+        self.fit_head(embedded, run, validation)
         self.eval()
 
+    def fit_head(
+        self, embedded: Sequence[VideoEmbeddings], run: Run, validation: Sequence[VideoEmbeddings]
+    ) -> None:
+        """Fit the head to embeddings of normal videos."""
+        self.head.fit(embedded, run, validation)
+
     def score(self, clips: Clips) -> Scores:
-        """How far, in the head's eyes, each clip's embedding is from the normal ones."""
+        """How far, as the head measures it, each clip's embedding is from the normal ones."""
         with torch.inference_mode():
             distance = self.head.distance(self.embed(torch.from_numpy(clips.pixels)))
         return Scores(clips.video, clips.frame_index, clips.seconds, distance.cpu().numpy())
@@ -72,64 +95,52 @@ class Embedder(NetworkDetector):
     def embed_videos(self, videos: Sequence[Video], run: Run) -> list[VideoEmbeddings]:
         """The embeddings of every clip of each video. Videos shorter than a clip are named, and come back empty.
 
-        They are kept in `run.kept`, so that a second call only opens files and an interrupted one goes on.
-        Decoding runs ahead in `run.threads` threads.
+        They are kept in `run.kept`, so that a second call only opens files and an interrupted one goes on. Decoding
+        runs ahead in `run.threads` threads.
         """
-        named, hashes = (
-            self.depends_on(),
-            {source: content_hash(source) for source in {v.source for v in videos}},
-        )
-        paths = []
-        for video in videos:
-            words = f"{hashes[video.source]} {video.span} {video.fps} {self.spec} {named}"
-            paths.append(run.kept / f"{blake2b(words.encode(), digest_size=16).hexdigest()}.npy")
+        depends_on = self.depends_on()
+        spec = self.spec
+        paths = [cache_path(run.kept, video, spec, depends_on) for video in videos]
         found = [open_embeddings(path, video) for path, video in zip(paths, videos, strict=True)]
-        missing = [k for k, one in enumerate(found) if one is None]
-        streams = prefetch_many(
-            (self._decoded(videos[k]) for k in missing), max(1, run.threads), AHEAD
-        )
+        missing = [number for number, one in enumerate(found) if one is None]
+        decoded = (self.decode(videos[number]) for number in missing)
+        streams = prefetch_many(decoded, max(1, run.threads), AHEAD)
         with closing(streams), progress("embedding", len(missing), "videos") as tick:
-            for k, clips in zip(missing, streams, strict=True):
-                found[k] = one = write_embeddings(paths[k], videos[k], self._rows(clips))
+            for number, clips in zip(missing, streams, strict=True):
+                video = videos[number]
+                one = write_embeddings(paths[number], video, self.embed_stream(clips))
                 if not len(one):
                     logger.warning(
-                        f"left out: {videos[k].name} is shorter than a clip of {self.spec.span} frames"
+                        f"left out: {video.name} is shorter than a clip of {spec.span} frames"
                     )
+                found[number] = one
                 tick()
         return [one for one in found if one is not None]
 
     def depends_on(self) -> str:
-        """A name for what an embedding depends on besides video and spec: some of the options, and the weights."""
-        digest = blake2b(repr((self.name, self.embedding_options())).encode(), digest_size=16)
-        for name, value in self.state_dict().items():
-            if not name.startswith("head."):
-                digest.update(name.encode())
-                digest.update(
-                    _bytes_of(value) if isinstance(value, Tensor) else repr(value).encode()
-                )
-        return digest.hexdigest()
+        """A key of what an embedding depends on besides video and spec: some of the options, and the weights."""
+        weights = {
+            name: value for name, value in self.state_dict().items() if not name.startswith("head.")
+        }
+        return key(self.name, self.embedding_options(), weights)
 
     def embedding_options(self) -> dict[str, Any]:
         """The options that an embedding may depend on: all but the head, unless a method knows better."""
         return {name: value for name, value in self.options.items() if name != "head"}
 
-    def _decoded(self, video: Video) -> Iterator[Clips]:
+    def decode(self, video: Video) -> Iterator[Clips]:
+        """The clips of a video, some at a time; damage is logged."""
         damage: list[str] = []
-        yield from clips_of(
-            read(video, self.spec, damage, threads=1), self.spec, video.name, self.batch
-        )
+        frames = read(video, self.spec, damage, threads=1)
+        yield from clips_of(frames, self.spec, video.name, self.batch)
         for line in damage:
             logger.warning(f"damaged: {line}")
 
-    def _rows(self, stream: Iterable[Clips]) -> Iterator[Rows]:
+    def embed_stream(self, stream: Iterable[Clips]) -> Iterator[Rows]:
+        """The embeddings of clips as they come, with the frame and the time of each."""
         for clips in stream:
-            with torch.inference_mode():
-                vector = self.embed(torch.from_numpy(clips.pixels))  # (N, D)
-            yield clips.frame_index, clips.seconds, vector.float().cpu().numpy()
-
-
-def _bytes_of(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+            vector = self.embed(torch.from_numpy(clips.pixels))  # (N, D)
+            yield clips.frame_index, clips.seconds, vector.cpu().numpy()
 
 
 def held_out_heads(
@@ -137,18 +148,20 @@ def held_out_heads(
 ) -> Iterator[Scores]:
     """`FastFolds.score_folds` of an embedder whose network does not learn: only heads are fitted anew."""
     embedded = embedder.embed_videos(videos, run)
+    validation = embedder.embed_videos(run.validation, run)
     heads: dict[int, Head] = {}
     for one, fold in zip(embedded, folds, strict=True):
         if fold not in heads:
+            others = [other for other, of in zip(embedded, folds, strict=True) if of != fold]
             heads[fold] = embedder.head.fresh()
-            heads[fold].fit(
-                [other for other, of in zip(embedded, folds, strict=True) if of != fold], run
-            )
+            heads[fold].fit(others, run, validation)
             heads[fold].eval()
-        with torch.inference_mode():
-            value = (
-                heads[fold].distance(torch.from_numpy(one.vector.copy()))
-                if len(one)
-                else torch.zeros(0)
-            )
-        yield Scores(one.video.name, one.frame, one.seconds, value.numpy())
+        yield judge(heads[fold], one)
+
+
+def judge(head: Head, one: VideoEmbeddings) -> Scores:
+    """The scores of a video's embeddings, which may be none."""
+    vectors = torch.from_numpy(one.vector.copy())
+    with torch.inference_mode():
+        value = head.distance(vectors) if len(one) else torch.zeros(0)
+    return Scores(one.video.name, one.frame, one.seconds, value.numpy())

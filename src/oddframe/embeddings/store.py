@@ -7,15 +7,20 @@ so that what was interrupted goes on with the next video.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
 
+from oddframe.cache import key
 from oddframe.errors import BadInput
 from oddframe.files import aside
 from oddframe.types import Floats, Ints, Video
+from oddframe.video.reader import content_hash
 
 Rows = tuple[Ints, Floats, Floats]  # frame (N,), seconds (N,) and vector (N, D) of a batch
 
@@ -33,6 +38,12 @@ class VideoEmbeddings:
         return len(self.frame)
 
 
+def cache_path(folder: Path, video: Video, *depends_on: object) -> Path:
+    """Where the embeddings of a video are kept: named after its content, and whatever else they depend on."""
+    content = content_hash(video.source)
+    return folder / f"{key(content, video.span, video.fps, *depends_on)}.npy"
+
+
 def open_embeddings(path: Path, video: Video) -> VideoEmbeddings | None:
     """What was written there; None when nothing was, or when it is damaged."""
     try:
@@ -46,28 +57,34 @@ def open_embeddings(path: Path, video: Video) -> VideoEmbeddings | None:
 
 def write_embeddings(path: Path, video: Video, batches: Iterable[Rows]) -> VideoEmbeddings:
     """Write batches as they come, whole or not at all. A video without any has no file and comes back empty."""
-    count, kind = 0, np.dtype([])
+    count = 0
+    kind = np.dtype([])
     with aside(path) as part, part.open("wb") as file:
         for frame, seconds, vector in batches:
             if not count:
-                kind = np.dtype(
-                    [("frame", "<i8"), ("seconds", "<f8"), ("vector", "<f4", (vector.shape[1],))]
-                )
-                _header(file, kind, 0)
+                width = vector.shape[1]
+                kind = np.dtype([("frame", "<i8"), ("seconds", "<f8"), ("vector", "<f4", (width,))])
+                write_header(file, kind, 0)
             rows = np.empty(len(frame), kind)
-            rows["frame"], rows["seconds"], rows["vector"] = frame, seconds, vector
+            rows["frame"] = frame
+            rows["seconds"] = seconds
+            rows["vector"] = vector
             file.write(rows.tobytes())
             count += len(rows)
         file.seek(0)
-        _header(
-            file, kind, count
-        )  # as long as before: numpy leaves room for the first axis to grow
+        # as long as before: numpy leaves room for the first axis to grow
+        write_header(file, kind, count)
     found = open_embeddings(path, video)
-    if found is None:
-        path.unlink(missing_ok=True)
-    return found or VideoEmbeddings(
-        video, np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 0), np.float32)
-    )
+    if found is not None:
+        return found
+    path.unlink(missing_ok=True)
+    nothing = np.zeros((0, 0), np.float32)
+    return VideoEmbeddings(video, np.zeros(0, np.int64), np.zeros(0), nothing)
+
+
+def part_of(one: VideoEmbeddings, part: slice) -> VideoEmbeddings:
+    """Some of the clips of a video."""
+    return replace(one, frame=one.frame[part], seconds=one.seconds[part], vector=one.vector[part])
 
 
 def total(embedded: Sequence[VideoEmbeddings]) -> int:
@@ -116,6 +133,40 @@ def labels_of(embedded: Sequence[VideoEmbeddings]) -> list[str]:
     return ["" if None in labels else str(label) for label in labels]
 
 
-def _header(file: IO[bytes], kind: np.dtype[Any], count: int) -> None:
-    words = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (count,)}
-    np.lib.format.write_array_header_1_0(file, words)
+def write_header(file: IO[bytes], kind: np.dtype[Any], count: int) -> None:
+    """Write the header of a numpy file of so many rows."""
+    described = np.lib.format.dtype_to_descr(kind)
+    header = {"descr": described, "fortran_order": False, "shape": (count,)}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+class ShuffledRows(Dataset[Tensor]):
+    """Every embedding once an epoch, (D,) each, in an order that depends on the seed and the epoch alone."""
+
+    def __init__(self, embedded: Sequence[VideoEmbeddings], seed: int) -> None:
+        self.embedded = embedded
+        self.seed = seed
+        self.order: Ints = np.arange(total(embedded))
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Turn to another order; call it between epochs."""
+        self.order = np.random.default_rng([self.seed, 15, epoch]).permutation(len(self.order))
+
+    def __getitem__(self, item: int) -> Tensor:
+        return self.__getitems__([item])[0]
+
+    def __getitems__(self, items: list[int]) -> list[Tensor]:
+        """Those of a whole batch at once, so that each file is read once for all of them."""
+        return list(torch.from_numpy(gather(self.embedded, self.order[items])))
+
+    def fingerprint(self) -> str:
+        """A short text that differs when the embeddings do."""
+        return key_of(self.embedded)
+
+
+def key_of(embedded: Sequence[VideoEmbeddings], *more: object) -> str:
+    """A key for the values of embeddings, and whatever else is told."""
+    return key([one.vector for one in embedded], *more)

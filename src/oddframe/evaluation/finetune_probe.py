@@ -1,7 +1,7 @@
 """What a network is worth as a start: a classifier on it, trained with it or with all of it but its last layer frozen.
 
-As TCLR's authors do it: a random clip of each video, looks changed a little, cross-entropy. N clips, D numbers in an
-embedding, C channels, T frames, h × w pixels.
+As TCLR's authors do it: a random clip of each video, its colours changed a little, cross-entropy. N clips, D numbers in
+an embedding, C channels, T frames, h × w pixels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from oddframe.cache import key
 from oddframe.embeddings.embedder import Embedder
 from oddframe.errors import BadInput, BadVideo
-from oddframe.evaluation.linear_probe import Verdict, clips_of, shape_of
+from oddframe.evaluation.linear_probe import Verdict, crop_size, evenly_spaced_clips
 from oddframe.files import aside
 from oddframe.progress import progress
 from oddframe.run import Run
@@ -40,37 +40,44 @@ class Classifier(nn.Module):
         self, embedder: Embedder, classes: int, width: int, *, whole: bool, batch_norm: BatchNorm
     ) -> None:
         super().__init__()
-        self.embedder, self.fc = embedder, nn.Linear(width, classes)
-        self.still = not whole and batch_norm == "frozen"
-        for part in embedder.parameters():
-            part.requires_grad_(whole)
+        self.embedder = embedder
+        self.fc = nn.Linear(width, classes)
+        self.frozen = batch_norm == "frozen"
+        for parameter in embedder.parameters():
+            parameter.requires_grad_(whole)
         self.train()
 
     def train(self, mode: bool = True) -> Self:
+        """The layer, and the embedder unless its batch norm is frozen."""
         super().train(mode)
-        if self.still:
+        if self.frozen:
             self.embedder.eval()
         return self
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(N, classes) from (N, C, T, h, w) uint8."""
-        logits: Tensor = self.fc(self.embedder.embed(pixels).float())
+        vectors = self.embedder.core()(self.embedder.prepare(pixels))
+        logits: Tensor = self.fc(vectors.float())
         return logits
 
 
 class LabelledClips(Dataset[tuple[Tensor, int]]):
-    """A random clip of each video an epoch, its looks changed a little, and the number of its class."""
+    """A random clip of each video an epoch, its colours changed a little, and the number of its class."""
 
     def __init__(
         self, videos: Sequence[Video], classes: Sequence[str], spec: ClipSpec, seed: int = 0
     ) -> None:
-        self.spec, self.seed, self.epoch = spec, seed, 0
+        size = crop_size(spec)
+        if size is None:
+            raise BadInput(
+                "a method that takes frames as large as they come cannot be fine-tuned; probe with --linear"
+            )
+        self.spec = spec
+        self.size = size
+        self.seed = seed
+        self.epoch = 0
         self.videos = [replace(video, truth=None) for video in videos]
         self.number = [list(classes).index(str(video.label)) for video in videos]
-        if shape_of(spec) is None:
-            raise BadInput(
-                "a method that takes pictures as large as they come cannot be tuned; probe with --linear"
-            )
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -90,28 +97,28 @@ class LabelledClips(Dataset[tuple[Tensor, int]]):
         for attempt in range(DRAWS):
             number = int(order[(item + attempt) % len(order)])
             try:
-                return self._clip(self.videos[number], random), self.number[number]
+                return self.draw_clip(self.videos[number], random), self.number[number]
             except BadVideo:
                 continue
         raise BadInput(
             f"{DRAWS} clips in a row cannot be read, the last from {self.videos[number].source}"
         )
 
-    def _clip(self, video: Video, random: np.random.Generator) -> Tensor:
-        spec, size = self.spec, shape_of(self.spec)
-        assert size is not None
+    def draw_clip(self, video: Video, random: np.random.Generator) -> Tensor:
+        """(C, T, h, w) uint8 from anywhere in the video; what a short one lacks is mirrored. Raises BadVideo."""
+        spec = self.spec
         frames = frames_of(video, spec)
         if not len(frames):
             raise BadVideo(f"{video.source} has no frame")
         start = int(random.integers(max(1, len(frames) - spec.span + 1)))
-        window = mirrored([start + k * spec.stride for k in range(spec.length)], len(frames))
+        wanted = [start + number * spec.stride for number in range(spec.length)]
+        window = mirrored(wanted, len(frames))
         needed = sorted(set(window))
-        shape = ClipSpec(size=crop_spec(video, max(size)).size, colour=spec.colour)
-        pixels = torch.from_numpy(frames_at(video, shape, frames[needed].tolist())).permute(
-            0, 3, 1, 2
-        )
-        clip = pixels[[needed.index(position) for position in window]]
-        return varied(clip, size, random, WEAK).transpose(0, 1)  # (C, T, h, w)
+        shape = ClipSpec(size=crop_spec(video, max(self.size)).size, colour=spec.colour)
+        pixels = torch.from_numpy(frames_at(video, shape, frames[needed].tolist()))
+        rows = [needed.index(position) for position in window]
+        clip = pixels.permute(0, 3, 1, 2)[rows]
+        return varied(clip, self.size, random, WEAK).transpose(0, 1)
 
 
 def tuned(
@@ -126,32 +133,47 @@ def tuned(
 ) -> Verdict:
     """Train a classifier on the first side, and ask it of clips of the second; the embedder itself does not change.
 
-    Raises BadInput for an embedder through which no gradient goes.
+    The classifier is written into the run's folder, and its checkpoint removed. Raises BadInput for an embedder through
+    which no gradient goes.
     """
     classes = sorted({str(video.label) for video in sides[0]})
     data = LabelledClips(sides[0], classes, embedder.spec, run.seed)
-    own = deepcopy(embedder).to(run.device)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(run.random(18).integers(2**31)))
-        model = Classifier(
-            own, len(classes), _width(own, data, whole), whole=whole, batch_norm=batch_norm
-        ).to(run.device)
-    mode = "finetune" if whole else f"linear-{batch_norm}"
+    depends_on = embedder.depends_on()
+    model = make_classifier(embedder, data, len(classes), run, whole=whole, batch_norm=batch_norm)
+    mode = "finetune" if whole else "linear"
     # a checkpoint of another run, other labels or other options must not be found: its name holds them all
-    work = key(embedder.depends_on(), data.fingerprint(), classes, training, run.seed)
+    work = key(depends_on, data.fingerprint(), classes, training, run.seed, batch_norm)
     name = f"{mode}-{work[:12]}"
-    train(model, data, by_loss(_loss), run, training, name=name)
+    train(model, data, by_loss(cross_entropy), run, training, name=name)
     model.eval()
     predicted = []
     with torch.inference_mode(), progress("asking", len(sides[1]), "videos") as tick:
         for video in sides[1]:
-            clips = clips_of(video, embedder.spec, positions).to(run.device)
+            clips = evenly_spaced_clips(video, embedder.spec, positions).to(run.device)
             predicted.append(int(model(clips).softmax(1).mean(0).argmax()))
             tick()
     save_classifier(run.folder / f"classifier-{mode}.npz", classes, model.state_dict())
     (run.folder / "checkpoints" / f"{name}.pt").unlink(missing_ok=True)
     truth = [classes.index(str(video.label)) for video in sides[1]]
     return Verdict(classes, np.array(truth), np.array(predicted))
+
+
+def make_classifier(
+    embedder: Embedder,
+    data: LabelledClips,
+    classes: int,
+    run: Run,
+    *,
+    whole: bool,
+    batch_norm: BatchNorm,
+) -> Classifier:
+    """An untrained classifier on a copy of the embedder. Raises BadInput where `whole` cannot be trained."""
+    copied = deepcopy(embedder).to(run.device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(run.random(18).integers(2**31)))
+        width = embedding_width(copied, data, whole)
+        model = Classifier(copied, classes, width, whole=whole, batch_norm=batch_norm)
+    return model.to(run.device)
 
 
 def save_classifier(path: Path, classes: Sequence[str], weights: Mapping[str, Any]) -> None:
@@ -164,19 +186,23 @@ def save_classifier(path: Path, classes: Sequence[str], weights: Mapping[str, An
         np.savez(part, **arrays)
 
 
-def _loss(module: nn.Module, batch: tuple[Tensor, Tensor]) -> Any:
+def cross_entropy(module: nn.Module, batch: tuple[Tensor, Tensor]) -> Any:
+    """The loss of a batch of clips and the numbers of their classes."""
     logits = module(batch[0])
     right = (logits.argmax(1) == batch[1]).float().mean()
     return {"loss": functional.cross_entropy(logits, batch[1]), "accuracy": right}
 
 
-def _width(embedder: Embedder, data: LabelledClips, whole: bool) -> int:
-    """D, found by embedding one clip."""
+def embedding_width(embedder: Embedder, data: LabelledClips, whole: bool) -> int:
+    """D, found by embedding one clip. Raises BadInput where the network is to be trained and has no gradient."""
     embedder.eval()
+    for parameter in embedder.parameters():
+        parameter.requires_grad_(whole)
+    pixels = data[0][0][None].to(next(embedder.parameters()).device)
     with torch.enable_grad():
-        vector = embedder.embed(data[0][0][None].to(next(embedder.parameters()).device))
+        vector = embedder.core()(embedder.prepare(pixels))
     if whole and not vector.requires_grad:
         raise BadInput(
             f"no gradient goes through the embeddings of {embedder.name}: it cannot be fine-tuned"
         )
-    return vector.shape[1]
+    return int(vector.shape[1])

@@ -1,12 +1,11 @@
 """What embeddings are worth: a linear classifier on them, and whether the nearest of a clip is of its class.
 
-Videos are cut as TCLR's authors evaluate: clips at equally distant places, the middle of the picture. V videos, K clips
+Videos are cut as TCLR's authors evaluate: clips at equally distant places, the middle of the frame. V videos, K clips
 of each, D numbers in an embedding, C channels, T frames in a clip, h × w pixels.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch.nn import functional
 
 from oddframe.datasets.base import Split
 from oddframe.embeddings.embedder import Embedder
+from oddframe.embeddings.store import Rows, cache_path, open_embeddings, write_embeddings
 from oddframe.errors import BadInput, BadVideo, Leak
 from oddframe.files import aside
 from oddframe.progress import logger, progress
@@ -27,20 +27,18 @@ from oddframe.video.sampling import frames_of
 
 RANKS = (1, 5, 10, 20, 50)  # published up to 20
 GRAINS = (4, 12, 12)  # frames, rows and columns that raw pixels are averaged to for comparison
-STRENGTHS = (
-    1e-4,
-    1e-3,
-    1e-2,
-    1e-1,
-    1.0,
-)  # of what a classifier may weigh; chosen among on the training videos alone
+# inverse regularisation of the classifier; chosen among on the training videos alone
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 CHOSEN_ON = 2000  # videos
 FOLDS = 5
+MOST_STEPS = 500  # of the classifier's optimizer
+SMALLEST_SPREAD = 1e-6  # by which embeddings are divided
+CONFIDENCE = 1.96  # standard deviations: 95 %
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """One side of a split."""
+    """The embeddings of one side of a split."""
 
     videos: tuple[Video, ...]  # V
     vector: Floats  # (V, K, D)
@@ -49,7 +47,76 @@ class Embeddings:
 
     @property
     def labels(self) -> list[str]:
+        """The class of each video."""
         return [str(video.label) for video in self.videos]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a classifier predicts for V test videos."""
+
+    classes: list[str]
+    truth: Ints  # (V,) positions in classes
+    predicted: Ints  # (V,)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the videos whose class is predicted."""
+        return float((self.truth == self.predicted).mean())
+
+    @property
+    def confusion(self) -> Ints:
+        """(classes, classes): videos by true class and predicted class."""
+        counts = np.zeros((len(self.classes), len(self.classes)), np.int64)
+        np.add.at(counts, (self.truth, self.predicted), 1)
+        return counts
+
+    def told(self) -> dict[str, Any]:
+        """Accuracy with its interval, the commonest class's share, accuracy by class, and the confusion matrix."""
+        counts = self.confusion
+        per_class = {}
+        for number, name in enumerate(self.classes):
+            videos = counts[number].sum()
+            if videos:
+                per_class[name] = float(counts[number, number] / videos)
+        low, high = wilson(int(counts.trace()), int(counts.sum()))
+        return {
+            "accuracy": self.accuracy,
+            "interval": [low, high],
+            "commonest": float(np.bincount(self.truth).max() / len(self.truth)),
+            "per_class": per_class,
+            "confusion": counts.tolist(),
+        }
+
+
+@dataclass(frozen=True)
+class LinearClassifier:
+    """A softmax regression on standardised embeddings."""
+
+    classes: list[str]
+    mean: Floats  # (D,) of the training embeddings
+    spread: Floats  # (D,)
+    model: Any  # scikit-learn's
+
+    def probabilities(self, vectors: Floats) -> Floats:
+        """(N, classes) from (N, D)."""
+        found: Floats = self.model.predict_proba((vectors - self.mean) / self.spread)
+        return found
+
+    def save(self, path: Path) -> None:
+        """Write it as plain arrays: class scores are ((vector - mean) / spread) @ weight.T + bias.
+
+        With two classes there is one score, of the second.
+        """
+        arrays = {
+            "classes": np.array(self.classes),
+            "mean": self.mean,
+            "spread": self.spread,
+            "weight": self.model.coef_,
+            "bias": self.model.intercept_,
+        }
+        with aside(path) as part:
+            np.savez(part, **arrays)
 
 
 def refuse_unlabelled(name: str, split: Split) -> None:
@@ -63,26 +130,35 @@ def refuse_unlabelled(name: str, split: Split) -> None:
                 f"{name} has no video to {side}; a probe needs a train side and a test side, with classes"
             )
     every = (*split.train, *split.test)
-    if unlabelled := [video.name for video in every if video.label is None]:
+    unlabelled = [video.name for video in every if video.label is None]
+    if unlabelled:
         raise BadInput(
             f"{len(unlabelled)} of {len(every)} videos of {name} have no class, such as {unlabelled[0]}; "
             "a probe needs videos in folders of classes: ucf101, hmdb51, labelled"
         )
-    known = {video.label for video in split.train}
+    known = {str(video.label) for video in split.train}
     if len(known) < 2:
         raise BadInput(f"{name} has one class, {known.pop()}; telling classes apart takes two")
-    if strange := sorted({str(video.label) for video in split.test if video.label not in known}):
+    unknown = sorted({str(video.label) for video in split.test} - known)
+    if unknown:
         raise BadInput(
-            f"the test side of {name} has the class {strange[0]}, of which there is nothing to learn from"
+            f"the test side of {name} has the class {unknown[0]}, of which there is nothing to learn from"
         )
-    sides = [
-        {content_hash(video.source): video.name for video in side}
-        for side in (split.train, split.test)
-    ]
-    if both := sides[0].keys() & sides[1].keys():
-        one = min(sides[1][key] for key in both)
+    refuse_shared_content(name, split)
+
+
+def refuse_shared_content(name: str, split: Split) -> None:
+    """Raise Leak where the same content is on both sides."""
+    train = {content_hash(video.source) for video in split.train}
+    shared = {}
+    for video in split.test:
+        content = content_hash(video.source)
+        if content in train:
+            shared[content] = video.name
+    if shared:
+        one = min(shared.values())
         raise Leak(
-            f"{len(both)} videos of {name} are both learned from and tested on, such as {one}"
+            f"{len(shared)} videos of {name} are both learned from and tested on, such as {one}"
         )
 
 
@@ -93,21 +169,26 @@ def embeddings(
     folder: Path,
     what: str = "embedding",
 ) -> Embeddings:
-    """Embed each video's clips, those embedded before from `folder`, by content, network and spec.
+    """Embed each video's clips; those embedded before are read from `folder`.
 
     Videos that cannot be read are named and left out. Raises BadVideo when none can.
     """
-    named = f"{embedder.depends_on()} {embedder.spec} {positions} {CENTRE} {GRAINS}"
+    cut = (embedder.spec, positions, CENTRE)
+    depends_on = embedder.depends_on()
     kept: list[Video] = []
-    vectors, pixels, left_out = [], [], []
+    vectors: list[Floats] = []
+    pixels: list[Floats] = []
+    left_out: list[str] = []
     with progress(what, len(videos), "videos") as tick:
         for video in videos:
-            words = f"{content_hash(video.source)} {video.span} {video.fps} {named}"
-            path = folder / f"{blake2b(words.encode(), digest_size=16).hexdigest()}.npz"
+            paths = (
+                cache_path(folder, video, *cut, depends_on),
+                cache_path(folder, video, *cut, "pixels", GRAINS),
+            )
             try:
-                held = _held(path) or _embedded(embedder, video, positions, path)
-                vectors.append(held["vector"])
-                pixels.append(held["pixels"])
+                vector, grains = embed_video(embedder, video, positions, paths)
+                vectors.append(vector)
+                pixels.append(grains)
                 kept.append(video)
             except BadVideo as error:
                 logger.warning(f"left out: {error}")
@@ -118,92 +199,110 @@ def embeddings(
     return Embeddings(tuple(kept), np.stack(vectors), np.stack(pixels), tuple(left_out))
 
 
-def clips_of(video: Video, spec: ClipSpec, positions: int) -> Tensor:
+def embed_video(
+    embedder: Embedder, video: Video, positions: int, paths: tuple[Path, Path]
+) -> tuple[Floats, Floats]:
+    """The embeddings (K, D) of a video's clips, and their grey averages (P,); each from its file, or written there."""
+    kept = [open_embeddings(path, video) for path in paths]
+    if kept[0] is None or kept[1] is None:
+        clips = evenly_spaced_clips(video, embedder.spec, positions)
+        vectors = embedder.embed(clips).cpu().numpy()
+        number = np.arange(positions)
+        rows: tuple[Rows, Rows] = (
+            (number, number.astype(float), vectors),
+            (number[:1], np.zeros(1), grey_averages(clips)[None]),
+        )
+        kept = [write_embeddings(path, video, [one]) for path, one in zip(paths, rows, strict=True)]
+    vector, grains = (np.array(one.vector) for one in kept if one is not None)
+    return vector, grains[0]
+
+
+def grey_averages(clips: Tensor) -> Floats:
+    """(P,) the mean over clips (K, C, T, h, w) of a few grey averages of each, less the clip's own mean."""
+    grey = clips.float().mean(1, keepdim=True)  # (K, 1, T, h, w)
+    grains = (min(GRAINS[0], clips.shape[2]), *GRAINS[1:])
+    small = functional.adaptive_avg_pool3d(grey, grains).flatten(1)
+    small = small - small.mean(1, keepdim=True)  # or all would be alike for being bright
+    return np.asarray(small.mean(0).numpy())
+
+
+def evenly_spaced_clips(video: Video, spec: ClipSpec, positions: int) -> Tensor:
     """(K, C, T, h, w) uint8 clips at equally distant places, the first at the start and the last at the end.
 
     Each needed frame is decoded once. What a short video lacks is mirrored. Raises BadVideo.
     """
-    frames, size = frames_of(video, spec), shape_of(spec)
-    starts = np.linspace(0, max(0, len(frames) - spec.span), positions).astype(int).tolist()
+    frames = frames_of(video, spec)
     if not len(frames):
         raise BadVideo(f"{video.source} has no frame to embed")
-    windows = [
-        mirrored([s + k * spec.stride for k in range(spec.length)], len(frames)) for s in starts
-    ]
+    size = crop_size(spec)
+    starts = np.linspace(0, max(0, len(frames) - spec.span), positions).astype(int).tolist()
+    windows = []
+    for start in starts:
+        wanted = [start + number * spec.stride for number in range(spec.length)]
+        windows.append(mirrored(wanted, len(frames)))
     needed = sorted({position for window in windows for position in window})
     whole = ClipSpec(size=None) if size is None else crop_spec(video, max(size), CENTRE)
-    pixels = frames_at(
-        video, ClipSpec(size=whole.size, colour=spec.colour), frames[needed].tolist()
-    )  # (n, H, W, C)
-    cut = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-    small = centred(cut, size or _middle(cut))  # (n, C, h, w)
-    place = {position: k for k, position in enumerate(needed)}
-    return torch.stack([small[[place[p] for p in window]].transpose(0, 1) for window in windows])
+    decoded = ClipSpec(size=whole.size, colour=spec.colour)
+    pixels = torch.from_numpy(frames_at(video, decoded, frames[needed].tolist()))  # (n, H, W, C)
+    pixels = pixels.permute(0, 3, 1, 2)
+    cut = centred(pixels, size or middle_square(pixels))  # (n, C, h, w)
+    place = {position: at for at, position in enumerate(needed)}
+    clips = []
+    for window in windows:
+        rows = [place[position] for position in window]
+        clips.append(cut[rows].transpose(0, 1))
+    return torch.stack(clips)
 
 
-def shape_of(spec: ClipSpec) -> tuple[int, int] | None:
-    """(height, width) of what a probe cuts out: as the spec says, or a square of a 4:3 picture's height."""
+def crop_size(spec: ClipSpec) -> tuple[int, int] | None:
+    """(height, width) of what a probe cuts out: as the spec says, or a square of a 4:3 frame's height."""
     if isinstance(spec.size, int):
-        return (round(spec.size * 3 / 4),) * 2
+        side = round(spec.size * 3 / 4)
+        return side, side
     return spec.size
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What a classifier said of V test videos."""
+def middle_square(frames: Tensor) -> tuple[int, int]:
+    """(height, width) of the middle square of frames (n, C, H, W) as large as they come."""
+    side = max(1, round(min(frames.shape[-2:]) * CENTRE))
+    return side, side
 
-    classes: list[str]
-    truth: Ints  # (V,) positions in classes
-    said: Ints  # (V,)
 
-    @property
-    def accuracy(self) -> float:
-        return float((self.truth == self.said).mean())
+def fit_linear(vectors: Floats, labels: Sequence[str]) -> LinearClassifier:
+    """A softmax regression on the mean of each video's embeddings (V, K, D).
 
-    @property
-    def confusion(self) -> Ints:
-        """(classes, classes): videos by what they are and what was said."""
-        out = np.zeros((len(self.classes), len(self.classes)), np.int64)
-        np.add.at(out, (self.truth, self.said), 1)
-        return out
-
-    def told(self) -> dict[str, Any]:
-        """For JSON."""
-        counts = self.confusion
-        each = {
-            name: float(counts[k, k] / counts[k].sum())
-            for k, name in enumerate(self.classes)
-            if counts[k].sum()
-        }
-        low, high = wilson(int(counts.trace()), int(counts.sum()))
-        return {
-            "accuracy": self.accuracy,
-            "interval": [low, high],
-            "commonest": float(np.bincount(self.truth).max() / len(self.truth)),
-            "per_class": each,
-            "confusion": counts.tolist(),
-        }
+    How strongly it is regularised is chosen on parts of the training videos.
+    """
+    classes = sorted(set(labels))
+    truth = np.array([classes.index(label) for label in labels])
+    rows = vectors.mean(1)  # (V, D)
+    mean = rows.mean(0)
+    spread = np.maximum(rows.std(0), SMALLEST_SPREAD)
+    rows = (rows - mean) / spread
+    model = fit_regression(choose_strength(rows, truth), rows, truth)
+    return LinearClassifier(classes, mean, spread, model)
 
 
 def linear(
-    train: Floats, train_labels: Sequence[str], test: Floats, test_labels: Sequence[str]
+    train: Floats,
+    train_labels: Sequence[str],
+    test: Floats,
+    test_labels: Sequence[str],
+    save_to: Path | None = None,
 ) -> Verdict:
-    """A softmax regression on frozen embeddings (V, K, D): learned on the mean of a video's clips, and asked of each
-    clip, whose probabilities are averaged.
+    """A classifier learned on embeddings (V, K, D), asked of others, and written to `save_to` if given."""
+    classifier = fit_linear(train, train_labels)
+    if save_to is not None:
+        classifier.save(save_to)
+    return classify(classifier, test, test_labels)
 
-    How strongly it is held back is chosen on parts of the training videos.
-    """
-    classes = sorted(set(train_labels))
-    truth = np.array([classes.index(label) for label in train_labels])
-    rows = train.mean(1)  # (V, D)
-    centre, spread = rows.mean(0), np.maximum(rows.std(0), 1e-6)
-    rows, clips = (rows - centre) / spread, (test - centre) / spread
-    model = _regression(_strength(rows, truth), rows, truth)
-    V, K, D = clips.shape
-    share = model.predict_proba(clips.reshape(V * K, D)).reshape(V, K, -1).mean(1)
-    return Verdict(
-        classes, np.array([classes.index(label) for label in test_labels]), share.argmax(1)
-    )
+
+def classify(classifier: LinearClassifier, vectors: Floats, labels: Sequence[str]) -> Verdict:
+    """Asked of each clip (V, K, D); the probabilities of a video's clips are averaged."""
+    V, K, D = vectors.shape
+    probabilities = classifier.probabilities(vectors.reshape(V * K, D)).reshape(V, K, -1).mean(1)
+    truth = [classifier.classes.index(label) for label in labels]
+    return Verdict(classifier.classes, np.array(truth), probabilities.argmax(1))
 
 
 def retrieval(
@@ -213,95 +312,68 @@ def retrieval(
 
     A query counts at k if any of its k nearest is of its class. The ranks go as far as the gallery does.
     """
-    one, other = (
-        functional.normalize(torch.from_numpy(part).double(), dim=1) for part in (queries, gallery)
-    )
+    one = functional.normalize(torch.from_numpy(queries).double(), dim=1)
+    other = functional.normalize(torch.from_numpy(gallery).double(), dim=1)
     most = min(RANKS[-1], len(gallery))
     cosine, nearest = (one @ other.T).topk(most, dim=1)
     right = np.array(query_labels)[:, None] == np.array(gallery_labels)[nearest.numpy()]
-    found = {f"R@{k}": float(right[:, :k].any(1).mean()) for k in RANKS if k <= most}
-    return found, nearest.numpy(), cosine.numpy()
+    recall = {f"R@{k}": float(right[:, :k].any(1).mean()) for k in RANKS if k <= most}
+    return recall, nearest.numpy(), cosine.numpy()
 
 
 def chance_at_1(gallery_labels: Sequence[str], query_labels: Sequence[str]) -> float:
-    """R@1 of a neighbour drawn blindly."""
-    share = {
-        label: gallery_labels.count(label) / len(gallery_labels) for label in set(gallery_labels)
-    }
-    return float(np.mean([share.get(label, 0.0) for label in query_labels]))
+    """R@1 of a neighbour drawn at random."""
+    shares = [gallery_labels.count(label) / len(gallery_labels) for label in query_labels]
+    return float(np.mean(shares))
 
 
-def wilson(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
+def wilson(right: int, count: int, z: float = CONFIDENCE) -> tuple[float, float]:
     """The 95 % interval of a share (Wilson 1927).
 
     >>> [round(end, 3) for end in wilson(8, 10)]
     [0.49, 0.943]
     """
-    p, n = right / count, count
-    middle, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return float((middle - half) / (1 + z * z / n)), float((middle + half) / (1 + z * z / n))
+    p = right / count
+    n = count
+    middle = p + z * z / (2 * n)
+    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    return float((middle - half) / scale), float((middle + half) / scale)
 
 
-def _embedded(embedder: Embedder, video: Video, positions: int, path: Path) -> dict[str, Floats]:
-    clips = clips_of(video, embedder.spec, positions)
-    with torch.inference_mode():
-        vector = embedder.embed(clips).float().cpu().numpy()
-    grey = clips.float().mean(1, keepdim=True)  # (K, 1, T, h, w)
-    small = functional.adaptive_avg_pool3d(
-        grey, (min(GRAINS[0], clips.shape[2]), *GRAINS[1:])
-    ).flatten(1)
-    small = small - small.mean(1, keepdim=True)  # or all would be alike for being bright
-    held: dict[str, Floats] = {"vector": vector, "pixels": small.mean(0).numpy()}
-    with aside(path) as part:
-        np.savez(part, **held)  # type: ignore[arg-type]
-    return held
-
-
-def _held(path: Path) -> dict[str, Floats] | None:
-    try:
-        with np.load(path, allow_pickle=False) as held:
-            return {"vector": held["vector"], "pixels": held["pixels"]}
-    except (OSError, ValueError, KeyError, EOFError):
-        return None
-
-
-def _middle(cut: Tensor) -> tuple[int, int]:
-    side = max(1, round(min(cut.shape[-2:]) * CENTRE))
-    return side, side
-
-
-def _regression(strength: float, rows: Floats, truth: Ints) -> Any:
+def fit_regression(strength: float, rows: Floats, truth: Ints) -> Any:
+    """scikit-learn's softmax regression, fitted."""
     import warnings
 
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ConvergenceWarning
-        )  # the last step serves as well as the next
-        return LogisticRegression(C=strength, max_iter=500).fit(rows, truth)
+        # the last step serves as well as the next
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return LogisticRegression(C=strength, max_iter=MOST_STEPS).fit(rows, truth)
 
 
-def _strength(rows: Floats, truth: Ints) -> float:
+def choose_strength(rows: Floats, truth: Ints) -> float:
     """The one of STRENGTHS that is best on parts left out, of at most so many training videos."""
     random = np.random.default_rng(0)
-    drawn = random.permutation(len(rows))[:CHOSEN_ON]
-    rows, truth = rows[drawn], truth[drawn]
+    sample = random.permutation(len(rows))[:CHOSEN_ON]
+    rows = rows[sample]
+    truth = truth[sample]
     order = np.argsort(truth, kind="stable")  # every class in every fold, as far as it goes
     fold = np.empty(len(rows), int)
     fold[order] = np.arange(len(rows)) % FOLDS
-    scores = []
-    for strength in STRENGTHS:
-        right = 0
-        for k in range(FOLDS):
-            mine = fold != k
-            if len(set(truth[mine].tolist())) > 1 and not mine.all():
-                right += int(
-                    (
-                        _regression(strength, rows[mine], truth[mine]).predict(rows[~mine])
-                        == truth[~mine]
-                    ).sum()
-                )
-        scores.append(right)
-    return STRENGTHS[int(np.argmax(scores))]
+    right = [count_right(strength, rows, truth, fold) for strength in STRENGTHS]
+    return STRENGTHS[int(np.argmax(right))]
+
+
+def count_right(strength: float, rows: Floats, truth: Ints, fold: Ints) -> int:
+    """How many rows a regression that was fitted on the other folds classifies rightly."""
+    right = 0
+    for number in range(FOLDS):
+        learned = fold != number
+        if learned.all() or len(set(truth[learned].tolist())) < 2:
+            continue
+        model = fit_regression(strength, rows[learned], truth[learned])
+        right += int((model.predict(rows[~learned]) == truth[~learned]).sum())
+    return right

@@ -29,7 +29,6 @@ def fit_videos(
     *,
     data: str = "videos",
     stream: str | None = None,
-    validation: Sequence[Video] = (),
     out: Path,
     seed: int = 0,
     threads: int = 2,
@@ -40,7 +39,6 @@ def fit_videos(
 ) -> FittedDetector:
     """Learn from normal videos and write a run folder; without `cache` nothing is kept for other fits.
 
-    `validation` are normal videos to choose an epoch's weights by; without them some of `videos`.
     Videos that cannot be read are left out, and named. Of torchrun's processes the first writes the
     run; what the others return has a folder that is gone. Raises BadInput, BadVideo.
     """
@@ -52,17 +50,7 @@ def fit_videos(
     facts = circumstances()
     videos, left_out = do_each(videos, readable, name_of=lambda video: video.name)
     attempts = Attempts(folder / UNFINISHED[0])
-    chosen_by: list[Video] = []
-    if validation:
-        chosen_by, _ = do_each(validation, readable, name_of=lambda video: video.name)
-    run = Run(
-        folder,
-        seed=seed,
-        device=device,
-        threads=threads,
-        cache=cache,
-        validation=tuple(chosen_by),
-    )
+    run = Run(folder, seed=seed, device=device, threads=threads, cache=cache)
     held_out = fit_and_cross_validate(detector, videos, run)
     calibration = calibrate(held_out.scores, held_out.how)
     threshold = calibration.threshold(false_alarms_per_hour, seed)

@@ -28,6 +28,8 @@ class Training:
         weight_decay: Weight decay.
         grad_clip: Largest norm of the gradient, 0 for none.
         warm_up: Epochs in which the learning rate grows linearly from zero.
+        warm_up_factors: Instead, what the learning rate is multiplied with in the first epochs, one
+            number an epoch.
         schedule: How the learning rate goes on after the warm-up.
         step_every: Epochs from one step of the learning rate to the next, schedule step.
         step_factor: What the learning rate is multiplied with, schedules step and plateau.
@@ -56,6 +58,7 @@ class Training:
     weight_decay: Annotated[float, Range(0, 1000)] = 0.0
     grad_clip: Annotated[float, Range(0, 1e9)] = 0.0
     warm_up: Annotated[float, Range(0, 1_000_000)] = 0.0
+    warm_up_factors: tuple[Annotated[float, Range(0, 1, open_low=True)], ...] = ()
     schedule: Literal["constant", "step", "plateau", "cosine", "restarts"] = "constant"
     step_every: Count = 10
     step_factor: Annotated[float, Range(0, 1, open_low=True)] = 0.1
@@ -72,10 +75,17 @@ class Training:
 
     def __post_init__(self) -> None:
         check_ranges(type(self), vars(self))
+        if self.warm_up and self.warm_up_factors:
+            raise ValueError("a warm-up is linear (warm_up) or by warm_up_factors, not both")
         if self.batch % self.processes:
             raise ValueError(
                 f"a batch of {self.batch} cannot be shared by {self.processes} devices equally"
             )
+
+    @property
+    def warm_up_epochs(self) -> float:
+        """Epochs before the schedule begins."""
+        return len(self.warm_up_factors) or self.warm_up
 
     @property
     def processes(self) -> int:
@@ -90,16 +100,19 @@ def rate_at(training: Training, step: int, epoch_steps: int, criteria: Sequence[
     Cosine with restarts is Loshchilov & Hutter (ICLR 2017), equation 5, cycles of one length.
     """
     t = training
-    warm_steps = t.warm_up * epoch_steps
+    warm_steps = t.warm_up_epochs * epoch_steps
     if step < warm_steps:
-        return t.lr * (step + 1) / warm_steps
+        rate = t.lr * (step + 1) / warm_steps
+        if t.warm_up_factors:
+            rate = t.lr * t.warm_up_factors[step // epoch_steps]
+        return rate
     epoch = (step - warm_steps) / epoch_steps  # since the warm-up
     if t.schedule == "step":
         return float(t.lr * t.step_factor ** (epoch // t.step_every))
     if t.schedule == "plateau":
         return float(t.lr * t.step_factor ** plateaus(criteria, t.patience))
     if t.schedule == "cosine":
-        whole = max(t.epochs - t.warm_up, 1e-9)
+        whole = max(t.epochs - t.warm_up_epochs, 1e-9)
         return t.lr * (1 + math.cos(math.pi * epoch / whole)) / 2
     if t.schedule == "restarts":
         in_cycle = epoch % t.cycle_epochs

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from oddframe.errors import BadInput, BadVideo
 from oddframe.types import ClipSpec, Video
+from oddframe.video.clips import resampled
 from oddframe.video.reader import content_hash, frames_at
 from oddframe.video.sampling import DRAWS, Skipped, frames_of
 
@@ -82,7 +83,11 @@ class RandomClips(Dataset[Sample]):
             number = int(np.searchsorted(self.ends, draw, "right"))
             video = self.videos[number]
             first = draw - (int(self.ends[number - 1]) if number else 0)
-            window = frames_of(video, self.spec)[first : first + self.spec.span : self.spec.stride]
+            frames = frames_of(video, self.spec)
+            if len(frames) < self.spec.span:
+                window = frames[resampled(len(frames), self.spec.length)]
+            else:
+                window = frames[first : first + self.spec.span : self.spec.stride]
             damage: list[str] = []
             try:
                 pixels = clip_at(video, self.spec, window.tolist(), damage)
@@ -99,6 +104,8 @@ class RandomClips(Dataset[Sample]):
             self.skipped.append(Skipped(video.name, str(error)))
             return 0
         clips = max(0, frames - self.spec.span + 1)
+        if frames and self.spec.resample_short:
+            clips = max(1, clips)
         if not clips:
             reason = f"has {frames} frames, a clip needs {self.spec.span}"
             self.skipped.append(Skipped(video.name, reason))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from oddframe.types import Bytes, Clips, ClipSpec, Frame
+from oddframe.types import Bytes, Clips, ClipSpec, Frame, Ints
 from oddframe.video.filmed_time import Clock
 
 
@@ -20,7 +20,8 @@ def clips_of(
     Memory is that of one strip of `spec.span + (batch - 1) * spec.hop` frames. No clip joins frames over a jump of the
     clock (`video.filmed_time.Clock`): behind it cutting begins anew. A stretch shorter than a clip gives none, unless
     the spec pads the start: then the first clip's target is the first frame, and so a clip whose future is missing at
-    the stream's end is still not made up.
+    the stream's end is still not made up; or unless it resamples short streams: then all frames give one clip, some of
+    them repeated, whose target is the last.
     """
     cutter = ClipCutter(spec, video, batch)
     for frame in frames:
@@ -43,6 +44,7 @@ class ClipCutter:
         self.index = np.zeros(self.room, np.int64)
         self.times = np.zeros(self.room)
         self.clock = Clock()
+        self.any_clip = False
         self._begin()
 
     def push(self, frame: Frame) -> list[Clips]:
@@ -62,6 +64,7 @@ class ClipCutter:
         self.filled += 1
         if self.filled == self.room:
             done.append(self._cut())
+            self.any_clip = True
             self._keep_shared()
         return done
 
@@ -70,8 +73,24 @@ class ClipCutter:
         done = []
         if self.strip is not None and self.filled >= self.spec.span:
             done.append(self._cut())
+        elif self.filled and self.spec.resample_short and not self.any_clip:
+            done.append(self.resample())
+        self.any_clip = self.any_clip or bool(done)
         self._begin()
         return done
+
+    def resample(self) -> Clips:
+        """One clip of frames sampled from the few that there are."""
+        assert self.strip is not None
+        rows = resampled(self.filled, self.spec.length)
+        last = slice(self.filled - 1, self.filled)
+        return Clips(
+            pixels=np.ascontiguousarray(self.strip[rows].transpose(3, 0, 1, 2)[None]),
+            video=self.video,
+            frame_index=self.index[last].copy(),
+            seconds=self.times[last].copy(),
+            times=self.times[rows][None],
+        )
 
     def _begin(self) -> None:
         # (room, H, W, C): channels last, as the decoder writes and convolutions like it
@@ -114,3 +133,12 @@ class ClipCutter:
             seconds=times[targets],
             times=sliding_window_view(times, spec.span)[:: spec.hop, :: spec.stride].copy(),
         )
+
+
+def resampled(count: int, length: int) -> Ints:
+    """(length,) positions at equal distances from the first of `count` frames to the last, repeated where fewer.
+
+    >>> resampled(3, 5).tolist(), resampled(5, 3).tolist()
+    ([0, 0, 1, 1, 2], [0, 2, 4])
+    """
+    return np.linspace(0, count - 1, length).astype(np.int64)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from oddframe.types import ClipSpec, Ints, Video
+from oddframe.video.clips import resampled
 from oddframe.video.reader import thinned, times_of
 
 DRAWS = 50  # tries for one random clip before the videos are called unreadable
@@ -36,6 +37,8 @@ def clip_windows(video: Video, spec: ClipSpec) -> Ints:
     """
     frames = frames_of(video, spec)
     if len(frames) < spec.span:
+        if spec.resample_short and len(frames):
+            return np.array(frames[resampled(len(frames), spec.length)][None], np.int64)
         return np.zeros((0, spec.length), np.int64)
     windows = np.lib.stride_tricks.sliding_window_view(frames, spec.span)
     return np.array(windows[:: spec.hop, :: spec.stride], np.int64)

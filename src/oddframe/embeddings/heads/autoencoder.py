@@ -1,9 +1,10 @@
-"""A small network that learns to rebuild normal embeddings; what it cannot rebuild is strange.
+"""A small network that learns to reconstruct normal embeddings; what it cannot reconstruct is anomalous.
 
 E. Randellini, *Video anomaly detection with pretrained space-time models*: batch norm, two or three layers, a ReLU
 latent, and the squared error summed over the D numbers of an embedding. Where we differ: the loss is a mean over the
-batch and not a sum, so it does not grow with the batch; the weights kept are those best on held-out normal video; the
-variational form, which the original has and never uses, follows Kingma & Welling (2014).
+batch and not a sum, so that it does not grow with the batch; the variational form, which the original has and never
+uses, follows Kingma & Welling (2014). As there, the weights kept are those best on validation videos: those that the
+data set keeps apart, or every fifth video where it keeps none.
 
 N embeddings in a batch, D numbers each, L in the latent.
 """
@@ -19,16 +20,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from oddframe.embeddings.heads.base import Head, HeadOptions
-from oddframe.embeddings.rows import ShuffledRows, named
-from oddframe.embeddings.store import VideoEmbeddings, gather, total, width_of
+from oddframe.embeddings.head import Head, HeadOptions, refuse_other_width
+from oddframe.embeddings.store import (
+    ShuffledRows,
+    VideoEmbeddings,
+    gather,
+    key_of,
+    part_of,
+    total,
+    width_of,
+)
 from oddframe.errors import BadInput
 from oddframe.run import Run
+from oddframe.training.checkpoints import put_published
 
-HELD_OUT = 0.2  # share of the videos that choose the epoch
+VALIDATION_SHARE = 0.2  # of the videos, where the data set keeps none apart
+FEWEST = (
+    4  # clips of normal video: two to learn from in one batch, for batch norm, and one to validate
+)
 
 
-class Rebuilder(nn.Module):
+class AutoencoderNetwork(nn.Module):
     """Batch norm, layers D → layers[0] → … → L with ReLU, and mirrored back; dropout between layers.
 
     The latent is non-negative (ReLU), or a Gaussian when variational.
@@ -38,27 +50,30 @@ class Rebuilder(nn.Module):
         self, width: int, layers: Sequence[int], dropout: float, variational: bool
     ) -> None:
         super().__init__()
+        self.width = width
         self.variational = variational
         sizes = (width, *layers)
-        body: list[nn.Module] = [nn.BatchNorm1d(width)]
+        encoder: list[nn.Module] = [nn.BatchNorm1d(width)]
         for before, after in pairwise(sizes[:-1]):
-            body += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
-        self.encoder = nn.Sequential(*body)
-        self.latent = nn.Linear(
-            sizes[-2], sizes[-1] * (1 + variational)
-        )  # the mean, and the log variance beside it
-        back: list[nn.Module] = []
+            encoder += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
+        self.encoder = nn.Sequential(*encoder)
+        # the mean, and the log variance beside it
+        latent_size = 2 * sizes[-1] if variational else sizes[-1]
+        self.latent = nn.Linear(sizes[-2], latent_size)
+        decoder: list[nn.Module] = []
         for before, after in pairwise(sizes[:0:-1]):
-            back += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
-        self.decoder = nn.Sequential(*back, nn.Linear(sizes[1], width))
+            decoder += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
+        self.decoder = nn.Sequential(*decoder, nn.Linear(sizes[1], width))
 
     def code(self, e: Tensor) -> Tensor:
         """(N, L) from (N, D): the latent, its mean when variational."""
         out: Tensor = self.latent(self.encoder(e))
-        return out.chunk(2, 1)[0] if self.variational else out.relu()
+        if self.variational:
+            return out.chunk(2, 1)[0]
+        return out.relu()
 
     def forward(self, e: Tensor) -> Tensor:
-        """(N, D): the embeddings as rebuilt, from the mean of the latent."""
+        """(N, D): the embeddings as reconstructed, from the mean of the latent."""
         out: Tensor = self.decoder(self.code(e))
         return out
 
@@ -67,114 +82,124 @@ class Rebuilder(nn.Module):
         if not self.variational:
             return {"loss": (self(e) - target).square().sum(1).mean()}
         mean, log_variance = self.latent(self.encoder(e)).chunk(2, 1)
-        drawn = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
-        rebuilt = 0.5 * (self.decoder(drawn) - target).square().sum(1).mean()
+        sample = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+        error = 0.5 * (self.decoder(sample) - target).square().sum(1).mean()
         # KL(N(m, s²) ‖ N(0, 1)) = ½ Σ (m² + s² − 1 − log s²), appendix B
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
-        return {"loss": rebuilt + divergence, "rebuilt": rebuilt, "divergence": divergence}
+        return {"loss": error + divergence, "reconstruction": error, "divergence": divergence}
 
 
 class Autoencoder(Head):
-    """The squared error of rebuilding an embedding, summed over its numbers."""
+    """The squared error of reconstructing an embedding, summed over its numbers."""
+
+    name = "autoencoder"
+    reads = ("layers", "dropout", "variational", "training")
+    slow = True
 
     def __init__(self, options: HeadOptions) -> None:
         super().__init__(options)
-        self.net: Rebuilder | None = None
+        self.net: AutoencoderNetwork | None = None
 
-    def fit(self, embedded: Sequence[VideoEmbeddings], run: Run) -> None:
+    def fit(
+        self,
+        embedded: Sequence[VideoEmbeddings],
+        run: Run,
+        validation: Sequence[VideoEmbeddings] = (),
+    ) -> None:
         from oddframe.training.trainer import by_loss, train
 
-        embedded = [one for one in embedded if len(one)]
-        width = width_of(embedded)
-        if total(embedded) < 4:
-            raise BadInput(
-                f"an autoencoder needs four clips of normal video, got {total(embedded)}; neighbours take one"
-            )
-        held = [one for one in self.validation if len(one)]
-        fitting = embedded
-        if not held:
-            fitting, held = _parted(embedded)
+        learned_from, judged_on = self.split(embedded, validation)
+        width = width_of(learned_from)
         training = self.options.training
-        batch = max(2, min(training.batch, total(fitting)))
-        # so small a network gains nothing from half the bits
-        training = replace(training, batch=batch, accumulate=1, workers=0, precision="float32")
+        batch = max(2, min(training.batch, total(learned_from)))
+        training = replace(training, batch=batch)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(run.random(14).integers(2**31)))
-            net = self._made(width)
-        name = f"head-{named([*embedded, *self.validation], self.options)}"
-        judged = torch.from_numpy(gather(held, np.arange(total(held))))
+            net = self.make_network(width)
+        judged = torch.from_numpy(gather(judged_on, np.arange(total(judged_on))))
 
-        def judge(module: nn.Module) -> float:
-            assert isinstance(module, Rebuilder)
-            whole = judged.to(next(module.parameters()).device)
-            return float((module(whole) - whole).square().sum(1).mean())
+        def validate(module: nn.Module) -> float:
+            rows = judged.to(next(module.parameters()).device)
+            return float((module(rows) - rows).square().sum(1).mean())
 
-        def loss(module: Any, batch: Tensor) -> dict[str, Tensor]:
-            told: dict[str, Tensor] = module.loss(batch, batch)
-            return told
+        def loss(module: Any, rows: Tensor) -> dict[str, Tensor]:
+            losses: dict[str, Tensor] = module.loss(rows, rows)
+            return losses
 
-        history = train(
-            net,
-            ShuffledRows(fitting, run.seed),
-            by_loss(loss),
-            run,
-            training,
-            name=name,
-            validate=judge,
-        )
-        run.notes["head"] = {"epochs": history.rows, "held_out_clips": total(held)}
+        data = ShuffledRows(learned_from, run.seed)
+        name = f"head-{key_of([*learned_from, *judged_on], self.options)[:12]}"
+        history = train(net, data, by_loss(loss), run, training, name=name, validate=validate)
+        run.notes["head"] = {"epochs": history.rows, "held_out_clips": total(judged_on)}
         self.net = net.cpu().double().eval().requires_grad_(False)
+
+    def split(
+        self, embedded: Sequence[VideoEmbeddings], validation: Sequence[VideoEmbeddings]
+    ) -> tuple[list[VideoEmbeddings], list[VideoEmbeddings]]:
+        """What to learn from and what to choose the epoch by. Raises BadInput for fewer than four clips."""
+        videos = [one for one in embedded if len(one)]
+        width_of(videos)
+        if total(videos) < FEWEST:
+            raise BadInput(
+                f"an autoencoder needs four clips of normal video, got {total(videos)}; the head knn takes one"
+            )
+        apart = [one for one in validation if len(one)]
+        if apart:
+            return videos, apart
+        return split_off_validation(videos)
 
     def distance(self, vectors: Tensor) -> Tensor:
         vectors = vectors.cpu().double()
-        error: Tensor = (self._fitted(vectors)(vectors) - vectors).square().sum(1)
+        error: Tensor = (self.fitted_for(vectors)(vectors) - vectors).square().sum(1)
         return error
 
     def code(self, vectors: Tensor) -> Tensor:
         """(N, L): the latents of embeddings."""
         vectors = vectors.cpu().double()
-        code: Tensor = self._fitted(vectors).code(vectors)
-        return code
+        return self.fitted_for(vectors).code(vectors)
 
-    def _fitted(self, vectors: Tensor) -> Rebuilder:
+    def fitted_for(self, vectors: Tensor) -> AutoencoderNetwork:
+        """The network, in double precision. Raises BadInput when it has not learned, or learned other embeddings."""
         if self.net is None:
             raise BadInput("the autoencoder has not learned yet; fit it first")
-        width = self.net.decoder[-1].out_features
-        if vectors.shape[1] != width:
-            raise BadInput(
-                f"the head learned embeddings of {width} numbers, got {vectors.shape[1]}; fit again"
-            )
+        refuse_other_width(self.net.width, vectors)
         return self.net
 
-    def _made(self, width: int) -> Rebuilder:
+    def load_published(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the weights of a published autoencoder, by this network's names. Raises BadInput where they differ."""
+        net = self.make_network(len(weights["encoder.0.weight"]))
+        put_published(net, weights, "the file's autoencoder (--layers must be as there)")
+        self.net = net.double().eval().requires_grad_(False)
+
+    def make_network(self, width: int) -> AutoencoderNetwork:
+        """An untrained network for embeddings of this width."""
         options = self.options
-        return Rebuilder(width, options.layers, options.dropout, options.variational)
+        return AutoencoderNetwork(width, options.layers, options.dropout, options.variational)
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *rest: Any) -> None:
         """The embedding's width is known only from what was saved."""
-        last = [
-            value
-            for key, value in state.items()
-            if key.startswith(f"{prefix}net.decoder.") and value.ndim == 1
-        ]
-        self.net = self._made(len(last[-1])).double().eval().requires_grad_(False) if last else None
+        self.net = None
+        norm = state.get(f"{prefix}net.encoder.0.weight")
+        if norm is not None:
+            self.net = self.make_network(len(norm)).double().eval().requires_grad_(False)
         super()._load_from_state_dict(state, prefix, *rest)
 
 
-def _parted(
+def split_off_validation(
     embedded: Sequence[VideoEmbeddings],
 ) -> tuple[list[VideoEmbeddings], list[VideoEmbeddings]]:
     """What to learn from, and every fifth video to choose the epoch by; or the last fifth of the only long one."""
-    if len(embedded) > 1:
-        every = round(1 / HELD_OUT) if len(embedded) >= 1 / HELD_OUT else len(embedded)
-        held = [one for k, one in enumerate(embedded) if k % every == every - 1]
-        if total(held) <= total(embedded) // 2:
-            return [one for k, one in enumerate(embedded) if k % every != every - 1], held
-    one = max(embedded, key=len)
-    others = [other for other in embedded if other is not one]
-    cut = min(len(one) - 1, round(len(one) * (1 - HELD_OUT)))
-    first, second = (
-        replace(one, frame=one.frame[part], seconds=one.seconds[part], vector=one.vector[part])
-        for part in (slice(0, cut), slice(cut, None))
-    )
-    return [*others, first], [second]
+    every = min(len(embedded), round(1 / VALIDATION_SHARE))
+    if every > 1:
+        first: list[VideoEmbeddings] = []
+        second: list[VideoEmbeddings] = []
+        for number, one in enumerate(embedded):
+            if number % every == every - 1:
+                second.append(one)
+            else:
+                first.append(one)
+        if total(second) <= total(embedded) // 2:
+            return first, second
+    longest = max(embedded, key=len)
+    others = [one for one in embedded if one is not longest]
+    cut = min(len(longest) - 1, round(len(longest) * (1 - VALIDATION_SHARE)))
+    return [*others, part_of(longest, slice(0, cut))], [part_of(longest, slice(cut, None))]

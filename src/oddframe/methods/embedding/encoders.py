@@ -31,6 +31,9 @@ EncoderName = Literal[
     "image-vit-b-16",
     "run",  # not one of these: a run of one's own
 ]
+Colours = tuple[
+    tuple[float, float, float], tuple[float, float, float]
+]  # mean and deviation in 0 … 1
 KINETICS = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 FACEBOOK = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -42,57 +45,56 @@ class Encoder:
     """A network and what it was trained to see."""
 
     name: str
-    make: Callable[
-        [int, int], nn.Module
-    ]  # of (frames, side): (N, D) from normalised clips (N, 3, T, H, W)
+    make: Callable[[int, int], nn.Module]  # of (clip_length, size): (N, D) from (N, 3, T, H, W)
     width: int  # D
-    frames: int  # T
-    seconds: float  # that those frames spanned in training
-    side: int  # pixels of the square picture
-    colours: tuple[
-        tuple[float, float, float], tuple[float, float, float]
-    ]  # mean and deviation of pixels in 0 … 1
+    clip_length: int  # T
+    seconds: float  # that a clip spanned in training
+    size: int  # pixels of the square frame
+    colours: Colours
     url: str  # of the published weights
     terms: str  # licence, source and what they were trained on
-    step: int = 1  # sides are multiples of this
-    smallest: int = 16  # side
-    thinned: int = 1  # frames are a multiple of this
-    fixed: bool = False  # no other side and number of frames
-    foreign: str = (
-        ""  # the class of the transformers library whose weights these are; it fetches them itself
-    )
+    size_step: int = 1  # sizes are multiples of this
+    smallest: int = 16  # size
+    length_step: int = 1  # clip lengths are multiples of this
+    fixed: bool = False  # no other size and clip length
+    # the class of the transformers library whose weights these are; it downloads them itself
+    foreign: str = ""
 
     @property
     def file(self) -> str:
         """What the file of the published weights is called on disk."""
         name = self.url.rpartition("/")[2]
-        return f"{self.name}-{name}" if name == "pytorch_model.bin" else name
+        if name == "pytorch_model.bin":  # as every file of the hub is called
+            return f"{self.name}-{name}"
+        return name
 
-    def check(self, frames: int, side: int) -> None:
+    def check(self, clip_length: int, size: int) -> None:
         """Raise ValueError, one line, for clips that the network cannot take."""
-        if self.fixed and (frames, side) != (self.frames, self.side):
+        if self.fixed and (clip_length, size) != (self.clip_length, self.size):
             raise ValueError(
-                f"{self.name} takes {self.frames} frames of {self.side}² pixels and no others"
+                f"{self.name} takes {self.clip_length} frames of {self.size}² pixels and no others"
             )
-        if frames < self.thinned or frames % self.thinned:
-            raise ValueError(f"{self.name} takes a multiple of {self.thinned} frames, got {frames}")
-        if side < self.smallest or side % self.step:
+        if clip_length < self.length_step or clip_length % self.length_step:
             raise ValueError(
-                f"{self.name} takes pictures whose side is a multiple of {self.step} and at least {self.smallest}, "
-                f"got {side}"
+                f"{self.name} takes a multiple of {self.length_step} frames, got {clip_length}"
+            )
+        if size < self.smallest or size % self.size_step:
+            raise ValueError(
+                f"{self.name} takes frames whose size is a multiple of {self.size_step} and at least {self.smallest}, "
+                f"got {size}"
             )
 
 
-def encoder(name: str) -> Encoder:
+def encoder_named(name: str) -> Encoder:
     """The encoder of that name. Raises ValueError, one line, where there is none."""
     for one in ENCODERS:
         if one.name == name:
             return one
-    raise ValueError(f"encoder is one of {', '.join(get_args(EncoderName))}, got {name!r}")
+    raise ValueError(f"network is one of {', '.join(get_args(EncoderName))}, got {name!r}")
 
 
-class OverTime(nn.Module):
-    """A network for pictures, averaged over the frames of a clip: looks, and no motion."""
+class FrameAverage(nn.Module):
+    """A network for pictures, averaged over the frames of a clip: appearance, and no motion."""
 
     def __init__(self, picture: nn.Module) -> None:
         super().__init__()
@@ -104,33 +106,23 @@ class OverTime(nn.Module):
         return out.reshape(N, T, -1).mean(1)
 
 
-class Tokens(nn.Module):
-    """A network of the transformers library, whose last tokens are averaged, and then normalised where it says so."""
+class TokenAverage(nn.Module):
+    """A network of the transformers library whose last tokens are averaged, and then normalised where it says so."""
 
     def __init__(self, model: nn.Module, argument: str, normed: int = 0) -> None:
         super().__init__()
-        self.model, self.argument = model, argument
+        self.model = model
+        self.argument = argument
         # under the name that VideoMAE's weights have for it; a model that was tuned has it instead of its last layer's
         self.fc_norm = nn.LayerNorm(normed) if normed else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        more = {"skip_predictor": True} if self.argument == "pixel_values_videos" else {}
-        told = self.model(**{self.argument: x.transpose(1, 2)}, **more)  # (N, T, C, H, W)
-        out: Tensor = self.fc_norm(told.last_hidden_state.mean(1))
+        given: dict[str, Any] = {self.argument: x.transpose(1, 2)}  # (N, T, C, H, W)
+        if self.argument == "pixel_values_videos":
+            given["skip_predictor"] = True
+        tokens = self.model(**given).last_hidden_state
+        out: Tensor = self.fc_norm(tokens.mean(1))
         return out
-
-
-def _torchvision(
-    name: str, last: str, _frames: int, side: int, *, picture: bool = False, **more: Any
-) -> nn.Module:
-    models = library(
-        "torchvision.models" if picture else "torchvision.models.video", name, "networks"
-    )
-    if name == "vit_b_16":
-        more["image_size"] = side
-    net: nn.Module = getattr(models, name)(weights=None, **more)
-    setattr(net, last, nn.Identity())
-    return OverTime(net) if picture else net
 
 
 def library(module: str, wants: str, extra: str) -> Any:
@@ -144,24 +136,39 @@ def library(module: str, wants: str, extra: str) -> Any:
         ) from error
 
 
-def _own(module: str, name: str, _frames: int, _side: int) -> nn.Module:
+# Makers: (clip_length, size) to an untrained network without its classifier.
+
+
+def make_torchvision(
+    name: str, last: str, _clip_length: int, size: int, *, picture: bool = False
+) -> nn.Module:
+    """A network of torchvision, its layer `last` taken off; one for pictures is averaged over frames."""
+    module = "torchvision.models" if picture else "torchvision.models.video"
+    models = library(module, name, "networks")
+    options = {"image_size": size} if name == "vit_b_16" else {}
+    net: nn.Module = getattr(models, name)(weights=None, **options)
+    setattr(net, last, nn.Identity())
+    return FrameAverage(net) if picture else net
+
+
+def make_own(module: str, name: str, _clip_length: int, _size: int) -> nn.Module:
+    """A network of this package."""
     net: nn.Module = getattr(import_module(f"oddframe.methods.embedding.{module}"), name)()
     return net
 
 
-def _transformers(
-    kind: str, argument: str, settings: dict[str, Any], frames: int, side: int
+def make_transformers(
+    kind: str, argument: str, settings: dict[str, Any], clip_length: int, size: int
 ) -> nn.Module:
+    """A network of the transformers library."""
     found = library("transformers", kind, "hub")
-    sizes = (
-        {"frames_per_clip": frames, "crop_size": side}
-        if kind == "VJEPA2"
-        else {"num_frames": frames}
-    )
-    sizes |= {} if kind == "VJEPA2" else {"image_size": side}
+    if kind == "VJEPA2":
+        sizes = {"frames_per_clip": clip_length, "crop_size": size}
+    else:
+        sizes = {"num_frames": clip_length, "image_size": size}
     config = getattr(found, f"{kind}Config")(**settings, **sizes)
     normed = config.hidden_size if getattr(config, "use_mean_pooling", False) else 0
-    return Tokens(getattr(found, f"{kind}Model")(config), argument, normed)
+    return TokenAverage(getattr(found, f"{kind}Model")(config), argument, normed)
 
 
 _ZOO = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics"
@@ -170,156 +177,156 @@ _HUB = "https://huggingface.co"
 _VJEPA2 = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16}
 ENCODERS = (
     Encoder(
-        "r2plus1d-18",
-        partial(_torchvision, "r2plus1d_18", "fc"),
-        512,
-        16,
-        1.0,
-        112,
-        KINETICS,
-        f"{_TORCH}/r2plus1d_18-91a641e6.pth",
-        f"{TORCHVISION} Kinetics-400",
+        name="r2plus1d-18",
+        make=partial(make_torchvision, "r2plus1d_18", "fc"),
+        width=512,
+        clip_length=16,
+        seconds=1.0,
+        size=112,
+        colours=KINETICS,
+        url=f"{_TORCH}/r2plus1d_18-91a641e6.pth",
+        terms=f"{TORCHVISION} Kinetics-400",
     ),
     Encoder(
-        "r3d-18",
-        partial(_torchvision, "r3d_18", "fc"),
-        512,
-        16,
-        1.0,
-        112,
-        KINETICS,
-        f"{_TORCH}/r3d_18-b3b3357e.pth",
-        f"{TORCHVISION} Kinetics-400",
+        name="r3d-18",
+        make=partial(make_torchvision, "r3d_18", "fc"),
+        width=512,
+        clip_length=16,
+        seconds=1.0,
+        size=112,
+        colours=KINETICS,
+        url=f"{_TORCH}/r3d_18-b3b3357e.pth",
+        terms=f"{TORCHVISION} Kinetics-400",
     ),
     Encoder(
-        "slow-r50",
-        partial(_own, "slowfast", "SlowR50"),
-        2048,
-        8,
-        2.0,
-        256,
-        FACEBOOK,
-        f"{_ZOO}/SLOW_8x8_R50.pyth",
-        "PyTorchVideo's model zoo (code Apache-2.0); trained on Kinetics-400",
+        name="slow-r50",
+        make=partial(make_own, "slowfast", "SlowR50"),
+        width=2048,
+        clip_length=8,
+        seconds=2.0,
+        size=256,
+        colours=FACEBOOK,
+        url=f"{_ZOO}/SLOW_8x8_R50.pyth",
+        terms="PyTorchVideo's model zoo (code Apache-2.0); trained on Kinetics-400",
         smallest=32,
     ),
     Encoder(
-        "slowfast-r50",
-        partial(_own, "slowfast", "SlowFastR50"),
-        2304,
-        32,
-        2.0,
-        256,
-        FACEBOOK,
-        f"{_ZOO}/SLOWFAST_8x8_R50.pyth",
-        "PyTorchVideo's model zoo (code Apache-2.0); trained on Kinetics-400",
+        name="slowfast-r50",
+        make=partial(make_own, "slowfast", "SlowFastR50"),
+        width=2304,
+        clip_length=32,
+        seconds=2.0,
+        size=256,
+        colours=FACEBOOK,
+        url=f"{_ZOO}/SLOWFAST_8x8_R50.pyth",
+        terms="PyTorchVideo's model zoo (code Apache-2.0); trained on Kinetics-400",
         smallest=32,
-        thinned=4,
+        length_step=4,
     ),
     Encoder(
-        "timesformer",
-        partial(_own, "timesformer", "TimeSformer"),
-        768,
-        8,
-        2.0,
-        224,
-        FACEBOOK,
-        f"{_HUB}/facebook/timesformer-base-finetuned-k400/resolve/main/pytorch_model.bin",
-        "CC BY-NC 4.0, facebook/timesformer-base-finetuned-k400; trained on Kinetics-400",
-        step=16,
+        name="timesformer",
+        make=partial(make_own, "timesformer", "TimeSformer"),
+        width=768,
+        clip_length=8,
+        seconds=2.0,
+        size=224,
+        colours=FACEBOOK,
+        url=f"{_HUB}/facebook/timesformer-base-finetuned-k400/resolve/main/pytorch_model.bin",
+        terms="CC BY-NC 4.0, facebook/timesformer-base-finetuned-k400; trained on Kinetics-400",
+        size_step=16,
     ),
     Encoder(
-        "mvit-v2-s",
-        partial(_torchvision, "mvit_v2_s", "head"),
-        768,
-        16,
-        2.0,
-        224,
-        FACEBOOK,
-        f"{_TORCH}/mvit_v2_s-ae3be167.pth",
-        f"{TORCHVISION} Kinetics-400",
+        name="mvit-v2-s",
+        make=partial(make_torchvision, "mvit_v2_s", "head"),
+        width=768,
+        clip_length=16,
+        seconds=2.0,
+        size=224,
+        colours=FACEBOOK,
+        url=f"{_TORCH}/mvit_v2_s-ae3be167.pth",
+        terms=f"{TORCHVISION} Kinetics-400",
         fixed=True,
     ),
     Encoder(
-        "swin3d-t",
-        partial(_torchvision, "swin3d_t", "head"),
-        768,
-        32,
-        2.0,
-        224,
-        IMAGENET,
-        f"{_TORCH}/swin3d_t-7615ae03.pth",
-        f"{TORCHVISION} Kinetics-400",
+        name="swin3d-t",
+        make=partial(make_torchvision, "swin3d_t", "head"),
+        width=768,
+        clip_length=32,
+        seconds=2.0,
+        size=224,
+        colours=IMAGENET,
+        url=f"{_TORCH}/swin3d_t-7615ae03.pth",
+        terms=f"{TORCHVISION} Kinetics-400",
         smallest=32,
     ),
     Encoder(
-        "videomae-b",
-        partial(_transformers, "VideoMAE", "pixel_values", {"use_mean_pooling": True}),
-        768,
-        16,
-        2.0,
-        224,
-        IMAGENET,
-        f"{_HUB}/MCG-NJU/videomae-base-finetuned-kinetics",
-        "CC BY-NC 4.0, MCG-NJU/videomae-base-finetuned-kinetics; trained on Kinetics-400",
-        step=16,
-        thinned=2,
+        name="videomae-b",
+        make=partial(make_transformers, "VideoMAE", "pixel_values", {"use_mean_pooling": True}),
+        width=768,
+        clip_length=16,
+        seconds=2.0,
+        size=224,
+        colours=IMAGENET,
+        url=f"{_HUB}/MCG-NJU/videomae-base-finetuned-kinetics",
+        terms="CC BY-NC 4.0, MCG-NJU/videomae-base-finetuned-kinetics; trained on Kinetics-400",
+        size_step=16,
+        length_step=2,
         foreign="VideoMAEForVideoClassification",
     ),
     Encoder(
-        "vjepa2-l",
-        partial(_transformers, "VJEPA2", "pixel_values_videos", _VJEPA2),
-        1024,
-        16,
-        4.0,
-        256,
-        IMAGENET,
-        f"{_HUB}/facebook/vjepa2-vitl-fpc64-256",
-        "MIT, facebook/vjepa2-vitl-fpc64-256; trained on VideoMix22M",
-        step=16,
-        thinned=2,
+        name="vjepa2-l",
+        make=partial(make_transformers, "VJEPA2", "pixel_values_videos", _VJEPA2),
+        width=1024,
+        clip_length=16,
+        seconds=4.0,
+        size=256,
+        colours=IMAGENET,
+        url=f"{_HUB}/facebook/vjepa2-vitl-fpc64-256",
+        terms="MIT, facebook/vjepa2-vitl-fpc64-256; trained on VideoMix22M",
+        size_step=16,
+        length_step=2,
         foreign="VJEPA2Model",
     ),
     Encoder(
-        "image-resnet18",
-        partial(_torchvision, "resnet18", "fc", picture=True),
-        512,
-        4,
-        1.0,
-        224,
-        IMAGENET,
-        f"{_TORCH}/resnet18-f37072fd.pth",
-        f"{TORCHVISION} ImageNet-1K",
+        name="image-resnet18",
+        make=partial(make_torchvision, "resnet18", "fc", picture=True),
+        width=512,
+        clip_length=4,
+        seconds=1.0,
+        size=224,
+        colours=IMAGENET,
+        url=f"{_TORCH}/resnet18-f37072fd.pth",
+        terms=f"{TORCHVISION} ImageNet-1K",
     ),
     Encoder(
-        "image-resnet50",
-        partial(_torchvision, "resnet50", "fc", picture=True),
-        2048,
-        4,
-        1.0,
-        224,
-        IMAGENET,
-        f"{_TORCH}/resnet50-11ad3fa6.pth",
-        f"{TORCHVISION} ImageNet-1K",
+        name="image-resnet50",
+        make=partial(make_torchvision, "resnet50", "fc", picture=True),
+        width=2048,
+        clip_length=4,
+        seconds=1.0,
+        size=224,
+        colours=IMAGENET,
+        url=f"{_TORCH}/resnet50-11ad3fa6.pth",
+        terms=f"{TORCHVISION} ImageNet-1K",
     ),
     Encoder(
-        "image-vit-b-16",
-        partial(_torchvision, "vit_b_16", "heads", picture=True),
-        768,
-        4,
-        1.0,
-        224,
-        IMAGENET,
-        f"{_TORCH}/vit_b_16-c867db91.pth",
-        f"{TORCHVISION} ImageNet-1K",
-        step=16,
+        name="image-vit-b-16",
+        make=partial(make_torchvision, "vit_b_16", "heads", picture=True),
+        width=768,
+        clip_length=4,
+        seconds=1.0,
+        size=224,
+        colours=IMAGENET,
+        url=f"{_TORCH}/vit_b_16-c867db91.pth",
+        terms=f"{TORCHVISION} ImageNet-1K",
+        size_step=16,
     ),
 )
 
 
-def normalised(pixels: Tensor, one: Encoder, device: torch.device) -> Tensor:
+def normalise(pixels: Tensor, encoder: Encoder) -> Tensor:
     """(N, 3, T, H, W) float from uint8, in the colours that the network was trained on."""
     mean, deviation = (
-        torch.tensor(part, device=device).view(1, 3, 1, 1, 1) for part in one.colours
+        torch.tensor(part, device=pixels.device).view(1, 3, 1, 1, 1) for part in encoder.colours
     )
-    return (pixels.to(device).float() / 255 - mean) / deviation
+    return (pixels.float() / 255 - mean) / deviation

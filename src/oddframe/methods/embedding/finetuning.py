@@ -1,10 +1,10 @@
-"""Training an encoder along with an autoencoder of its embeddings, without letting both agree on nothing.
+"""Training an encoder along with an autoencoder of its embeddings, without a collapse of both.
 
-The original asks both to make the error between an embedding and its rebuilding small. An encoder can do that by making
-embeddings small: at a point, nothing is left to rebuild. Here the target is detached: the encoder may make embeddings
-easier to rebuild only by what reaches the autoencoder, whose batch norm takes their scale away. That leaves the scale
-to chance, and with it the error, so a term holds it where it began: the error is counted in units of how far
-embeddings are from each other, and log of that distance, against what it was first, adds its square.
+The original asks both to make the error between an embedding and its reconstruction small. An encoder can do that by
+making embeddings small: at a point, nothing is left to reconstruct. Here the target is detached: the encoder may make
+embeddings easier to reconstruct only by what reaches the autoencoder, whose batch norm takes their scale away. That
+leaves the scale to chance, and with it the error, so a term keeps it where it began: the error is counted in units of
+the embeddings' variance, and the log of that variance, against what it was first, adds its square.
 
 N clips, D numbers an embedding.
 """
@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from oddframe.embeddings.heads.autoencoder import Rebuilder
+from oddframe.embeddings.heads.autoencoder import AutoencoderNetwork
 from oddframe.run import Run
 from oddframe.training.config import Training
 from oddframe.training.random_clips import RandomClips
@@ -28,7 +28,7 @@ TINY = 1e-12  # so that embeddings that are all the same are no division by zero
 
 def finetune(
     net: nn.Module,
-    rebuilder: Rebuilder,
+    autoencoder: AutoencoderNetwork,
     prepare: Callable[[Tensor], Tensor],
     videos: Sequence[Video],
     spec: ClipSpec,
@@ -46,7 +46,7 @@ def finetune(
     Raises ValueError for a `first` that there is not.
     """
     unfreeze(net, first)
-    both = _Both(net, rebuilder, prepare, detach)
+    both = EncoderWithAutoencoder(net, autoencoder, prepare, detach)
     step = by_loss(lambda module, batch: module(batch[0]))
     data = RandomClips(videos, spec, count=max(clips, training.batch), seed=run.seed)
     try:
@@ -56,40 +56,44 @@ def finetune(
         net.eval().requires_grad_(False)
 
 
-class _Both(nn.Module):
+class EncoderWithAutoencoder(nn.Module):
     """The losses of a batch of uint8 clips."""
+
+    first: Tensor  # variance of the first batch's embeddings, before any step
 
     def __init__(
         self,
         net: nn.Module,
-        rebuilder: Rebuilder,
+        autoencoder: AutoencoderNetwork,
         prepare: Callable[[Tensor], Tensor],
         detach: bool,
     ) -> None:
         super().__init__()
-        self.net, self.rebuilder, self.prepare, self.detach = net, rebuilder, prepare, detach
-        self.register_buffer(
-            "first", torch.zeros(())
-        )  # spread of the first batch, before anything moved
-        self.first: Tensor
+        self.net = net
+        self.autoencoder = autoencoder
+        self.prepare = prepare
+        self.detach = detach
+        self.register_buffer("first", torch.zeros(()))
 
-    def train(self, mode: bool = True) -> _Both:
+    def train(self, mode: bool = True) -> EncoderWithAutoencoder:
+        """The autoencoder alone: batch norm of the encoder stays as it is."""
         super().train(mode)
         self.net.eval()
         return self
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        """The losses of clips (N, C, T, H, W); "loss" is what is descended."""
         e = self.net(self.prepare(pixels)).float()  # (N, D)
         # how far embeddings are from each other: 0 when they have collapsed
-        spread = (e - e.mean(0)).square().sum(1).mean()
+        variance = (e - e.mean(0)).square().sum(1).mean()
         if not self.detach:
-            return {**self.rebuilder.loss(e, e), "spread": spread.detach()}
+            return {**self.autoencoder.loss(e, e), "spread": variance.detach()}
         if not self.first:
-            self.first.copy_(spread.detach().clamp_min(TINY))
-        told = self.rebuilder.loss(e, e.detach())
-        held = (spread.clamp_min(TINY) / self.first).log().square()
-        loss = told.pop("loss") / spread.detach().clamp_min(TINY) + held
-        return {"loss": loss, **told, "held": held.detach(), "spread": spread.detach()}
+            self.first.copy_(variance.detach().clamp_min(TINY))
+        losses = self.autoencoder.loss(e, e.detach())
+        scale = (variance.clamp_min(TINY) / self.first).log().square()
+        loss = losses.pop("loss") / variance.detach().clamp_min(TINY) + scale
+        return {"loss": loss, **losses, "scale": scale.detach(), "spread": variance.detach()}
 
 
 def unfreeze(net: nn.Module, first: str) -> list[str]:
@@ -98,16 +102,20 @@ def unfreeze(net: nn.Module, first: str) -> list[str]:
     `first` is the number of a parameter, in the network's own order, or what its name begins with.
     """
     names = [name for name, _ in net.named_parameters()]
+    start = len(names)
     if first.isdecimal():
         start = int(first)
     else:
-        start = next((k for k, name in enumerate(names) if name.startswith(first)), len(names))
+        for number, name in enumerate(names):
+            if name.startswith(first):
+                start = number
+                break
     if start >= len(names):
         parts = list(dict.fromkeys(name.partition(".")[0] for name in names))
         raise ValueError(
             f"unfreeze_from is a number below {len(names)} or the beginning of a parameter's name "
             f"({', '.join(parts)}), got {first!r}"
         )
-    for k, parameter in enumerate(net.parameters()):
-        parameter.requires_grad_(k >= start)
+    for number, parameter in enumerate(net.parameters()):
+        parameter.requires_grad_(number >= start)
     return names[start:]

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 
 DEPTHS = (3, 4, 6, 3)  # blocks in each stage of a ResNet-50
-SLOW_TIME, FAST_TIME = (
-    (1, 1, 3, 3),
-    (3, 3, 3, 3),
-)  # temporal reach of each stage's first convolution
+# of each stage of the slow pathway: channels before, channels after, stride in space
+STAGES = ((64, 256, 1), (256, 512, 2), (512, 1024, 2), (1024, 2048, 2))
+# frames that the first convolution of each stage spans
+SLOW_TIME = (1, 1, 3, 3)
+FAST_TIME = (3, 3, 3, 3)
 FASTER = 4  # fast frames for a slow one
 THINNER = 8  # slow channels for a fast one
 POOLED = 7  # side of the average pooling with stride 1 before the last average
@@ -30,7 +31,7 @@ class Stem(nn.Module):
 
     def __init__(self, channels: int, time: int) -> None:
         super().__init__()
-        self.conv = _conv(3, channels, (time, 7, 7), (1, 2, 2))
+        self.conv = convolution(3, channels, (time, 7, 7), (1, 2, 2))
         self.norm = nn.BatchNorm3d(channels)
         self.pool = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
 
@@ -44,12 +45,12 @@ class Bottleneck(nn.Module):
 
     def __init__(self, before: int, inner: int, after: int, time: int, stride: int) -> None:
         super().__init__()
-        self.conv_a, self.norm_a = _conv(before, inner, (time, 1, 1)), nn.BatchNorm3d(inner)
-        self.conv_b, self.norm_b = (
-            _conv(inner, inner, (1, 3, 3), (1, stride, stride)),
-            nn.BatchNorm3d(inner),
-        )
-        self.conv_c, self.norm_c = _conv(inner, after, (1, 1, 1)), nn.BatchNorm3d(after)
+        self.conv_a = convolution(before, inner, (time, 1, 1))
+        self.norm_a = nn.BatchNorm3d(inner)
+        self.conv_b = convolution(inner, inner, (1, 3, 3), (1, stride, stride))
+        self.norm_b = nn.BatchNorm3d(inner)
+        self.conv_c = convolution(inner, after, (1, 1, 1))
+        self.norm_c = nn.BatchNorm3d(after)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm_a(self.conv_a(x)).relu()
@@ -66,7 +67,7 @@ class Block(nn.Module):
         self.branch1_conv: nn.Module | None = None
         self.branch1_norm: nn.Module | None = None
         if before != after or stride > 1:
-            self.branch1_conv = _conv(before, after, (1, 1, 1), (1, stride, stride))
+            self.branch1_conv = convolution(before, after, (1, 1, 1), (1, stride, stride))
             self.branch1_norm = nn.BatchNorm3d(after)
         self.branch2 = Bottleneck(before, inner, after, time, stride)
 
@@ -83,10 +84,11 @@ class Stage(nn.Module):
 
     def __init__(self, before: int, after: int, depth: int, time: int, stride: int) -> None:
         super().__init__()
-        self.res_blocks = nn.ModuleList(
-            Block(after if k else before, after // 4, after, time, 1 if k else stride)
-            for k in range(depth)
-        )
+        inner = after // 4
+        blocks = [Block(before, inner, after, time, stride)]
+        for _ in range(depth - 1):
+            blocks.append(Block(after, inner, after, time, 1))
+        self.res_blocks = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor) -> Tensor:
         for block in self.res_blocks:
@@ -94,7 +96,7 @@ class Stage(nn.Module):
         return x
 
 
-class Head(nn.Module):
+class Projection(nn.Module):
     """The classifier's layer, which only counts parameters and carries their names: embeddings are taken before it."""
 
     def __init__(self, width: int, classes: int) -> None:
@@ -107,18 +109,12 @@ class SlowR50(nn.Module):
 
     def __init__(self, classes: int = 0) -> None:
         super().__init__()
-        stages: list[nn.Module] = [Stem(64, 1)]
-        for k in range(4):
-            stages.append(
-                Stage(
-                    64 if k == 0 else 128 * 2**k,
-                    256 * 2**k,
-                    DEPTHS[k],
-                    SLOW_TIME[k],
-                    1 if k == 0 else 2,
-                )
-            )
-        self.blocks = nn.ModuleList([*stages, *([Head(2048, classes)] if classes else [])])
+        blocks: list[nn.Module] = [Stem(64, 1)]
+        for number, (before, after, stride) in enumerate(STAGES):
+            blocks.append(Stage(before, after, DEPTHS[number], SLOW_TIME[number], stride))
+        if classes:
+            blocks.append(Projection(2048, classes))
+        self.blocks = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor) -> Tensor:
         for block in list(self.blocks)[:5]:
@@ -145,7 +141,7 @@ class Fusion(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv_fast_to_slow = _conv(channels, 2 * channels, (7, 1, 1), (FASTER, 1, 1))
+        self.conv_fast_to_slow = convolution(channels, 2 * channels, (7, 1, 1), (FASTER, 1, 1))
         self.norm = nn.BatchNorm3d(2 * channels)
 
     def forward(self, x: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -158,16 +154,18 @@ class SlowFastR50(nn.Module):
 
     def __init__(self, classes: int = 0) -> None:
         super().__init__()
-        parts: list[nn.Module] = [Pathways(Stem(64, 1), Stem(8, 5), 8)]
-        for k in range(4):
-            before, after, stride = 64 if k == 0 else 128 * 2**k, 256 * 2**k, 1 if k == 0 else 2
-            slow = Stage(before + 2 * before // THINNER, after, DEPTHS[k], SLOW_TIME[k], stride)
-            fast = Stage(before // THINNER, after // THINNER, DEPTHS[k], FAST_TIME[k], stride)
-            parts.append(Pathways(slow, fast, after // THINNER if k < 3 else None))
-        # block 5 pools and has no parameters there
-        self.blocks = nn.ModuleList(
-            [*parts, nn.Identity(), *([Head(2304, classes)] if classes else [])]
-        )
+        blocks: list[nn.Module] = [Pathways(Stem(64, 1), Stem(8, 5), 8)]
+        for number, (before, after, stride) in enumerate(STAGES):
+            depth = DEPTHS[number]
+            fused = before + 2 * before // THINNER  # what comes from the fast pathway beside it
+            slow = Stage(fused, after, depth, SLOW_TIME[number], stride)
+            fast = Stage(before // THINNER, after // THINNER, depth, FAST_TIME[number], stride)
+            last = number == len(STAGES) - 1
+            blocks.append(Pathways(slow, fast, None if last else after // THINNER))
+        blocks.append(nn.Identity())  # where the published network pools, without parameters
+        if classes:
+            blocks.append(Projection(2304, classes))
+        self.blocks = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Any = [x[:, :, slow_frames(x.shape[2])], x]
@@ -192,8 +190,9 @@ def pooled(x: Tensor) -> Tensor:
     return nn.functional.avg_pool3d(x, window, 1).mean((2, 3, 4))
 
 
-def _conv(
+def convolution(
     before: int, after: int, kernel: tuple[int, int, int], stride: tuple[int, int, int] = (1, 1, 1)
 ) -> nn.Conv3d:
+    """A 3-D convolution without bias whose output is as large as its input, but for the stride."""
     t, h, w = kernel
     return nn.Conv3d(before, after, kernel, stride, (t // 2, h // 2, w // 2), bias=False)

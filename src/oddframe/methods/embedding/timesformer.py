@@ -23,7 +23,7 @@ class Dense(nn.Module):
         return out
 
 
-class Mixed(nn.Module):
+class QueriesKeysValues(nn.Module):
     """Queries, keys and values, under the name that the weights have for them."""
 
     def __init__(self, width: int) -> None:
@@ -53,7 +53,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.attention = Mixed(width)
+        self.attention = QueriesKeysValues(width)
         self.output = Dense(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class Attention(nn.Module):
         return out
 
 
-class Layer(nn.Module):
+class DividedAttention(nn.Module):
     """Divided space-time attention, equations 8 and 9 of the paper, and an MLP; each adds to what it was given."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -81,17 +81,14 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, T: int) -> Tensor:
         N, _, D = x.shape
-        first, patches = (
-            x[:, :1],
-            x[:, 1:],
-        )  # (N, 1, D), (N, P T, D): all frames of a patch follow each other
+        first = x[:, :1]  # (N, 1, D)
+        patches = x[:, 1:]  # (N, P T, D): all frames of a patch follow each other
         P = patches.shape[1] // T
         mixed = self.temporal_attention(self.temporal_layernorm(patches.reshape(N * P, T, D)))
         patches = patches + self.temporal_dense(mixed).reshape(N, P * T, D)
         frames = patches.reshape(N, P, T, D).transpose(1, 2).reshape(N * T, P, D)
-        frames = torch.cat(
-            [first.expand(N, T, D).reshape(N * T, 1, D), frames], 1
-        )  # the class token joins each frame
+        # the class token joins each frame
+        frames = torch.cat([first.expand(N, T, D).reshape(N * T, 1, D), frames], 1)
         mixed = self.attention(self.layernorm_before(frames)).reshape(N, T, P + 1, D)
         token = mixed[:, :, 0].mean(1, keepdim=True)  # and is the mean of what it becomes there
         space = mixed[:, :, 1:].transpose(1, 2).reshape(N, P * T, D)
@@ -101,32 +98,32 @@ class Layer(nn.Module):
         return out
 
 
-class Embeddings(nn.Module):
+class TokenEmbeddings(nn.Module):
     """Patches to tokens that know their place and time: (N, 1 + P T, D) from (N, 3, T, H, W), the class token first.
 
     Positions of other sizes and lengths than published are the nearest published ones.
     """
 
-    def __init__(self, side: int, frames: int, patch: int, width: int) -> None:
+    def __init__(self, size: int, clip_length: int, patch: int, width: int) -> None:
         super().__init__()
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
-        self.position_embeddings = nn.Parameter(torch.zeros(1, (side // patch) ** 2 + 1, width))
-        self.time_embeddings = nn.Parameter(torch.zeros(1, frames, width))
+        self.position_embeddings = nn.Parameter(torch.zeros(1, (size // patch) ** 2 + 1, width))
+        self.time_embeddings = nn.Parameter(torch.zeros(1, clip_length, width))
         self.patch_embeddings = Patches(patch, width)
 
     def forward(self, x: Tensor) -> Tensor:
         N, C, T, H, W = x.shape
         patches = self.patch_embeddings(x.transpose(1, 2).reshape(N * T, C, H, W))
-        place, time = self._places(patches.shape[-2], patches.shape[-1]), self._times(T)
+        place = self.place_embeddings(patches.shape[-2], patches.shape[-1])
         patches = patches.flatten(2).transpose(1, 2) + place[:, 1:]  # (N T, P, D)
         D = patches.shape[-1]
-        patches = (
-            (patches.reshape(N, T, -1, D) + time[:, :, None]).transpose(1, 2).reshape(N, -1, D)
-        )  # (N, P T, D)
-        return torch.cat([(self.cls_token + place[:, :1]).expand(N, -1, -1), patches], 1)
+        patches = patches.reshape(N, T, -1, D) + self.times(T)[:, :, None]
+        patches = patches.transpose(1, 2).reshape(N, -1, D)  # (N, P T, D)
+        first = (self.cls_token + place[:, :1]).expand(N, -1, -1)
+        return torch.cat([first, patches], 1)
 
-    def _places(self, h: int, w: int) -> Tensor:
-        """(1, 1 + P, D)"""
+    def place_embeddings(self, h: int, w: int) -> Tensor:
+        """(1, 1 + P, D) for a grid of h × w patches."""
         place = self.position_embeddings
         side = round((place.shape[1] - 1) ** 0.5)
         if (h, w) == (side, side):
@@ -135,20 +132,20 @@ class Embeddings(nn.Module):
         near = nn.functional.interpolate(grid, (h, w), mode="nearest")
         return torch.cat([place[:, :1], near.flatten(2).transpose(1, 2)], 1)
 
-    def _times(self, T: int) -> Tensor:
-        """(1, T, D)"""
+    def times(self, T: int) -> Tensor:
+        """(1, T, D) for T frames."""
         time = self.time_embeddings
         if time.shape[1] == T:
             return time
         return nn.functional.interpolate(time.transpose(1, 2), T, mode="nearest").transpose(1, 2)
 
 
-class Layers(nn.Module):
+class LayerStack(nn.Module):
     """Layers one after the other, under the name that the weights have for them."""
 
     def __init__(self, width: int, depth: int, heads: int) -> None:
         super().__init__()
-        self.layer = nn.ModuleList(Layer(width, heads) for _ in range(depth))
+        self.layer = nn.ModuleList(DividedAttention(width, heads) for _ in range(depth))
 
     def forward(self, x: Tensor, T: int) -> Tensor:
         for layer in self.layer:
@@ -162,16 +159,16 @@ class TimeSformer(nn.Module):
     def __init__(
         self,
         *,
-        side: int = 224,
-        frames: int = 8,
+        size: int = 224,
+        clip_length: int = 8,
         patch: int = 16,
         width: int = 768,
         depth: int = 12,
         heads: int = 12,
     ) -> None:
         super().__init__()
-        self.embeddings = Embeddings(side, frames, patch, width)
-        self.encoder = Layers(width, depth, heads)
+        self.embeddings = TokenEmbeddings(size, clip_length, patch, width)
+        self.encoder = LayerStack(width, depth, heads)
         self.layernorm = nn.LayerNorm(width, eps=1e-6)
         for module in self.modules():
             if isinstance(module, nn.Linear):

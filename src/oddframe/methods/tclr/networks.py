@@ -14,17 +14,16 @@ from torch.nn import functional
 
 from oddframe.training.checkpoints import put_published, read_published, without
 
-Network = Literal["r3d18", "r2plus1d18", "small"]
+NetworkName = Literal["r3d18", "r2plus1d18", "small"]
 
 # network: separated convolutions or whole ones, channels of the first stage, blocks in each stage
-SHAPES: dict[Network, tuple[bool, int, int]] = {
+SHAPES: dict[NetworkName, tuple[bool, int, int]] = {
     "r3d18": (False, 64, 2),
     "r2plus1d18": (True, 64, 2),
     "small": (False, 16, 1),
 }
-SHRINKS = (
-    4  # frames that become one position in time: stages two and three halve time, the last keeps it
-)
+# frames that become one position in time: stages two and three halve time, the last keeps it
+TIME_REDUCTION = 4
 
 
 class VideoResNet(nn.Module):
@@ -35,18 +34,18 @@ class VideoResNet(nn.Module):
     of strided, and its shortcut is strided in space only.
     """
 
-    def __init__(self, network: Network = "r3d18") -> None:
+    def __init__(self, network: NetworkName = "r3d18") -> None:
         super().__init__()
         from torchvision.models.video.resnet import Conv2Plus1D, Conv3DSimple
 
         separated, first, blocks = SHAPES[network]
         kind: Any = Conv2Plus1D if separated else Conv3DSimple
         self.width = 8 * first  # channels of the features
-        self.stem = _separated_stem(first) if separated else _stem(first)
-        self.layer1 = _stage(first, first, blocks, kind, 1)
-        self.layer2 = _stage(first, 2 * first, blocks, kind, 2)
-        self.layer3 = _stage(2 * first, 4 * first, blocks, kind, 2)
-        self.layer4 = _stage(4 * first, 8 * first, blocks, kind, 2)
+        self.stem = separated_stem(first) if separated else whole_stem(first)
+        self.layer1 = stage(first, first, blocks, kind, 1)
+        self.layer2 = stage(first, 2 * first, blocks, kind, 2)
+        self.layer3 = stage(2 * first, 4 * first, blocks, kind, 2)
+        self.layer4 = stage(4 * first, 8 * first, blocks, kind, 2)
         start: Any = self.layer4[0]
         start.conv1[0] = nn.Conv3d(
             4 * first,
@@ -64,10 +63,24 @@ class VideoResNet(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Features that still say when: (N, width, T / 4, 1, 1)."""
-        found = self.layer4(
-            self.layer3(self.layer2(self.layer1(self.stem(clips))))
-        )  # (N, width, T / 4, h, w)
-        return functional.adaptive_avg_pool3d(found, (found.shape[2], 1, 1))
+        x = self.layer2(self.layer1(self.stem(clips)))
+        x = self.layer4(self.layer3(x))  # (N, width, T / 4, h, w)
+        return functional.adaptive_avg_pool3d(x, (x.shape[2], 1, 1))
+
+
+class PooledFeatures(nn.Module):
+    """A video network's features as embeddings: the mean over time (N, width), or all moments (N, width T / 4)."""
+
+    def __init__(self, network: nn.Module, keep_time: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.keep_time = keep_time
+
+    def forward(self, clips: Tensor) -> Tensor:
+        features: Tensor = self.network(clips)[..., 0, 0].float()  # (N, width, T / 4)
+        if self.keep_time:
+            return features.flatten(1)
+        return features.mean(2)
 
 
 class ProjectionHead(nn.Module):
@@ -87,24 +100,28 @@ class ProjectionHead(nn.Module):
         return functional.normalize(self.bn2(self.fc2(hidden)).float(), dim=1)
 
 
-class Contrasted(nn.Sequential):
+class ContrastedNetwork(nn.Sequential):
     """A network and the head that its features are contrasted through; `0.` and `1.` in the published files."""
 
-    def __init__(self, network: Network = "r3d18", size: int = 128) -> None:
+    def __init__(self, network: NetworkName = "r3d18", size: int = 128) -> None:
         body = VideoResNet(network)
         super().__init__(body, ProjectionHead(body.width, size))
 
-    def forward(self, clips: Tensor, apart: bool = False) -> tuple[Tensor, ...]:
+    def forward(self, clips: Tensor, by_time: bool = False) -> tuple[Tensor, ...]:
         """(N, size): one vector a clip, of its mean over time (mode `d` of the published code).
 
-        With `apart` (mode `s`) then one vector (N, size) for each position in time. The head sees each of these as a
+        With `by_time` (mode `s`) then one vector (N, size) for each position in time. The head sees each of these as a
         batch of its own, which matters to its batch norm.
         """
-        found = self[0](clips)[..., 0, 0]  # (N, width, T / 4)
-        return (self[1](found.mean(2)), *(self[1](at) for at in (found.unbind(2) if apart else ())))
+        features = self[0](clips)[..., 0, 0]  # (N, width, T / 4)
+        vectors = [self[1](features.mean(2))]
+        if by_time:
+            for moment in features.unbind(2):
+                vectors.append(self[1](moment))
+        return tuple(vectors)
 
 
-def load_tclr(model: Contrasted, path: Path) -> None:
+def load_tclr(model: ContrastedNetwork, path: Path) -> None:
     """Put weights that TCLR's authors published into a model: the network, and the head where the file has one.
 
     Reads what was saved from one GPU or several, with head or classifier or neither. Raises BadInput that names what is
@@ -112,11 +129,16 @@ def load_tclr(model: Contrasted, path: Path) -> None:
     """
     weights = without(read_published(path), r"module\.")
     put_published(model[0], without(weights, r"0\.", leave=r"1\.|(0\.)?fc\."), path)
-    if head := {name[2:]: part for name, part in weights.items() if name.startswith("1.")}:
+    head = {}
+    for name, value in weights.items():
+        if name.startswith("1."):
+            head[name.removeprefix("1.")] = value
+    if head:
         put_published(model[1], head, path)
 
 
-def _stem(channels: int) -> nn.Sequential:
+def whole_stem(channels: int) -> nn.Sequential:
+    """The first layers of R3D: one convolution through space and time."""
     return nn.Sequential(
         nn.Conv3d(3, channels, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False),
         nn.BatchNorm3d(channels),
@@ -124,7 +146,8 @@ def _stem(channels: int) -> nn.Sequential:
     )
 
 
-def _separated_stem(channels: int) -> nn.Sequential:
+def separated_stem(channels: int) -> nn.Sequential:
+    """The first layers of R(2+1)D: a convolution through space, and one through time."""
     return nn.Sequential(
         nn.Conv3d(3, 45, (1, 7, 7), stride=(1, 2, 2), padding=(0, 3, 3), bias=False),
         nn.BatchNorm3d(45),
@@ -135,7 +158,7 @@ def _separated_stem(channels: int) -> nn.Sequential:
     )
 
 
-def _stage(
+def stage(
     inside: int, outside: int, blocks: int, kind: Callable[..., nn.Module], stride: int
 ) -> nn.Sequential:
     """Residual blocks, the first of which changes size and channels where these differ."""

@@ -1,18 +1,18 @@
 """Samples for contrast within videos and between them: a global clip and the local clips that tile its span, in two
-looks, as TCLR is trained on them (Dave et al., CVIU 2022; timing and limits of the published code).
+views, as TCLR is trained on them (Dave et al., CVIU 2022; timing and limits of the published code).
 
 P local clips, C channels, T frames in a clip, H × W pixels, S pixels a side of what is learned from.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from oddframe.cache import key
 from oddframe.errors import BadInput, BadVideo
 from oddframe.types import ClipSpec, Ints, Video
 from oddframe.video.augment import crop_spec, mirrored, varied
@@ -20,9 +20,8 @@ from oddframe.video.reader import content_hash, frames_at
 from oddframe.video.sampling import DRAWS, Skipped, frames_of
 
 TRIES = 3  # starts tried in a video before another takes its place
-SHORTEST = (
-    7 / 8
-)  # of the frames that a sample spans: what is missing at the end is mirrored, shorter video is left out
+# of the frames that a sample spans: what is missing at the end is mirrored, shorter video is left out
+SHORTEST = 7 / 8
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,7 @@ class Timing:
 
     length: int = 16  # T: frames in a clip, global or local
     step: int = 1  # frames from one frame of a local clip to the next
-    parts: int = (
-        4  # P: local clips, one for each moment that the network tells apart in a global clip
-    )
+    parts: int = 4  # P: local clips, one for each moment that the network finds in a global clip
 
     @property
     def span(self) -> int:
@@ -46,25 +43,34 @@ class Timing:
         >>> Timing(length=8, parts=2).clips()[:2]
         [[0, 2, 4, 6, 8, 10, 12, 14], [0, 1, 2, 3, 4, 5, 6, 7]]
         """
-        local = [
-            [(j * self.length + k) * self.step for k in range(self.length)]
-            for j in range(self.parts)
-        ]
-        return [[k * self.parts * self.step for k in range(self.length)], *local]
+        clips = [list(range(0, self.span, self.parts * self.step))]
+        local = self.length * self.step  # frames that a local clip spans
+        for part in range(self.parts):
+            clips.append(list(range(part * local, (part + 1) * local, self.step)))
+        return clips
 
 
 class TwoViews(Dataset[Tensor]):
     """One sample of each video an epoch, in random order: (2, 1 + P, C, T, S, S) uint8. Each frame is decoded once.
 
-    Films of more than `longest` frames are cut into pieces that count as videos. Those too short or unreadable are left
-    out and listed in `skipped`; raises BadInput when fewer than two are left.
+    Films of more than `max_video_frames` frames are cut into pieces that count as videos. Those
+    too short or unreadable are left out and listed in `skipped`; raises BadInput when fewer than
+    two are left.
     """
 
     def __init__(
-        self, videos: Sequence[Video], timing: Timing, size: int, *, longest: int, seed: int = 0
+        self,
+        videos: Sequence[Video],
+        timing: Timing,
+        size: int,
+        *,
+        max_video_frames: int,
+        seed: int = 0,
     ) -> None:
-        self.timing, self.size, self.seed = timing, size, seed
-        self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+        self.timing = timing
+        self.size = size
+        self.seed = seed
+        self.epoch = 0
         self.skipped: list[Skipped] = []
         self.videos: list[Video] = []
         self.frames: list[Ints] = []  # of each video, indices in its source
@@ -81,21 +87,18 @@ class TwoViews(Dataset[Tensor]):
                     Skipped(video.name, f"has {len(frames)} frames, a sample needs {shortest}")
                 )
                 continue
-            pieces = np.array_split(frames, -(-len(frames) // max(longest, shortest)))
+            pieces = np.array_split(frames, -(-len(frames) // max(max_video_frames, shortest)))
             pieces = pieces if len(pieces[-1]) >= shortest else [frames]
-            self.videos += len(pieces) * [
-                replace(video, truth=None)
-            ]  # which cannot always be sent to a worker
+            without_truth = replace(video, truth=None)  # which cannot always be sent to a worker
+            self.videos += len(pieces) * [without_truth]
             self.frames += pieces
             self.specs += len(pieces) * [spec]
         if len(self.videos) < 2:
-            why = (
-                "; ".join(f"{one.video}: {one.reason}" for one in self.skipped[:3])
-                or "none was left out"
-            )
+            reasons = [f"{one.video}: {one.reason}" for one in self.skipped[:3]]
+            why = "; ".join(reasons) or "none was left out"
             raise BadInput(
                 f"videos are contrasted with each other, and {len(self.videos)} of {len(videos)} can be used ({why}); "
-                "a smaller --length or --step asks for shorter ones"
+                "a smaller --clip-length or --train-frame-step asks for shorter ones"
             )
 
     def __len__(self) -> int:
@@ -103,64 +106,67 @@ class TwoViews(Dataset[Tensor]):
 
     def set_epoch(self, epoch: int) -> None:
         """Turn to other samples; call it between epochs."""
-        self.epoch.fill_(epoch)
+        self.epoch = epoch
 
     def fingerprint(self) -> str:
         """A short text that differs when the samples do."""
-        told = [(content_hash(video.source), video.span) for video in self.videos]
-        words = repr((told, list(map(len, self.frames)), self.timing, self.size, self.seed))
-        return blake2b(words.encode(), digest_size=8).hexdigest()
+        content = [(content_hash(video.source), video.span, video.fps) for video in self.videos]
+        lengths = [len(frames) for frames in self.frames]
+        return key(content, lengths, self.timing, self.size, self.seed)
 
     def __getitem__(self, item: int) -> Tensor:
         if not 0 <= item < len(self):
             raise IndexError(f"an epoch has {len(self)} samples, there is no number {item}")
-        epoch, count = int(self.epoch), len(self.videos)
-        order = np.random.default_rng([self.seed, epoch]).permutation(count)
-        random = np.random.default_rng([self.seed, epoch, item])
+        count = len(self.videos)
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(count)
+        random = np.random.default_rng([self.seed, self.epoch, item])
         for attempt in range(DRAWS):
             number = int(order[(item + attempt // TRIES) % count])
-            if (decoded := self._decoded(number, random)) is not None:
-                return self._looks(*decoded, random)
+            decoded = self.decode(number, random)
+            if decoded is not None:
+                return self.draw_views(*decoded, random)
         raise BadInput(
             f"{DRAWS} samples in a row cannot be read, the last from {self.videos[number].source}"
         )
 
-    def _decoded(
+    def decode(
         self, number: int, random: np.random.Generator
     ) -> tuple[Tensor, list[list[int]]] | None:
         """Frames (n, H, W, C), and for each clip the positions of its frames among them; None where damage is."""
-        frames, span = self.frames[number], self.timing.span
-        start = int(random.integers(max(1, len(frames) - span)))
+        frames = self.frames[number]
+        start = int(random.integers(max(1, len(frames) - self.timing.span)))
         clips = [mirrored(clip, len(frames) - start) for clip in self.timing.clips()]
         needed = sorted({position for clip in clips for position in clip})
+        indices = frames[start + np.array(needed)]
         damage: list[str] = []
         try:
-            pixels = frames_at(
-                self.videos[number], self.specs[number], frames[start + np.array(needed)], damage
-            )
+            pixels = frames_at(self.videos[number], self.specs[number], indices, damage)
         except BadVideo:
             return None
-        place = {position: k for k, position in enumerate(needed)}
-        return (
-            None
-            if damage
-            else (torch.from_numpy(pixels), [[place[one] for one in clip] for clip in clips])
-        )
+        if damage:
+            return None
+        place = {position: at for at, position in enumerate(needed)}
+        positions = []
+        for clip in clips:
+            positions.append([place[position] for position in clip])
+        return torch.from_numpy(pixels), positions
 
-    def _looks(self, frames: Tensor, clips: list[list[int]], random: np.random.Generator) -> Tensor:
-        cut = [_taken(frames, clip).permute(0, 3, 1, 2) for clip in clips]  # (T, C, H, W) each
-        looks = [
-            varied(clip, (self.size, self.size), random) for _ in range(2) for clip in cut
-        ]  # (T, C, S, S) each
-        stacked = torch.stack(looks).transpose(1, 2)  # (2 (1 + P), C, T, S, S)
+    def draw_views(
+        self, frames: Tensor, clips: list[list[int]], random: np.random.Generator
+    ) -> Tensor:
+        """(2, 1 + P, C, T, S, S): two views of each clip, every one with changes of its own."""
+        cut = [take_frames(frames, clip).permute(0, 3, 1, 2) for clip in clips]  # (T, C, H, W) each
+        views = []
+        for _ in range(2):
+            for clip in cut:
+                views.append(varied(clip, (self.size, self.size), random))  # (T, C, S, S)
+        stacked = torch.stack(views).transpose(1, 2)  # (2 (1 + P), C, T, S, S)
         return stacked.reshape(2, -1, *stacked.shape[1:])
 
 
-def _taken(frames: Tensor, clip: list[int]) -> Tensor:
+def take_frames(frames: Tensor, clip: list[int]) -> Tensor:
     """The frames at these positions, as a view where they are at equal distances."""
     step = max(1, clip[1] - clip[0])
-    return (
-        frames[clip[0] :: step][: len(clip)]
-        if clip == list(range(clip[0], clip[-1] + 1, step))
-        else frames[clip]
-    )
+    if clip == list(range(clip[0], clip[-1] + 1, step)):
+        return frames[clip[0] :: step][: len(clip)]
+    return frames[clip]

@@ -1,20 +1,29 @@
 """The temporal queue: a queue of frames slides through a film; frames inside it are to be alike, and unlike the rest.
 
-After github.com/caffeinekeyboard/TCLR_Anomaly_Detection, which trained an encoder of single frames and
-drew what it found, but judged nothing. Ours differs in that any head judges the embeddings, batch norm is fed whole
-queues and not single frames, every frame of a film belongs to a segment, and the before-pictures are kept. Its loss
-`pairwise` is no normalised probability: its attraction includes each frame with itself, which hides the rest, and
-embeddings may collapse under it. `infonce` has one. With a fixed camera, far frames that look alike are pushed apart
-all the same, whichever loss is taken.
+After github.com/caffeinekeyboard/TCLR_Anomaly_Detection, which trained an encoder of single frames and drew what it
+found, but judged nothing.
+
+Where we differ from the published code:
+- any head judges the embeddings;
+- ResNet-18 unless asked (published: ResNet-50), the loss infonce (published: pairwise), colours in RGB with ImageNet's
+  mean and spread (published: BGR from 0 to 1); `recipes/temporal-queue-published.yaml` has all of these as published;
+- frames are scaled to a square of 256 pixels, where the original took them as large as they come;
+- films are cut into as few equal segments as `--segment` allows, and every frame belongs to one, where the original
+  read a fixed number of frames and always made five segments of them;
+- batch norm is given whole queues when embedding too, never single frames in training mode;
+- the pictures from before training are kept, where the original wrote over them.
+
+Its loss `pairwise` is no normalised probability: its attraction includes each frame with itself, which hides the rest,
+and embeddings may collapse under it. `infonce` has one. With a fixed camera, far frames that look alike are pushed
+apart all the same, whichever loss is taken.
 
 n frames in a segment, Q in the queue, R outside, D numbers in an embedding; C channels, H × W pixels.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -23,37 +32,37 @@ from torch.nn import functional
 
 from oddframe.cache import key
 from oddframe.embeddings.embedder import Embedder
-from oddframe.embeddings.heads.base import HeadName, HeadOptions
+from oddframe.embeddings.head import HeadOptions
 from oddframe.files import aside
+from oddframe.methods.temporal_queue.losses import LOSSES, QueueOptions
 from oddframe.methods.temporal_queue.sampling import Queues, Segment
+from oddframe.options import Range, check_ranges
 from oddframe.progress import logger
 from oddframe.run import Arrays, Run
 from oddframe.training.checkpoints import put_published, read_published, without
 from oddframe.training.collapse import spread_of
 from oddframe.training.config import Training
 from oddframe.training.gradient_cache import Losses, backward_through
-from oddframe.training.precision import autocast, channels_last
+from oddframe.training.precision import channels_last
 from oddframe.training.trainer import train
 from oddframe.types import ClipSpec, Ints, Video
 from oddframe.video.reader import frames_at
 
-Encoder = Literal["basic", "resnet18", "resnet50"]
-Contrast = Literal["pairwise", "pairwise-no-diagonal", "infonce"]
-Channels = Literal["rgb", "bgr"]
-PUBLISHED = Training(epochs=20, batch=1, optimizer="adam", lr=1e-4, precision="float32")
-DRAWN = (
-    1500  # frames, spread over all films, whose embeddings are kept from before and after training
-)
+NetworkName = Literal["basic", "resnet18", "resnet50"]
+ChannelOrder = Literal["rgb", "bgr"]
+TRAINING = Training(epochs=20, batch=1, optimizer="adam", lr=1e-4, precision="float32")
+QUEUE = QueueOptions()
+KNN = HeadOptions()
+# frames, spread over all films, whose embeddings are kept from before and after training
+SAMPLED_FRAMES = 1500
 # of ImageNet, for which ResNets were published
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
 
 
-# 1. Encoders of single frames (segments and queues are in video/queues.py).
-
-
-def encoder_of(kind: Encoder, size: int, embedding: int) -> nn.Module:
-    """(N, 3, size, size) to (N, embedding), not of length one."""
-    if kind == "basic":
+def make_frame_encoder(network: NetworkName, size: int, embedding_size: int) -> nn.Module:
+    """(N, 3, size, size) to (N, embedding_size), not of length one."""
+    if network == "basic":
         return nn.Sequential(
             nn.Conv2d(3, 32, 3, padding=1),
             nn.ReLU(inplace=True),
@@ -64,59 +73,26 @@ def encoder_of(kind: Encoder, size: int, embedding: int) -> nn.Module:
             nn.Flatten(),
             nn.Linear(64 * (size // 4) ** 2, 128),
             nn.ReLU(inplace=True),
-            nn.Linear(128, embedding),
+            nn.Linear(128, embedding_size),
         )
     from torchvision.models import resnet18, resnet50
 
-    net: Any = (resnet18 if kind == "resnet18" else resnet50)(weights=None)
-    net.fc = nn.Linear(net.fc.in_features, embedding)
-    made: nn.Module = net
-    return made
+    make: Any = resnet18 if network == "resnet18" else resnet50
+    net: nn.Module = make(weights=None)
+    classifier: Any = net.fc
+    net.fc = nn.Linear(classifier.in_features, embedding_size)
+    return net
 
 
-# 2. Losses, of unit vectors in the queue (Q, D) and outside (R, D).
+class UnitVectors(nn.Module):
+    """A network's vectors, each of length one: the contrast knows directions only."""
 
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
 
-def pairwise(inside: Tensor, outside: Tensor, temperature: float, diagonal: bool = True) -> Tensor:
-    """log of the mean similarity across less log of the mean similarity within; similarities are exp(cosine / τ).
-
-    As published a frame's similarity to itself counts within. It is the largest there is, so that attraction is hardly
-    felt; without `diagonal` it does not count.
-    """
-    within, across = (
-        inside @ inside.T / temperature,
-        inside @ outside.T / temperature,
-    )  # (Q, Q), (Q, R)
-    pairs = within.numel()
-    if not diagonal:
-        within = within.masked_fill(
-            torch.eye(len(within), dtype=torch.bool, device=within.device), -torch.inf
-        )
-        pairs -= len(within)
-    return (across.logsumexp((0, 1)) - math.log(across.numel())) - (
-        within.logsumexp((0, 1)) - math.log(pairs)
-    )
-
-
-def infonce(inside: Tensor, outside: Tensor, temperature: float) -> Tensor:
-    """Each frame of the queue is to find each other one of it among the frames outside: the mean over ordered pairs.
-
-    After van den Oord et al., *Representation Learning with Contrastive Predictive Coding*, 2018, equation 4.
-    """
-    within = inside @ inside.T / temperature  # (Q, Q)
-    across = (inside @ outside.T / temperature).logsumexp(1, keepdim=True)  # (Q, 1)
-    missed = torch.logaddexp(within, across) - within  # −log of what each pair wins
-    return (missed.sum() - missed.diagonal().sum()) / (missed.numel() - len(missed))
-
-
-LOSSES: dict[Contrast, Callable[..., Tensor]] = {
-    "pairwise": pairwise,
-    "pairwise-no-diagonal": partial(pairwise, diagonal=False),
-    "infonce": infonce,
-}
-
-
-# 3. One step: one queue, as published; or all queues of a segment, in the memory of one.
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.normalize(self.network(x).float(), dim=1)
 
 
 def step_through(
@@ -126,58 +102,51 @@ def step_through(
     *,
     queue: int,
     loss: Callable[[Tensor, Tensor], Tensor],
-    prepared: Callable[[Tensor], Tensor],
+    prepare: Callable[[Tensor], Tensor],
 ) -> Losses:
     """The loss of the queues that begin at these frames of a segment, its gradient pushed back.
 
     One queue is one pass and all else another, as published. Of several, the segment is encoded in passes of a queue's
     length, and the mean of their losses is pushed back pass by pass: never more than a queue's graph is held.
     """
-    frames, starts = batch[0], batch[1].tolist()
+    frames = batch[0]
+    starts = batch[1].tolist()
+    single = len(starts) == 1
 
-    def sides(rows: Tensor, start: int) -> tuple[Tensor, Tensor]:
+    def split(rows: Tensor, start: int) -> tuple[Tensor, Tensor]:
+        """The rows in the queue, and those outside."""
         return rows[start : start + queue], torch.cat([rows[:start], rows[start + queue :]])
 
-    pieces = sides(frames, starts[0]) if len(starts) == 1 else torch.split(frames, queue)
-
     def losses(found: list[tuple[Tensor, ...]]) -> Losses:
-        vectors = [functional.normalize(one.float(), dim=1) for (one,) in found]
-        if len(starts) == 1:
+        vectors = [functional.normalize(rows.float(), dim=1) for (rows,) in found]
+        if single:
             return {"loss": loss(vectors[0], vectors[1])}
         every = torch.cat(vectors)
-        return {"loss": torch.stack([loss(*sides(every, start)) for start in starts]).mean()}
+        each = [loss(*split(every, start)) for start in starts]
+        return {"loss": torch.stack(each).mean()}
 
-    passes = [lambda piece=piece: (module(prepared(piece)),) for piece in pieces]
-    return backward_through(
-        module, passes, losses, backward, "plain" if len(starts) == 1 else "exact"
-    )
+    def run_pass(rows: Tensor) -> tuple[Tensor, ...]:
+        return (module(prepare(rows)),)
 
-
-# 4. The method.
+    pieces = split(frames, starts[0]) if single else torch.split(frames, queue)
+    passes = [partial(run_pass, piece) for piece in pieces]
+    return backward_through(module, passes, losses, backward, "plain" if single else "exact")
 
 
 class TemporalQueue(Embedder):
     """Learns single frames by contrast of a queue of consecutive ones with the rest of their film; judges each frame.
 
     Args:
-        encoder: ResNet-18 or 50 (11 and 24 million numbers), or two convolutions and two layers (34 million).
+        network: ResNet-18 or 50 (11 and 24 million numbers), or two convolutions and two layers (34 million).
         weights: File of ImageNet weights as torchvision has them, to begin with; the classifier is left out.
         size: Pixels a side of the square that a frame is scaled to.
-        channels: Order of the colours.
+        channel_order: Order of the colours.
         normalise: Give colours the mean and spread of ImageNet's, as ResNets were published for.
-        embedding: Numbers in an embedding.
-        segment: Frames in the longest segment that a film is cut into; a queue is contrasted with the rest of its own.
-        queue: Frames in the queue.
-        offset: Frames from one place of the queue to the next.
-        temperature: What similarities are divided by before they are compared.
-        loss: As published, the same without each frame's similarity to itself, or with a normalised probability.
-        update: A step for each queue, as published, or one for all of a segment, in the memory of one.
+        embedding_size: Numbers in an embedding.
         hop: Frames from one that is judged to the next.
-        training: How the encoder is trained; a batch is one queue, or one segment.
+        contrast: The queue, and how it is contrasted with the rest of its film.
+        training: How the network is trained; a batch is one queue, or one segment.
         head: What says how far from normal an embedding is.
-        neighbours: How many of the nearest embeddings give, by their mean distance, the score.
-        bank: Embeddings that the head neighbours remembers.
-        components: Gaussians of the head mixture, fewer where there is little video.
     """
 
     name = "temporal-queue"
@@ -185,99 +154,86 @@ class TemporalQueue(Embedder):
     def __init__(
         self,
         *,
-        encoder: Encoder = "resnet18",
+        network: NetworkName = "resnet18",
         weights: str = "",
-        size: int = 256,
-        channels: Channels = "rgb",
+        size: Annotated[int, Range(32, 4096)] = 256,
+        channel_order: ChannelOrder = "rgb",
         normalise: bool = True,
-        embedding: int = 64,
-        segment: int = 140,
-        queue: int = 28,
-        offset: int = 7,
-        temperature: float = 0.1,
-        loss: Contrast = "infonce",
-        update: Literal["queue", "segment"] = "queue",
-        hop: int = 1,
-        training: Training = PUBLISHED,
-        head: HeadName = "neighbours",
-        neighbours: int = 5,
-        bank: int = 4096,
-        components: int = 5,
+        embedding_size: Annotated[int, Range(2, 100_000)] = 64,
+        hop: Annotated[int, Range(1, 100_000)] = 1,
+        contrast: QueueOptions = QUEUE,
+        training: Training = TRAINING,
+        head: HeadOptions = KNN,
     ) -> None:
-        super().__init__(head=head, head_options=HeadOptions(neighbours, bank, components))
-        for name, value, least in (
-            ("queue", queue, 2),
-            ("offset", offset, 1),
-            ("embedding", embedding, 2),
-        ):
-            if value < least:
-                raise ValueError(f"{name} is {least} or more, got {value}")
-        if segment <= queue:
-            raise ValueError(f"a segment is longer than the queue of {queue} frames, got {segment}")
-        if size < 32 or size % 4:
-            raise ValueError(f"size is a multiple of 4 from 32 on, got {size}")
-        if not 0 < temperature < float("inf"):
-            raise ValueError(f"a temperature is above 0, got {temperature}")
+        check_ranges(type(self), locals())
+        super().__init__(head=head)
+        if size % 4:
+            raise ValueError(f"size is a multiple of 4, got {size}")
         if training.batch != 1:
             raise ValueError(
                 f"a batch is one queue or segment; for larger steps raise --accumulate, not --batch {training.batch}"
             )
-        if loss not in LOSSES:
-            raise ValueError(f"loss is one of {', '.join(LOSSES)}, got {loss!r}")
-        self.kind, self.weights, self.size, self.channels, self.normalise = (
-            encoder,
-            weights,
-            size,
-            channels,
-            normalise,
-        )
-        self.embedding, self.segment, self.queue, self.offset, self.hop = (
-            embedding,
-            segment,
-            queue,
-            offset,
-            hop,
-        )
-        self.loss, self.update, self.training_options = (
-            partial(LOSSES[loss], temperature=temperature),
-            update,
-            training,
-        )
-        self.model = encoder_of(encoder, size, embedding)
+        self.network = network
+        self.weights = weights
+        self.size = size
+        self.channel_order = channel_order
+        self.normalise = normalise
+        self.embedding_size = embedding_size
+        self.hop = hop
+        self.contrast = contrast
+        self.training_options = training
+        self.model = make_frame_encoder(network, size, embedding_size)
 
     @property
     def spec(self) -> ClipSpec:
         return ClipSpec(length=1, hop=self.hop, size=(self.size, self.size))
 
     def core(self) -> nn.Module:
-        return self.model
+        """(N, D), of length one, from frames (N, 3, size, size)."""
+        return UnitVectors(self.model)
+
+    def prepare(self, pixels: Tensor) -> Tensor:
+        """The frames (N, 3, size, size) of clips (N, 3, 1, size, size) of one frame, as the network is given them."""
+        return self.prepare_frames(pixels[:, :, 0])
+
+    def prepare_frames(self, frames: Tensor) -> Tensor:
+        """Frames (N, 3, H, W) uint8 of RGB as the network is given them."""
+        pixels = frames.float() / 255
+        if self.normalise:
+            mean = torch.tensor(MEAN, device=pixels.device)[:, None, None]
+            deviation = torch.tensor(DEVIATION, device=pixels.device)[:, None, None]
+            pixels = (pixels - mean) / deviation
+        if self.channel_order == "bgr":
+            return pixels.flip(1)
+        return pixels
 
     def pretrain(self, videos: Sequence[Video], run: Run) -> None:
-        """Train the encoder. What a sample of frames looked like to it before and after is kept in the run's folder."""
+        """Train the network.
+
+        The embeddings of a sample of frames before and after training are kept in the run's folder.
+        """
         torch.manual_seed(run.seed)
-        self.model = encoder_of(self.kind, self.size, self.embedding).to(
-            run.device
-        )  # what was learned is forgotten
+        # what was learned before is forgotten
+        self.model = make_frame_encoder(self.network, self.size, self.embedding_size).to(run.device)
         if self.weights:
-            self._begin_with(Path(self.weights))
+            self.load_imagenet(Path(self.weights))
+        options = self.contrast
         data = Queues(
             videos,
             self.spec,
-            longest=self.segment,
-            queue=self.queue,
-            offset=self.offset,
-            apart=self.update == "queue",
+            segment=options.segment,
+            queue=options.queue,
+            offset=options.offset,
+            one_by_one=options.update == "queue",
         )
         for one in data.skipped:
             logger.warning(f"not trained on: {one.video} {one.reason}")
         channels_last(self.model)
-        first_weights = key(self.model.state_dict())
         # kept, for a fit that goes on after an interruption cannot see it any more
-        before = run.remember(
-            f"{self.name}-before-{key(data.fingerprint(), first_weights)}",
-            lambda: self._sampled(data),
-        )
-        step = partial(step_through, queue=self.queue, loss=self.loss, prepared=self._prepared)
+        name = f"{self.name}-before-{key(data.fingerprint(), self.model.state_dict())}"
+        before = run.remember(name, lambda: self.embed_sample(data))
+        loss = partial(LOSSES[options.loss], temperature=options.temperature)
+        step = partial(step_through, queue=options.queue, loss=loss, prepare=self.prepare_frames)
         history = train(
             self.model,
             data,
@@ -285,72 +241,49 @@ class TemporalQueue(Embedder):
             run,
             self.training_options,
             name=self.name,
-            collate=_only,
+            collate=only_item,
         )
         self.use_precision(history.precision)
-        after = self._sampled(data)
+        after = self.embed_sample(data)
+        self.describe(before, after, run)
+        run.notes["loss"] = history.column("loss")[-1]
+        run.notes["skipped"] = [f"{one.video} {one.reason}" for one in data.skipped]
+
+    def describe(self, before: Arrays, after: Arrays, run: Run) -> None:
+        """Keep the embeddings from before and after training, and log whether they have collapsed."""
+        notes = {}
         for when, arrays in (("before", before), ("after", after)):
             with aside(run.folder / "embeddings" / f"{when}.npz") as part:
                 np.savez(part, **arrays)  # type: ignore[arg-type]
-        spread = {"before": spread_of(before["vector"]), "after": spread_of(after["vector"])}
-        if spread["after"].collapsed:
-            logger.warning(
-                f"the embeddings have collapsed ({spread['after']}); --loss infonce or a lower --lr would help"
-            )
-        run.notes["loss"] = history.column("loss")[-1]
-        run.notes["spread"] = {when: one.told() for when, one in spread.items()}
-        run.notes["skipped"] = [f"{one.video} {one.reason}" for one in data.skipped]
+            spread = spread_of(arrays["vector"])
+            notes[when] = spread.told()
+            if when == "after" and spread.collapsed:
+                logger.warning(
+                    f"the embeddings have collapsed ({spread}); --loss infonce or a lower --lr would help"
+                )
+        run.notes["spread"] = notes
 
-    def embed(self, pixels: Tensor) -> Tensor:
-        """(N, D), of length one: the contrast knows directions only."""
-        return self._vectors(pixels[:, :, 0])
-
-    def _vectors(self, frames: Tensor) -> Tensor:
-        device = next(self.model.parameters()).device
-        # one by one on a CPU, where what a convolution gives may hang on how many frames it is given
-        parts = torch.split(
-            frames, 1 if device.type == "cpu" and not self.training else len(frames)
-        )
-        with autocast(device, self.precision):
-            found = torch.cat(
-                [self.model(self._prepared(part.to(device))).float() for part in parts]
-            )
-        return functional.normalize(found, dim=1)
-
-    def _prepared(self, frames: Tensor) -> Tensor:
-        """Frames (N, 3, H, W) uint8 of RGB as the encoder is given them."""
-        pixels = frames.float() / 255
-        if self.normalise:
-            mean, deviation = (
-                torch.tensor(three, device=pixels.device)[:, None, None]
-                for three in (MEAN, DEVIATION)
-            )
-            pixels = (pixels - mean) / deviation
-        return pixels.flip(1) if self.channels == "bgr" else pixels
-
-    def _begin_with(self, path: Path) -> None:
+    def load_imagenet(self, path: Path) -> None:
+        """Begin with published weights; the layer that gives embeddings stays as it is."""
         own = self.model.state_dict()
         given = without(read_published(path), r"module\.", leave=r"(module\.)?fc\.")
-        if self.kind == "basic":
-            put_published(self.model, given, path)
-            return
-        put_published(
-            self.model, given | {name: own[name] for name in own if name.startswith("fc.")}, path
-        )
+        if self.network != "basic":
+            for name in own:
+                if name.startswith("fc."):
+                    given[name] = own[name]
+        put_published(self.model, given, path)
 
-    def _sampled(self, data: Queues) -> Arrays:
+    def embed_sample(self, data: Queues) -> Arrays:
         """Embeddings of frames spread evenly over the films: `video`, `frame` and `vector`."""
         self.model.eval()
         total = sum(len(one.frames) for one in data.segments)
         names: list[str] = []
         frames: list[Ints] = []
         vectors: list[Any] = []
-        for one, part in _spread(data.segments, max(1, -(-total // DRAWN))):
-            pixels = torch.from_numpy(frames_at(one.video, data.spec, part.tolist())).permute(
-                0, 3, 1, 2
-            )
-            with torch.inference_mode():
-                vectors.append(self._vectors(pixels).cpu().numpy())
+        for one, part in spread_frames(data.segments, max(1, -(-total // SAMPLED_FRAMES))):
+            decoded = torch.from_numpy(frames_at(one.video, data.spec, part.tolist()))
+            pixels = decoded.permute(0, 3, 1, 2)[:, :, None]  # (n, C, 1, H, W)
+            vectors.append(self.embed(pixels).cpu().numpy())
             names += [one.video.name] * len(part)
             frames.append(part)
         return {
@@ -360,16 +293,17 @@ class TemporalQueue(Embedder):
         }
 
 
-def _spread(segments: Sequence[Segment], every: int) -> Iterator[tuple[Segment, Ints]]:
+def spread_frames(segments: Sequence[Segment], every: int) -> Iterator[tuple[Segment, Ints]]:
     """Every so many frames, counted through all segments."""
-    done = 0
+    passed = 0
     for one in segments:
-        part = one.frames[-done % every :: every]
-        done += len(one.frames)
+        part = one.frames[-passed % every :: every]
+        passed += len(one.frames)
         if len(part):
             yield one, part
 
 
-def _only(items: list[Any]) -> Any:
+def only_item(items: list[Any]) -> Any:
+    """The one item of a batch of one, without an axis for the batch."""
     (item,) = items
     return item

@@ -5,13 +5,13 @@ n frames in a segment, C channels, H × W pixels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from oddframe.cache import key
 from oddframe.errors import BadInput, BadVideo
 from oddframe.types import ClipSpec, Ints, Video
 from oddframe.video.reader import content_hash, frames_at
@@ -29,8 +29,8 @@ class Segment:
 class Queues(Dataset[tuple[Tensor, Tensor]]):
     """Items are (n, C, H, W) uint8 frames of a segment, and (k,) where its queues begin: one of them, or all.
 
-    Films are cut into as few segments of equal length as the longest allows. Those too short or unreadable are left out
-    and listed in `skipped`; raises BadInput when none is left.
+    Films are cut into as few segments of equal length as `segment`, the longest, allows. Those too
+    short or unreadable are left out and listed in `skipped`; raises BadInput when none is left.
     """
 
     def __init__(
@@ -38,12 +38,14 @@ class Queues(Dataset[tuple[Tensor, Tensor]]):
         videos: Sequence[Video],
         spec: ClipSpec,
         *,
-        longest: int,
+        segment: int,
         queue: int,
         offset: int,
-        apart: bool,
+        one_by_one: bool,
     ) -> None:
-        self.spec, self.queue, self.offset = spec, queue, offset
+        self.spec = spec
+        self.queue = queue
+        self.offset = offset
         self.skipped: list[Skipped] = []
         self.segments: list[Segment] = []
         for video in videos:
@@ -52,7 +54,7 @@ class Queues(Dataset[tuple[Tensor, Tensor]]):
             except BadVideo as error:
                 self.skipped.append(Skipped(video.name, str(error)))
                 continue
-            parts = np.array_split(frames, max(1, -(-len(frames) // longest)))
+            parts = np.array_split(frames, max(1, -(-len(frames) // segment)))
             if len(parts[-1]) <= queue:
                 reason = (
                     f"has segments of {len(parts[-1])} frames, a queue of {queue} needs longer ones"
@@ -61,43 +63,42 @@ class Queues(Dataset[tuple[Tensor, Tensor]]):
                 continue
             self.segments += [Segment(replace(video, truth=None), part) for part in parts]
         if not self.segments:
-            why = (
-                "; ".join(f"{one.video} {one.reason}" for one in self.skipped[:2])
-                or "there is none"
-            )
+            reasons = [f"{one.video} {one.reason}" for one in self.skipped[:2]]
+            why = "; ".join(reasons) or "there is none"
             raise BadInput(
                 f"none of {len(videos)} films can be contrasted with a queue ({why}); lower --queue"
             )
-        starts = [self._starts(len(one.frames)) for one in self.segments]
-        self.items = [
-            (k, positions)
-            for k, all_of in enumerate(starts)
-            for positions in ([[q] for q in all_of] if apart else [all_of])
-        ]
-        self._last: tuple[int, Tensor] | None = (
-            None  # the segment decoded last: queues of one follow each other
-        )
+        self.items: list[tuple[int, list[int]]] = []  # number of a segment, where its queues begin
+        for number, one in enumerate(self.segments):
+            starts = self.starts(len(one.frames))
+            if one_by_one:
+                self.items += [(number, [start]) for start in starts]
+            else:
+                self.items.append((number, starts))
+        # the segment decoded last: queues of one segment follow each other
+        self.last_decoded: tuple[int, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.items)
 
     def fingerprint(self) -> str:
         """A short text that differs when the items do."""
-        told = [
-            (content_hash(one.video.source), one.frames[[0, -1]].tolist()) for one in self.segments
-        ]
-        words = repr((told, self.spec, self.queue, self.offset, len(self.items)))
-        return blake2b(words.encode(), digest_size=8).hexdigest()
+        content = [(content_hash(one.video.source), one.frames) for one in self.segments]
+        return key(content, self.spec, self.queue, self.offset, len(self.items))
 
     def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
         number, positions = self.items[item]
-        if self._last is None or self._last[0] != number:
+        if self.last_decoded is None or self.last_decoded[0] != number:
             one = self.segments[number]
             pixels = frames_at(one.video, self.spec, one.frames.tolist())
-            self._last = number, torch.from_numpy(pixels).permute(0, 3, 1, 2)
-        return self._last[1], torch.tensor(positions)
+            self.last_decoded = number, torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        return self.last_decoded[1], torch.tensor(positions)
 
-    def _starts(self, n: int) -> list[int]:
-        """As published every `offset` frames; and once more at the end, so that no frame is in no queue."""
+    def starts(self, n: int) -> list[int]:
+        """Where queues begin in a segment of n frames.
+
+        As published every `offset` frames; and once more at the end, so that no frame is in no
+        queue.
+        """
         last = n - self.queue
         return sorted({*range(0, last + 1, self.offset), last})

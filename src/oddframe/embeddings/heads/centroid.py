@@ -1,0 +1,63 @@
+"""The distance to the nearest class centroid, as E. Randellini's action video autoencoder judges beside its error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from oddframe.embeddings.head import Head, HeadOptions, distances
+from oddframe.embeddings.store import VideoEmbeddings, labels_of, width_of
+from oddframe.run import Run
+from oddframe.types import Floats
+
+
+class Centroid(Head):
+    """Distance to the nearest class centroid; to the one centroid where the videos have no classes."""
+
+    name = "centroid"
+    centre: Tensor  # (classes, D)
+
+    def __init__(self, options: HeadOptions) -> None:
+        super().__init__(options)
+        self.classes: list[str] = []
+        self.register_buffer("centre", torch.empty(0))
+
+    def fit(
+        self,
+        embedded: Sequence[VideoEmbeddings],
+        run: Run,
+        validation: Sequence[VideoEmbeddings] = (),
+    ) -> None:
+        del run, validation  # nothing is drawn, and there are no epochs
+        self.classes, centre = centroids(embedded)
+        self.centre = torch.from_numpy(centre).float().to(self.centre.device)
+
+    def distance(self, vectors: Tensor) -> Tensor:
+        return distances(vectors, self.centre).amin(1)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """The classes, in the order of their centroids."""
+        return {"classes": self.classes}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take back what `get_extra_state` gave."""
+        self.classes = list(state["classes"])
+
+
+def centroids(embedded: Sequence[VideoEmbeddings]) -> tuple[list[str], Floats]:
+    """The classes, in order, and the mean embedding of each, (classes, D)."""
+    width = width_of(embedded)
+    videos = [one for one in embedded if len(one)]
+    labels = labels_of(videos)
+    classes = sorted(set(labels))
+    sums = np.zeros((len(classes), width))
+    counts = np.zeros(len(classes))
+    for one, label in zip(videos, labels, strict=True):
+        number = classes.index(label)
+        sums[number] += one.vector.sum(0, dtype=np.float64)
+        counts[number] += len(one)
+    return classes, sums / counts[:, None]
