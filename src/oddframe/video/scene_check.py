@@ -1,0 +1,296 @@
+"""Whether videos show one scene: shape of the picture, steadiness of the camera, view and exposure.
+
+A handful of small grey frames a video are looked at, so that it costs next to nothing before a fit. Videos of many
+scenes, as data sets have them, have nothing in common and nothing is said of them; only what differs from a clear
+majority is named. V videos, K frames of one, h × w pixels.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from oddframe.errors import BadVideo
+from oddframe.types import Bytes, ClipSpec, Floats, Video
+from oddframe.video.reader import facts_of, read_frames, times_of
+
+WIDTH = 160  # pixels of the frames that are looked at
+FRAMES = 12  # of each video
+NOISE = 2.0  # edge strength that compression makes
+CELL = 8  # pixels of the squares in which edges are compared: finer detail moves with leaves and compression
+FEWEST = 3  # videos from which on a majority can be told
+MAJORITY = 0.6  # share of the videos that has to agree
+SHAPE = 0.03  # by which ratios of width to height may differ
+SHAKE = 0.015  # of the width: how far the picture of a standing camera may jump, in the median of its frames
+RESTLESS = (
+    4.0  # times the shake of the other videos, from which on a camera is not held as they are
+)
+VIEW = 0.4  # correlation of edges under which two backgrounds are of different views
+MOVED = 0.03  # of the width: by so much may a view be displaced
+DARK, BRIGHT = 18.0, 247.0  # mean grey levels beyond which a picture shows nothing
+EXPOSURE = 50.0  # grey levels by which the mean may differ from that of the video nearest to it
+
+
+@dataclass(frozen=True)
+class SceneSample:
+    """What a few frames say of one video."""
+
+    name: str
+    shape: tuple[int, int]  # height and width as shown, pixels
+    background: Bytes  # (h, w) the median of the frames
+    shake: float  # how far frames lie from their background, median, in widths of the picture
+    exposure: float  # mean grey level
+
+    @property
+    def aspect(self) -> float:
+        """Width over height."""
+        return self.shape[1] / self.shape[0]
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """A video that does not belong to the others, and why, in one sentence without its name."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class SceneCheck:
+    """What was found of all videos."""
+
+    misfits: tuple[Misfit, ...]
+    view: Bytes | None  # (h, w) the background that most videos share; None where they share none
+
+
+def sample_scene(video: Video) -> SceneSample:
+    """Look at a few frames of a video, evenly from its span. Raises BadVideo."""
+    facts = facts_of(video)
+    times = times_of(video)
+    indices = np.arange(len(times))
+    if video.span is not None:
+        start, end = video.span
+        indices = indices[(times >= start) & (times < end)]
+    if not len(indices):
+        raise BadVideo(f"{video.source} has no frame")
+    chosen = indices[np.linspace(0, len(indices) - 1, min(FRAMES, len(indices))).astype(int)]
+    spec = ClipSpec(length=1, size=WIDTH, colour="grey")
+    found = read_frames(video, spec, chosen.tolist())
+    if not found:
+        raise BadVideo(f"{video.source}: none of {len(chosen)} frames could be read")
+    frames = np.stack([found[index][..., 0] for index in sorted(found)])  # (K, h, w)
+    background = np.median(frames, axis=0).astype(np.uint8)
+    shape = (facts.height, facts.width)
+    shake = shake_of(frames, background)
+    return SceneSample(video.name, shape, background, shake, float(frames.mean()))
+
+
+def shake_of(frames: Bytes, background: Bytes) -> float:
+    """The median distance between frames (K, h, w) and their common background, in widths of the picture."""
+    still = edges_of(background)
+    distances = []
+    for frame in frames:
+        x, y = shift_between(still, edges_of(frame))
+        distances.append(np.hypot(x, y) / frame.shape[1])
+    return float(np.median(distances))
+
+
+def edges_of(picture: Bytes) -> Floats:
+    """(h, w) strength of edges in [0, 1), half at the picture's own mean: what light changes least.
+
+    So compressed, one strong thing that is in the way does not outweigh the rest.
+    """
+    smooth = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), 1.0)
+    x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0)
+    y = cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
+    strength = np.hypot(x, y)
+    return (strength / (strength + float(strength.mean()) + NOISE)).astype(np.float32)
+
+
+def shift_between(edges: Floats, others: Floats) -> tuple[float, float]:
+    """By how many pixels (x, y) the second picture of edges is displaced against the first, by phase correlation."""
+    h, w = edges.shape
+    window = cv2.createHanningWindow((w, h), cv2.CV_32F)
+    (x, y), _ = cv2.phaseCorrelate(
+        np.ascontiguousarray(edges, np.float32), np.ascontiguousarray(others, np.float32), window
+    )
+    return x, y
+
+
+def view_agreement(one: Bytes, other: Bytes) -> float:
+    """Correlation of the edges of two backgrounds, square by square: 1 for the same view, about 0 for another."""
+    if one.shape != other.shape:
+        other = cv2.resize(other, one.shape[::-1], interpolation=cv2.INTER_AREA)
+    return correlation(squares_of(edges_of(one)), squares_of(edges_of(other)))
+
+
+def squares_of(edges: Floats) -> Floats:
+    """Mean edge strength of squares of CELL pixels."""
+    h, w = edges.shape
+    size = (max(1, w // CELL), max(1, h // CELL))
+    return np.asarray(cv2.resize(edges, size, interpolation=cv2.INTER_AREA))
+
+
+def correlation(one: Floats, other: Floats) -> float:
+    """Pearson's; 0 where one of the two is the same everywhere."""
+    a, b = one - one.mean(), other - other.mean()
+    length = float(np.sqrt((a**2).sum() * (b**2).sum()))
+    return float((a * b).sum()) / length if length > 1e-9 else 0.0
+
+
+def check_scenes(samples: Sequence[SceneSample]) -> SceneCheck:
+    """Which videos do not belong to the majority, by shape first, then by steadiness, view and exposure.
+
+    Where fewer than FEWEST videos are there, or no majority agrees, nothing is said.
+    """
+    if len(samples) < FEWEST:
+        return SceneCheck((), samples[0].background if len(samples) == 1 else shared_view(samples))
+    misfits = {misfit.name: misfit for misfit in misfits_of_shape(samples)}
+    rest = [sample for sample in samples if sample.name not in misfits]
+    group = majority_view(rest)
+    if group is None:
+        return SceneCheck(tuple(misfits.values()), None)
+    for sample in rest:
+        others = [other for other in group if other is not sample]
+        reason = strange_in(sample, others, sample in group)
+        if reason:
+            misfits[sample.name] = Misfit(sample.name, reason)
+    return SceneCheck(tuple(misfits.values()), group[0].background)
+
+
+def misfits_of_shape(samples: Sequence[SceneSample]) -> list[Misfit]:
+    """Videos whose picture is of another shape than that of most."""
+    best: list[SceneSample] = []
+    for sample in samples:
+        alike = [one for one in samples if abs(one.aspect / sample.aspect - 1) <= SHAPE]
+        if len(alike) > len(best):
+            best = alike
+    if len(best) < MAJORITY * len(samples):
+        return []
+    height, width = best[0].shape
+    found = []
+    for sample in samples:
+        if sample not in best:
+            h, w = sample.shape
+            reason = f"its picture is {w} × {h} pixels, that of most others {width} × {height}"
+            found.append(Misfit(sample.name, reason))
+    return found
+
+
+def majority_view(samples: Sequence[SceneSample]) -> list[SceneSample] | None:
+    """The videos that share the view of one of them, if they are a majority; that one comes first."""
+    if len(samples) < 2:
+        return None
+    alike = agreement_of_all(samples) >= VIEW  # (V, V)
+    centre = int(alike.sum(1).argmax())
+    if alike[centre].sum() < max(2, MAJORITY * len(samples)):
+        return None
+    group = [samples[k] for k in np.flatnonzero(alike[centre]) if k != centre]
+    return [samples[centre], *group]
+
+
+def agreement_of_all(samples: Sequence[SceneSample]) -> Floats:
+    """(V, V) `view_agreement` of each two videos; pictures are brought to the size of the first."""
+    size = samples[0].background.shape[::-1]
+    rows = []
+    for sample in samples:
+        background = sample.background
+        if background.shape[::-1] != size:
+            background = cv2.resize(background, size, interpolation=cv2.INTER_AREA)
+        row = squares_of(edges_of(background)).ravel().astype(np.float64)
+        row -= row.mean()
+        length = float(np.sqrt((row**2).sum()))
+        rows.append(row / length if length > 1e-9 else row)
+    table = np.stack(rows)
+    return np.asarray(table @ table.T)
+
+
+def strange_in(sample: SceneSample, others: Sequence[SceneSample], same_view: bool) -> str:
+    """Why a video does not belong to those of one view; nothing if it does."""
+    if not DARK <= sample.exposure <= BRIGHT:
+        return f"the picture is {'black' if sample.exposure < DARK else 'white'}"
+    shake = float(np.median([other.shake for other in others]))
+    if sample.shake > max(SHAKE, RESTLESS * shake):
+        return (
+            f"the camera moves (by {sample.shake:.1%} of the picture's width, "
+            f"in the others by {shake:.1%})"
+        )
+    if not same_view:
+        return "it shows another view than most others"
+    differences = np.array([sample.exposure - other.exposure for other in others])
+    if np.abs(differences).min() > EXPOSURE:  # like none of them: a night among nights is no misfit
+        usual = float(np.median(differences))
+        word = "brighter" if usual > 0 else "darker"
+        return f"the picture is {abs(usual):.0f} grey levels {word} than in most others"
+    return ""
+
+
+def shared_view(samples: Sequence[SceneSample]) -> Bytes | None:
+    """The background of two videos that show one view."""
+    if len(samples) < 2 or majority_view(samples) is None:
+        return None
+    return samples[0].background
+
+
+def view_change(view: Bytes, sample: SceneSample) -> str | None:
+    """How a video's view differs from the one that was learned, as the rest of a sentence; None where it does not."""
+    if abs(sample.background.shape[1] / sample.background.shape[0] / aspect_of(view) - 1) > SHAPE:
+        return "the picture has another shape"
+    if not DARK <= sample.exposure <= BRIGHT:
+        return f"the picture is {'black' if sample.exposure < DARK else 'white'}"
+    background = sample.background
+    if background.shape != view.shape:
+        background = cv2.resize(background, view.shape[::-1], interpolation=cv2.INTER_AREA)
+    x, y = shift_between(edges_of(view), edges_of(background))
+    distance = float(np.hypot(x, y)) / view.shape[1]
+    if distance > MOVED and aligned_agreement(view, background, x, y) >= VIEW:
+        return f"the camera points elsewhere (by {distance:.0%} of the picture's width)"
+    if view_agreement(view, background) < VIEW:
+        return "it shows another view"
+    return None
+
+
+def aspect_of(picture: Bytes) -> float:
+    """Width over height."""
+    return picture.shape[1] / picture.shape[0]
+
+
+def aligned_agreement(view: Bytes, other: Bytes, x: float, y: float) -> float:
+    """Correlation of the edges of two pictures, the second moved back by (x, y) pixels, where they overlap."""
+    h, w = view.shape
+    dx, dy = round(x), round(y)
+    if abs(dx) >= w // 2 or abs(dy) >= h // 2:
+        return 0.0
+    ours = edges_of(view)[max(0, -dy) : h - max(0, dy), max(0, -dx) : w - max(0, dx)]
+    theirs = edges_of(other)[max(0, dy) : h - max(0, -dy), max(0, dx) : w - max(0, -dx)]
+    return correlation(squares_of(ours), squares_of(theirs))
+
+
+def view_to_json(view: Bytes | None) -> dict[str, Any] | None:
+    """A background as a small PNG, for the run folder."""
+    if view is None:
+        return None
+    _, data = cv2.imencode(".png", view)
+    return {"png": base64.b64encode(data.tobytes()).decode()}
+
+
+def view_from_json(value: object) -> Bytes | None:
+    """The background that a run keeps; None where it keeps none, or nothing that can be read."""
+    if not isinstance(value, Mapping) or not isinstance(value.get("png"), str):
+        return None
+    try:
+        data = np.frombuffer(base64.b64decode(value["png"], validate=True), np.uint8)
+    except ValueError:
+        return None
+    if not 0 < len(data) <= 1 << 20:
+        return None
+    picture = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    if picture is None or max(picture.shape) > 4 * WIDTH:
+        return None
+    return np.asarray(picture, np.uint8)

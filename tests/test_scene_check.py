@@ -1,0 +1,148 @@
+"""Videos that do not belong to the others are named; scenes that have nothing in common are left alone."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from oddframe.types import Bytes
+from oddframe.video.scene_check import (
+    SceneSample,
+    check_scenes,
+    sample_scene,
+    view_change,
+    view_from_json,
+    view_to_json,
+)
+from scenes import Block, filmed, scene, walkers
+
+LARGE = (240, 320)
+
+
+def pictures(seed: int, frames: int = 60) -> Bytes:
+    """A scene larger than the picture, so that a camera can move in it."""
+    return scene(walkers(seed), frames, seed=seed, size=LARGE)
+
+
+def cut(whole: Bytes, x: int = 80, y: int = 60) -> Bytes:
+    """What a camera of 120 × 160 sees of it from this place."""
+    return whole[:, y : y + 120, x : x + 160]
+
+
+def handheld(whole: Bytes) -> Bytes:
+    """The same by a hand: each frame from another place."""
+    random = np.random.default_rng(0)
+    places = random.integers(-8, 9, (len(whole), 2))
+    return np.stack(
+        [cut(one[None], 80 + x, 60 + y)[0] for one, (x, y) in zip(whole, places, strict=True)]
+    )
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> list[SceneSample]:
+    folder = tmp_path_factory.mktemp("steady")
+    return [sample(folder / f"{k}.mp4", cut(pictures(k))) for k in range(5)]
+
+
+def sample(path: Path, frames: Bytes) -> SceneSample:
+    return sample_scene(filmed(path, np.ascontiguousarray(frames)))
+
+
+def test_steady_videos_of_one_camera_belong_together(steady: list[SceneSample]) -> None:
+    check = check_scenes(steady)
+    assert check.misfits == ()
+    assert check.view is not None
+    assert all(view_change(check.view, one) is None for one in steady)
+
+
+def test_a_handheld_clip_among_steady_ones_is_named(
+    steady: list[SceneSample], tmp_path: Path
+) -> None:
+    hand = sample(tmp_path / "handheld.mp4", handheld(pictures(7)))
+    (misfit,) = check_scenes([*steady[:3], hand, *steady[3:]]).misfits
+    assert misfit.name == "handheld"
+    assert "the camera moves" in misfit.reason
+
+
+def test_another_view_is_named(steady: list[SceneSample], tmp_path: Path) -> None:
+    other = sample(tmp_path / "yard.mp4", cut(pictures(8), 0, 0)[:, :, ::-1])
+    (misfit,) = check_scenes([*steady, other]).misfits
+    assert str(misfit) == "yard: it shows another view than most others"
+
+
+def test_a_portrait_clip_is_named_with_its_pixels(
+    steady: list[SceneSample], tmp_path: Path
+) -> None:
+    tall = sample(tmp_path / "tall.mp4", np.moveaxis(cut(pictures(9)), 1, 2))
+    (misfit,) = check_scenes([tall, *steady]).misfits
+    assert str(misfit) == "tall: its picture is 120 × 160 pixels, that of most others 160 × 120"
+
+
+def test_the_same_camera_at_half_the_size_belongs(
+    steady: list[SceneSample], tmp_path: Path
+) -> None:
+    small = np.stack(
+        [cv2.resize(one, (80, 60), interpolation=cv2.INTER_AREA) for one in cut(pictures(6))]
+    )
+    assert check_scenes([*steady, sample(tmp_path / "small.mp4", small)]).misfits == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        pytest.param(lambda one: np.full_like(one, 16), "the picture is black", id="black"),
+        pytest.param(lambda one: one // 4, "darker than in most others", id="night"),
+    ],
+)
+def test_exposure_is_held_against_the_others(
+    steady: list[SceneSample], tmp_path: Path, change, reason: str
+) -> None:  # type: ignore[no-untyped-def]
+    (misfit,) = check_scenes(
+        [*steady, sample(tmp_path / "dark.mp4", change(cut(pictures(4))))]
+    ).misfits
+    assert misfit.name == "dark"
+    assert reason in misfit.reason
+
+
+def test_day_and_night_of_one_camera_belong(steady: list[SceneSample], tmp_path: Path) -> None:
+    night = [sample(tmp_path / f"night{k}.mp4", cut(pictures(k)) // 4) for k in range(4)]
+    assert check_scenes([*steady, *night]).misfits == ()
+
+
+def test_of_many_scenes_nothing_is_said(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    samples = []
+    for k in range(5):
+        wall = cv2.GaussianBlur(random.normal(110, 60, (120, 160)).astype(np.float32), (0, 0), 2.5)
+        frames = np.repeat(np.clip(wall, 0, 255).astype(np.uint8)[None], 20, 0)
+        samples.append(sample(tmp_path / f"{k}.mp4", frames))
+    check = check_scenes(samples)
+    assert check.misfits == ()
+    assert check.view is None, "so that no later video is said to show another one"
+
+
+def test_a_camera_that_was_turned_is_noticed(steady: list[SceneSample], tmp_path: Path) -> None:
+    view = check_scenes(steady).view
+    assert view is not None
+    turned = sample(tmp_path / "turned.mp4", cut(pictures(3), 104, 60))
+    change = view_change(view, turned)
+    assert change is not None
+    assert "the camera points elsewhere (by 15%" in change
+    busy = sample(
+        tmp_path / "busy.mp4",
+        cut(scene([*walkers(1), Block(150, 100, 0, size=(40, 30))], 60, size=LARGE)),
+    )
+    assert view_change(view, busy) is None, "a thing that stands there is not another view"
+    black = sample(tmp_path / "black.mp4", np.full((20, 120, 160), 16, np.uint8))
+    assert view_change(view, black) == "the picture is black"
+
+
+def test_a_view_survives_json(steady: list[SceneSample]) -> None:
+    view = steady[0].background
+    again = view_from_json(view_to_json(view))
+    assert again is not None
+    np.testing.assert_array_equal(again, view)
+    assert view_from_json(view_to_json(None)) is None
+    for damaged in (3, {}, {"png": 1}, {"png": "?"}, {"png": ""}, {"png": "AAAA"}):
+        assert view_from_json(damaged) is None
