@@ -207,3 +207,18 @@ def test_a_frame_lasts_until_the_next_comes() -> None:
     assert frame_ends(np.array([0.0, 0.1, 0.4])).tolist() == pytest.approx([0.1, 0.4, 0.7])
     assert frame_ends(np.array([2.0])).tolist() == [2.04]
     assert frame_ends(np.zeros(0)).tolist() == []
+
+
+def test_an_event_does_not_last_through_a_pause_of_the_camera() -> None:
+    """The last frames before and after an hour without pictures last as long as frames do."""
+    n = np.arange(40)
+    seconds = n / 10 + 3600.0 * (n >= 20)
+    value = np.where((n >= 10) & (n < 20) | (n >= 39), 9.0, 0.0)
+    before, *after = find_events(Scores("v", n, seconds, value), 3.0, least_seconds=0.0)
+    assert (before.start, before.end) == (pytest.approx(1.0), pytest.approx(2.1, abs=0.11))
+    assert [event.end - event.start for event in after] == [pytest.approx(0.1)]
+    only_last = np.where(n == 20, 9.0, 0.0)[:21]
+    (event,) = find_events(Scores("v", n[:21], seconds[:21], only_last), 3.0, least_seconds=0.0)
+    assert event.end - event.start < 0.5
+    np.testing.assert_allclose(frame_ends(seconds)[19], 2.0)
+    assert len(frame_ends(np.zeros(0))) == 0

@@ -1,15 +1,18 @@
 """Videos that do not belong to the others are named; scenes that have nothing in common are left alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from oddframe.types import Bytes
+from oddframe.types import Bytes, Video
 from oddframe.video.scene_check import (
     SceneSample,
+    change_of_view,
     check_scenes,
+    check_videos,
     sample_scene,
     view_change,
     view_from_json,
@@ -146,3 +149,17 @@ def test_a_view_survives_json(steady: list[SceneSample]) -> None:
     assert view_from_json(view_to_json(None)) is None
     for damaged in (3, {}, {"png": 1}, {"png": "?"}, {"png": ""}, {"png": "AAAA"}):
         assert view_from_json(damaged) is None
+
+
+def test_videos_with_classes_and_unreadable_ones_are_passed_over(tmp_path: Path) -> None:
+    videos = [filmed(tmp_path / f"{k}.mp4", cut(pictures(k, 20))) for k in range(3)]
+    assert check_videos([replace(video, label="walk") for video in videos]).view is None
+    (tmp_path / "broken.mp4").write_bytes(b"no film")
+    check = check_videos([*videos, Video("broken", tmp_path / "broken.mp4")])
+    assert check.misfits == ()
+    assert check.view is not None
+    assert change_of_view(check.view, videos[0]) is None
+    assert change_of_view(check.view, Video("broken", tmp_path / "broken.mp4")) is None
+    assert change_of_view(None, videos[0]) is None
+    moved = filmed(tmp_path / "moved.mp4", cut(pictures(1, 20), 110, 60))
+    assert "the view has changed since this was learned" in str(change_of_view(check.view, moved))

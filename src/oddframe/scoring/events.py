@@ -19,6 +19,7 @@ import numpy as np
 from oddframe.errors import BadInput
 from oddframe.scoring.components import place_of_peak
 from oddframe.types import Bools, Event, Floats, Ints, Scores
+from oddframe.video.filmed_time import JUMP, LONGEST_STEP, usual_step
 
 Box = tuple[float, float, float, float]
 
@@ -67,7 +68,7 @@ class Watch:
     ) -> tuple[Watch, Event | None]:
         """The watch after one more frame, and an event that is now over. `place` is asked only at a new peak."""
         rule, event, done = self.rule, self.event, None
-        step = None if self.last is None else seconds - self.last
+        step = self._step_to(seconds)
         if event is not None and self.loud:
             event = replace(event, end=self._end_of_last(seconds))
         gap = 0.0 if event is None else seconds - event.end
@@ -87,6 +88,13 @@ class Watch:
             else:
                 event = replace(event, end=end)
         return Watch(rule, event, loud, seconds, step), self._worth(done)
+
+    def _step_to(self, seconds: float) -> float | None:
+        """Seconds since the frame before; after a leap of the clock, twice the step before it."""
+        if self.last is None:
+            return None
+        step = seconds - self.last
+        return step if self.step is None else min(step, 2 * self.step)
 
     def finish(self, final: bool = True) -> Event | None:
         """What is left when no more frames come. `over` is False when the video ended before the event did.
@@ -164,12 +172,17 @@ def segments(flags: Bools) -> Ints:
 
 
 def frame_ends(seconds: Floats) -> Floats:
-    """When each frame gives way to the next, (T,) seconds; the last lasts as long as the one before it."""
+    """When each frame gives way to the next, (T,) seconds; the last lasts as long as the one before it.
+
+    A frame before a leap of the clock lasts as long as frames usually do.
+    """
+    if not len(seconds):
+        return seconds
+    usual = usual_step(seconds)
     steps = np.diff(seconds)
-    ends: Floats = (
-        seconds + np.append(steps, steps[-1] if len(steps) else USUAL_STEP)[: len(seconds)]
-    )
-    return ends
+    steps = np.where(steps > max(JUMP * usual, LONGEST_STEP), usual, steps)
+    last = steps[-1] if len(steps) else USUAL_STEP
+    return np.asarray(seconds + np.append(steps, last))
 
 
 def _place(scores: Scores, n: int, threshold: float) -> Box | None:

@@ -294,3 +294,33 @@ def view_from_json(value: object) -> Bytes | None:
     if picture is None or max(picture.shape) > 4 * WIDTH:
         return None
     return np.asarray(picture, np.uint8)
+
+
+def check_videos(videos: Sequence[Video], most: int | None = None) -> SceneCheck:
+    """Look at videos and hold them against each other; at most so many of them, evenly chosen.
+
+    Nothing is said of videos with classes, which are of many scenes, nor of one that cannot be read.
+    """
+    if any(video.label is not None for video in videos):
+        return SceneCheck((), None)
+    chosen = list(videos)
+    if most is not None and len(chosen) > most:
+        chosen = [videos[k] for k in np.linspace(0, len(videos) - 1, most).astype(int)]
+    samples = []
+    for video in chosen:
+        try:
+            samples.append(sample_scene(video))
+        except BadVideo:
+            continue
+    return check_scenes(samples) if samples else SceneCheck((), None)
+
+
+def change_of_view(view: Bytes | None, video: Video) -> str | None:
+    """One line where a video does not show the view that was learned; None where it does or nothing is known."""
+    if view is None:
+        return None
+    try:
+        change = view_change(view, sample_scene(video))
+    except BadVideo:
+        return None
+    return None if change is None else f"the view has changed since this was learned: {change}"
