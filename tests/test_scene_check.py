@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from oddframe.errors import BadInput
 from oddframe.types import Bytes, Video
 from oddframe.video.scene_check import (
     SceneSample,
@@ -15,9 +16,9 @@ from oddframe.video.scene_check import (
     check_videos,
     sample_scene,
     view_change,
-    view_from_json,
-    view_to_json,
 )
+from oddframe.workflows.fit import fit
+from oddframe.workflows.score import score
 from scenes import Block, filmed, scene, walkers
 
 LARGE = (240, 320)
@@ -141,16 +142,6 @@ def test_a_camera_that_was_turned_is_noticed(steady: list[SceneSample], tmp_path
     assert view_change(view, black) == "the picture is black"
 
 
-def test_a_view_survives_json(steady: list[SceneSample]) -> None:
-    view = steady[0].background
-    again = view_from_json(view_to_json(view))
-    assert again is not None
-    np.testing.assert_array_equal(again, view)
-    assert view_from_json(view_to_json(None)) is None
-    for damaged in (3, {}, {"png": 1}, {"png": "?"}, {"png": ""}, {"png": "AAAA"}):
-        assert view_from_json(damaged) is None
-
-
 def test_videos_with_classes_and_unreadable_ones_are_passed_over(tmp_path: Path) -> None:
     videos = [filmed(tmp_path / f"{k}.mp4", cut(pictures(k, 20))) for k in range(3)]
     assert check_videos([replace(video, label="walk") for video in videos]).view is None
@@ -163,3 +154,50 @@ def test_videos_with_classes_and_unreadable_ones_are_passed_over(tmp_path: Path)
     assert change_of_view(None, videos[0]) is None
     moved = filmed(tmp_path / "moved.mp4", cut(pictures(1, 20), 110, 60))
     assert "the view has changed since this was learned" in str(change_of_view(check.view, moved))
+
+
+def test_two_shapes_without_a_majority_are_refused_before_anything_is_learned(
+    tmp_path: Path,
+) -> None:
+    wide = filmed(tmp_path / "wide.mp4", cut(pictures(1, 20)))
+    tall = filmed(
+        tmp_path / "tall.mp4", np.ascontiguousarray(np.moveaxis(cut(pictures(1, 20)), 1, 2))
+    )
+    line = "wide is 160 × 120 pixels and tall 120 × 160"
+    with pytest.raises(BadInput, match=line):
+        check_videos([wide, tall], one_shape=True)
+    assert check_videos([wide, tall]).misfits == ()
+
+
+def test_fit_leaves_out_what_does_not_belong_and_score_says_that_the_view_has_changed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "camera"
+    folder.mkdir()
+    for k in range(4):
+        filmed(folder / f"{k}.mp4", cut(pictures(k, 120)))
+    filmed(folder / "handheld.mp4", handheld(pictures(7, 120)))
+    run = fit("frame-difference", folder, out=tmp_path / "run")
+    assert [video["name"] for video in run.facts["trained_on"]] == ["0", "1", "2", "3"]
+    (misfit,) = run.facts["misfits"]
+    assert misfit.startswith("handheld: the camera moves")
+    assert any("--keep-all keeps it" in record.message for record in caplog.records)
+    kept = fit("frame-difference", folder, out=tmp_path / "kept", keep_all=True)
+    assert len(kept.facts["trained_on"]) == 5
+    assert kept.facts["misfits"] == []
+
+    filmed(tmp_path / "same.mp4", cut(pictures(5, 40)))
+    filmed(tmp_path / "turned.mp4", cut(pictures(5, 40), 110, 60))
+    found = score(
+        tmp_path / "run",
+        [tmp_path / "same.mp4", tmp_path / "turned.mp4"],
+        out=tmp_path / "out",
+        overlay=False,
+        clips=False,
+    )
+    assert found.videos[0].notes == ()
+    (note,) = found.videos[1].notes
+    assert note.startswith("the view has changed since this was learned")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "turned: the view has changed since this was learned" in page
+    assert "not learned from, as they do not belong to the others: handheld" in page

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 
 from films import B_FRAMES, film, number_of, numbered
-from oddframe.api import fit, score
 from oddframe.errors import BadVideo
 from oddframe.types import ClipSpec, Event, Scores, Video
 from oddframe.video import source as source_module
 from oddframe.video.reader import facts_of, frames_at, read, read_frames, read_spans, video_of
 from oddframe.video.source import content_hash, open_source
+from oddframe.workflows.fit import fit
+from oddframe.workflows.score import score
 
 AS_IT_IS = ClipSpec(size=None)
 
@@ -59,7 +60,7 @@ def four_events(monkeypatch: pytest.MonkeyPatch) -> None:
         starts = (1.0, 3.5, 6.0, 8.5)
         return [Event(scores.video, t, t + 1, threshold, t + 0.5, box) for t in starts]
 
-    monkeypatch.setattr("oddframe.workflows.score.find_events", find)
+    monkeypatch.setattr("oddframe.visualization.outputs.find_events", find)
 
 
 @pytest.mark.usefixtures("four_events")

@@ -109,7 +109,7 @@ def open_results(folder: Path, *names: str) -> Iterator[Path]:
     if place in _held.get():  # by who called us
         yield folder
         return
-    with _lock(folder):
+    with hold_folder(folder):
         with _owned_lock:
             _owned[place] = files_written(folder)
         token = _held.set(_held.get() | {place})
@@ -166,8 +166,11 @@ def _note(folder: Path, path: Path) -> None:
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Hold a folder. The lock ends with the process that has it, however that ends."""
+def hold_folder(folder: Path) -> Iterator[None]:
+    """Hold a folder against other programs. Raises BadInput when one has it.
+
+    The lock ends with the process that has it, however that ends.
+    """
     file = _locked_file(folder)
     try:
         yield

@@ -85,6 +85,9 @@ def fitted_lines(found: "FittedDetector") -> list[str]:
     videos = many(count, "video")
     if left_out:
         videos = f"{count} of {count + left_out} videos"
+    misfits = len(found.facts["misfits"])
+    if misfits:
+        videos += f" ({misfits} left out that did not belong to the others)"
     kept = len(found.facts["calibration"]["held_out"])
     if kept:
         videos = f"{count - kept} of {count} videos, calibrated on the other {kept},"
@@ -112,6 +115,7 @@ def video_lines(found: "VideoResult") -> list[str]:
     count = len(found.events)
     events = f"{count or 'no'} event{'' if count == 1 else 's'}"
     lines = [f"{found.video}: {events} in {duration(found.seconds)}"]
+    lines += [f"  {note}" for note in found.notes]
     for event in found.events:
         where = "" if event.box is None else f", {place(event.box)}"
         lasts = f"{clock(event.start)} for {duration(event.end - event.start)}"

@@ -4,10 +4,11 @@ false alarms per hour on normal video that the method did not fit; never by look
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from zipfile import ZipInfo
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from oddframe.errors import BadInput, BadRun
 from oddframe.files import aside
 from oddframe.scoring.events import RELEASE, find_events
-from oddframe.types import Floats, Ints, Scores
+from oddframe.types import Bytes, Floats, Ints, Scores
 from oddframe.video.filmed_time import JUMP, filmed_seconds, usual_step
 
 TAIL_SHARE = 0.02  # of normal frames lie above the level from which the tail is modelled
@@ -65,6 +66,9 @@ class Calibration:
     ]  # one array a piece (a minute at most): the smoothed scores of its frames, ascending
     seconds: tuple[float, ...]  # how long each is
     alarms: Floats  # (pieces, len(GRID)) events that begin in each, at each rarity of GRID
+    view: Bytes | None = field(
+        default=None, kw_only=True
+    )  # (h, w) the background that most of it shows, if any
     how: str  # "leave one video out" or "held-out share"
 
     @property
@@ -227,15 +231,17 @@ def calibrate(held_out: Sequence[Scores], how: str) -> Calibration:
 
 def save_calibration(calibration: Calibration, path: Path) -> None:
     """Write it as npz, whole or not at all."""
+    arrays = {
+        "scores": np.concatenate(calibration.scores),
+        "frames": np.array([len(scores) for scores in calibration.scores]),
+        "seconds": np.array(calibration.seconds),
+        "alarms": calibration.alarms,
+        "how": np.array(calibration.how),
+    }
+    if calibration.view is not None:
+        arrays["view"] = calibration.view
     with aside(path) as part, part.open("wb") as file:
-        np.savez(
-            file,
-            scores=np.concatenate(calibration.scores),
-            frames=np.array([len(scores) for scores in calibration.scores]),
-            seconds=np.array(calibration.seconds),
-            alarms=calibration.alarms,
-            how=np.array(calibration.how),
-        )
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def load_calibration(path: Path) -> Calibration:
@@ -244,7 +250,8 @@ def load_calibration(path: Path) -> Calibration:
         raise BadRun(f"{path.parent} is incomplete: {path.name} is missing; fit again")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            refuse_large(stored.zip.infolist(), ("frames.npy", "seconds.npy", "how.npy"), SMALL)
+            small = ("frames.npy", "seconds.npy", "how.npy", "view.npy")
+            refuse_large(stored.zip.infolist(), small, SMALL)
             frames, seconds = stored["frames"], stored["seconds"]
             rows = len(frames) * len(GRID)
             refuse_large(stored.zip.infolist(), ("alarms.npy",), rows * 8 + HEADER)
@@ -257,9 +264,20 @@ def load_calibration(path: Path) -> Calibration:
                 seconds=tuple(float(s) for s in seconds),
                 alarms=alarms,
                 how=str(stored["how"]),
+                view=view_in(stored),
             )
     except Exception as error:  # zipfile, numpy and zlib each have their own words for damage
         raise BadRun(f"{path} is damaged ({error}); fit again or copy it anew") from error
+
+
+def view_in(stored: Any) -> Bytes | None:
+    """The background in a stored calibration. Raises ValueError for what is no picture."""
+    if "view" not in stored.files:
+        return None
+    view = stored["view"]
+    if view.ndim != 2 or view.dtype != np.uint8 or not 0 < view.size <= SMALL:
+        raise ValueError("its view is no picture")
+    return np.asarray(view, np.uint8)
 
 
 def refuse_large(members: Sequence[ZipInfo], names: Sequence[str], most: int) -> None:

@@ -3,10 +3,13 @@
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from oddframe.detector import Detector
+from oddframe.files import hold_folder
 from oddframe.left_out import do_each
+from oddframe.progress import logger
 from oddframe.run import Run, rank, refuse_device
 from oddframe.scoring.attempts import Attempts
 from oddframe.scoring.calibration import calibrate
@@ -21,6 +24,7 @@ from oddframe.scoring.run_folder import (
 )
 from oddframe.types import Video
 from oddframe.video.reader import content_hash, times_of
+from oddframe.video.scene_check import SceneCheck, check_videos
 
 
 def fit_videos(
@@ -36,24 +40,52 @@ def fit_videos(
     false_alarms_per_hour: float = USUAL_RATE,
     resume: bool = True,
     cache: Path | None = None,
+    one_scene: bool = False,
 ) -> FittedDetector:
     """Learn from normal videos and write a run folder; without `cache` nothing is kept for other fits.
 
-    Videos that cannot be read are left out, and named. Of torchrun's processes the first writes the
+    Videos that cannot be read are left out, and named; with `one_scene` also those that do not belong
+    to the others (`video.scene_check`). Of torchrun's processes the first writes the
     run; what the others return has a folder that is gone. Raises BadInput, BadVideo.
     """
     refuse_device(device)
-    is_first = rank() == 0
-    folder = room_for_run(out) if is_first else Path(tempfile.mkdtemp(prefix="oddframe-"))
-    if not resume:
-        remove_unfinished(folder)
+    folder = room_for_run(out) if rank() == 0 else Path(tempfile.mkdtemp(prefix="oddframe-"))
+    run = Run(folder, seed=seed, device=device, threads=threads, cache=cache)
+    with hold_folder(folder):
+        if not resume:
+            remove_unfinished(folder)
+        return fit_and_save(
+            detector, videos, run, data, stream, false_alarms_per_hour, one_scene=one_scene
+        )
+
+
+def fit_and_save(
+    detector: Detector,
+    videos: Sequence[Video],
+    run: Run,
+    data: str,
+    stream: str | None,
+    false_alarms_per_hour: float,
+    *,
+    one_scene: bool,
+) -> FittedDetector:
+    """`fit_videos` in a folder that is held."""
+    folder = run.folder
     facts = circumstances()
     videos, left_out = do_each(videos, readable, name_of=lambda video: video.name)
+    check = SceneCheck((), None)
+    if one_scene:
+        check = check_videos(videos, one_shape=True)
+    for misfit in check.misfits:
+        logger.warning(
+            f"left out, as it does not belong to the others: {misfit} (--keep-all keeps it)"
+        )
+    strange = {misfit.name for misfit in check.misfits}
+    videos = [video for video in videos if video.name not in strange]
     attempts = Attempts(folder / UNFINISHED[0])
-    run = Run(folder, seed=seed, device=device, threads=threads, cache=cache)
     held_out = fit_and_cross_validate(detector, videos, run)
-    calibration = calibrate(held_out.scores, held_out.how)
-    threshold = calibration.threshold(false_alarms_per_hour, seed)
+    calibration = replace(calibrate(held_out.scores, held_out.how), view=check.view)
+    threshold = calibration.threshold(false_alarms_per_hour, run.seed)
     learned_from = []
     for video in videos:
         key = content_hash(video.source)
@@ -62,9 +94,10 @@ def fit_videos(
     if stream:
         facts["stream"] = stream
     facts |= {
-        "seed": seed,
+        "seed": run.seed,
         "trained_on": learned_from,
         "left_out": [one.why for one in left_out],
+        "misfits": [str(misfit) for misfit in check.misfits],
         "calibration": {
             "how": held_out.how,
             "learned_from": len(held_out.learned_from),

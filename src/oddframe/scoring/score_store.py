@@ -23,6 +23,7 @@ from oddframe.scoring.run_folder import PARTS, FittedDetector
 from oddframe.scoring.smoothing import smooth
 from oddframe.types import Floats, Ints, Scores, Video
 from oddframe.video.reader import content_hash, times_of
+from oddframe.video.scene_check import change_of_view
 
 MAPS = np.float16  # three digits of a rarity are more than a colour shows
 HIGHEST = float(np.finfo(MAPS).max)
@@ -41,6 +42,7 @@ class ScoredVideo:
     ]  # (N,) each: the parts of the score before smoothing; smoothed, `scores` has them
     damage: tuple[str, ...]  # what could not be read
     path: Path  # the .npz
+    notes: tuple[str, ...] = ()  # what a reader must know, such as that the view has changed
 
 
 def score_to(path: Path, fitted: FittedDetector, video: Video, *, maps: bool = True) -> ScoredVideo:
@@ -125,7 +127,13 @@ def _write_scores(part: Path, fitted: FittedDetector, video: Video, key: str, ma
         if boxes is not None:
             arrays["boxes"] = np.concatenate(boxes) if boxes else np.zeros((0, 5))
             arrays["boxes_in_frame"] = np.array([len(box) for box in boxes])
-        words = {"key": np.array(key), "damage": np.array(damage, dtype=np.str_)}
+        change = change_of_view(fitted.calibration.view, video)
+        notes = [] if change is None else [change]
+        words = {
+            "key": np.array(key),
+            "damage": np.array(damage, dtype=np.str_),
+            "notes": np.array(notes, dtype=np.str_),
+        }
         np.savez_compressed(part, **arrays, **words)  # type: ignore[arg-type]
         if shape:
             rough.seek(0)
@@ -184,8 +192,10 @@ def _found(path: Path, key: str, video: Video) -> ScoredVideo | None:
             if "map" in held.files:
                 scores = replace(scores, map=_map_of(path))
             damage = tuple(str(line) for line in held["damage"])
+            raw_components = _named(held, "raw.")
+            notes = tuple(str(line) for line in held["notes"])
             return ScoredVideo(
-                video, scores, held["score"], held["raw"], _named(held, "raw."), damage, path
+                video, scores, held["score"], held["raw"], raw_components, damage, path, notes
             )
     except OSError as error:
         if error.errno == ENOSPC:
@@ -249,6 +259,3 @@ def _boxes(held: Any) -> tuple[Floats, ...] | None:
         return None
     counts: Ints = held["boxes_in_frame"]
     return tuple(np.split(held["boxes"], np.cumsum(counts)[:-1])) if len(counts) else ()
-
-
-remove_unpacked_after = hold_score_files

@@ -5,15 +5,13 @@ scenes, as data sets have them, have nothing in common and nothing is said of th
 majority is named. V videos, K frames of one, h × w pixels.
 """
 
-import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 
-from oddframe.errors import BadVideo
+from oddframe.errors import BadInput, BadVideo
 from oddframe.types import Bytes, ClipSpec, Floats, Video
 from oddframe.video.reader import facts_of, read_frames, times_of
 
@@ -125,9 +123,15 @@ def shift_between(edges: Floats, others: Floats) -> tuple[float, float]:
 
 def view_agreement(one: Bytes, other: Bytes) -> float:
     """Correlation of the edges of two backgrounds, square by square: 1 for the same view, about 0 for another."""
-    if one.shape != other.shape:
-        other = cv2.resize(other, one.shape[::-1], interpolation=cv2.INTER_AREA)
-    return correlation(squares_of(edges_of(one)), squares_of(edges_of(other)))
+    return correlation(squares_of(edges_of(one)), squares_of(edges_of(brought_to(one, other))))
+
+
+def brought_to(one: Bytes, other: Bytes) -> Bytes:
+    """The second picture at the size of the first."""
+    if one.shape == other.shape:
+        return other
+    height, width = one.shape
+    return np.asarray(cv2.resize(other, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def squares_of(edges: Floats) -> Floats:
@@ -164,6 +168,18 @@ def check_scenes(samples: Sequence[SceneSample]) -> SceneCheck:
     return SceneCheck(tuple(misfits.values()), group[0].background)
 
 
+def refuse_shapes(samples: Sequence[SceneSample]) -> None:
+    """Raise BadInput, naming videos and their pixels, where pictures differ in shape and none is that of most."""
+    first = samples[0]
+    for sample in samples[1:]:
+        if abs(sample.aspect / first.aspect - 1) > SHAPE and not misfits_of_shape(samples):
+            (h, w), (other_h, other_w) = first.shape, sample.shape
+            raise BadInput(
+                f"videos differ in shape: {first.name} is {w} × {h} pixels and {sample.name} {other_w} × {other_h}; "
+                "give those of one camera"
+            )
+
+
 def misfits_of_shape(samples: Sequence[SceneSample]) -> list[Misfit]:
     """Videos whose picture is of another shape than that of most."""
     best: list[SceneSample] = []
@@ -191,18 +207,16 @@ def majority_view(samples: Sequence[SceneSample]) -> list[SceneSample] | None:
     centre = int(alike.sum(1).argmax())
     if alike[centre].sum() < max(2, MAJORITY * len(samples)):
         return None
-    group = [samples[k] for k in np.flatnonzero(alike[centre]) if k != centre]
-    return [samples[centre], *group]
+    others = [one for k, one in enumerate(samples) if alike[centre, k] and k != centre]
+    return [samples[centre], *others]
 
 
 def agreement_of_all(samples: Sequence[SceneSample]) -> Floats:
     """(V, V) `view_agreement` of each two videos; pictures are brought to the size of the first."""
-    size = samples[0].background.shape[::-1]
+    first = samples[0].background
     rows = []
     for sample in samples:
-        background = sample.background
-        if background.shape[::-1] != size:
-            background = cv2.resize(background, size, interpolation=cv2.INTER_AREA)
+        background = brought_to(first, sample.background)
         row = squares_of(edges_of(background)).ravel().astype(np.float64)
         row -= row.mean()
         length = float(np.sqrt((row**2).sum()))
@@ -240,13 +254,11 @@ def shared_view(samples: Sequence[SceneSample]) -> Bytes | None:
 
 def view_change(view: Bytes, sample: SceneSample) -> str | None:
     """How a video's view differs from the one that was learned, as the rest of a sentence; None where it does not."""
-    if abs(sample.background.shape[1] / sample.background.shape[0] / aspect_of(view) - 1) > SHAPE:
+    if abs(aspect_of(sample.background) / aspect_of(view) - 1) > SHAPE:
         return "the picture has another shape"
     if not DARK <= sample.exposure <= BRIGHT:
         return f"the picture is {'black' if sample.exposure < DARK else 'white'}"
-    background = sample.background
-    if background.shape != view.shape:
-        background = cv2.resize(background, view.shape[::-1], interpolation=cv2.INTER_AREA)
+    background = brought_to(view, sample.background)
     x, y = shift_between(edges_of(view), edges_of(background))
     distance = float(np.hypot(x, y)) / view.shape[1]
     if distance > MOVED and aligned_agreement(view, background, x, y) >= VIEW:
@@ -258,7 +270,8 @@ def view_change(view: Bytes, sample: SceneSample) -> str | None:
 
 def aspect_of(picture: Bytes) -> float:
     """Width over height."""
-    return picture.shape[1] / picture.shape[0]
+    height, width = picture.shape
+    return float(width) / float(height)
 
 
 def aligned_agreement(view: Bytes, other: Bytes, x: float, y: float) -> float:
@@ -272,47 +285,25 @@ def aligned_agreement(view: Bytes, other: Bytes, x: float, y: float) -> float:
     return correlation(squares_of(ours), squares_of(theirs))
 
 
-def view_to_json(view: Bytes | None) -> dict[str, Any] | None:
-    """A background as a small PNG, for the run folder."""
-    if view is None:
-        return None
-    _, data = cv2.imencode(".png", view)
-    return {"png": base64.b64encode(data.tobytes()).decode()}
+def check_videos(videos: Sequence[Video], one_shape: bool = False) -> SceneCheck:
+    """Look at videos and hold them against each other.
 
-
-def view_from_json(value: object) -> Bytes | None:
-    """The background that a run keeps; None where it keeps none, or nothing that can be read."""
-    if not isinstance(value, Mapping) or not isinstance(value.get("png"), str):
-        return None
-    try:
-        data = np.frombuffer(base64.b64decode(value["png"], validate=True), np.uint8)
-    except ValueError:
-        return None
-    if not 0 < len(data) <= 1 << 20:
-        return None
-    picture = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
-    if picture is None or max(picture.shape) > 4 * WIDTH:
-        return None
-    return np.asarray(picture, np.uint8)
-
-
-def check_videos(videos: Sequence[Video], most: int | None = None) -> SceneCheck:
-    """Look at videos and hold them against each other; at most so many of them, evenly chosen.
-
-    Nothing is said of videos with classes, which are of many scenes, nor of one that cannot be read.
+    Nothing is said of videos with classes, which are of many scenes, nor of one that cannot be read. With `one_shape`
+    raises BadInput where their pictures differ in shape and no shape is that of most.
     """
     if any(video.label is not None for video in videos):
         return SceneCheck((), None)
-    chosen = list(videos)
-    if most is not None and len(chosen) > most:
-        chosen = [videos[k] for k in np.linspace(0, len(videos) - 1, most).astype(int)]
     samples = []
-    for video in chosen:
+    for video in videos:
         try:
             samples.append(sample_scene(video))
         except BadVideo:
             continue
-    return check_scenes(samples) if samples else SceneCheck((), None)
+    if not samples:
+        return SceneCheck((), None)
+    if one_shape:
+        refuse_shapes(samples)
+    return check_scenes(samples)
 
 
 def change_of_view(view: Bytes | None, video: Video) -> str | None:

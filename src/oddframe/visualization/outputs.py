@@ -64,6 +64,7 @@ class VideoResult:
     seconds: float  # scored
     highest_rarity: float | None
     lost: tuple[str, ...]  # what could not be read
+    notes: tuple[str, ...]  # what a reader must know, such as that the view has changed
     overlay: str | None
     events: tuple[FoundEvent, ...]
     least_usual: Moment | None
@@ -154,8 +155,20 @@ def write_results(
         curves=curves,
         reasons=reasons_for(fitted.detector, timelines, out / "events"),
         pictures=pictures,
+        warnings=warnings_of(fitted, stored),
     )
     return found
+
+
+def warnings_of(fitted: FittedDetector, stored: Sequence[ScoredVideo]) -> list[str]:
+    """How far the page may be trusted: a view that has changed, videos that were not learned from."""
+    warnings = [f"{one.video.name}: {note}" for one in stored for note in one.notes]
+    misfits = fitted.facts.get("misfits", [])
+    if misfits:
+        warnings.append(
+            f"not learned from, as they do not belong to the others: {'; '.join(misfits)}"
+        )
+    return warnings
 
 
 def events_json(
@@ -248,6 +261,7 @@ def video_result(one: ScoredVideo, line: Timeline, out: Path) -> VideoResult:
         seconds=line.length,
         highest_rarity=highest,
         lost=tuple(one.damage),
+        notes=one.notes,
         overlay=str(line.overlay) if line.overlay else None,
         events=tuple(found_event(event, out) for event in line.events),
         least_usual=least_usual(line),

@@ -17,7 +17,7 @@ from oddframe.left_out import LeftOut, problem_with
 from oddframe.progress import ProgressCallback, logger
 from oddframe.results import Result, to_plain, workflow
 from oddframe.scoring.run_folder import FittedDetector, load_run
-from oddframe.scoring.score_store import remove_unpacked_after
+from oddframe.scoring.score_store import hold_score_files
 from oddframe.visualization.outputs import spreadsheet_text
 from oddframe.visualization.plots import Curve, write_roc_png
 
@@ -125,7 +125,7 @@ def compare(
     for label, (fitted, tests) in zip(labels, opened, strict=True):
         logger.info(f"measuring {label}")
         scores = room(folder / label.replace(" ", "-").replace("/", "-"))
-        with remove_unpacked_after(*(scores / f"{video.name}.npz" for video in tests)):
+        with hold_score_files(*(scores / f"{video.name}.npz" for video in tests)):
             measured, refused = measure_run(fitted, name, tests, fitted.threshold, scores)
         left_out += refused
         rows.append(row_of(label, fitted, measured))

@@ -14,7 +14,7 @@ from oddframe.options import AlarmsPerHour
 from oddframe.progress import ProgressCallback
 from oddframe.results import Result, to_plain, workflow
 from oddframe.scoring.run_folder import load_run
-from oddframe.scoring.score_store import remove_unpacked_after
+from oddframe.scoring.score_store import hold_score_files
 from oddframe.visualization.evaluation_report import write_evaluation_report
 
 Numbers = Mapping[str, Any]
@@ -104,7 +104,7 @@ def evaluate(
     refuse_learned(fitted, tests)
     threshold = fitted.threshold_for(false_alarms_per_hour)
     folder = room(fitted.folder / f"evaluation-{name}" if out is None else Path(out))
-    with remove_unpacked_after(*(folder / f"{video.name}.npz" for video in tests)):
+    with hold_score_files(*(folder / f"{video.name}.npz" for video in tests)):
         measured, left_out = measure_run(fitted, name, tests, threshold, folder)
         write_json(folder / "evaluation.json", to_plain(measured.values))
         if report:

@@ -10,7 +10,7 @@ from oddframe.detector import Detector
 from oddframe.errors import BadInput, unknown
 from oddframe.options import AlarmsPerHour, Seed, Threads, check_ranges
 from oddframe.progress import ProgressCallback
-from oddframe.registry import member
+from oddframe.registry import member, members
 from oddframe.results import workflow
 from oddframe.run import rank, user_cache
 from oddframe.scoring.fitting import fit_videos, remove_unfinished
@@ -32,6 +32,7 @@ def fit(
     threads: Threads = 2,
     device: str = "cpu",
     false_alarms_per_hour: AlarmsPerHour = USUAL_RATE,
+    keep_all: bool = False,
     resume: bool = True,
     cache: str | Path | None = None,
     options: Mapping[str, object] | None = None,
@@ -39,7 +40,8 @@ def fit(
 ) -> FittedDetector:
     """Learn what is normal from the normal videos of a data set or folder, and write a run folder.
 
-    Videos that cannot be read are left out, and named. Raises BadInput or BadVideo, one line, when
+    Videos that cannot be read are left out, and named; so are your own that do not belong to the
+    others. Raises BadInput or BadVideo, one line, when
     there is nothing to learn from, and BadInput for an option that the method does not have.
 
     Args:
@@ -53,6 +55,8 @@ def fit(
         threads: videos decoded and described side by side.
         device: where networks run: cpu, cuda, cuda:1 …
         false_alarms_per_hour: how often an alarm on normal video may be false; sets the threshold.
+        keep_all: learn also from those of your own videos that do not belong to the others: where the
+            camera moves, another view is shown, or the picture has another shape or light.
         resume: go on where an earlier fit into the same folder was interrupted.
         cache: where embeddings are kept for the next fit, of whatever head; in your own cache folder
             unless given.
@@ -71,6 +75,7 @@ def fit(
         threads=threads,
         device=device,
         false_alarms_per_hour=false_alarms_per_hour,
+        one_scene=is_own(data) and not keep_all,
         resume=resume,
         cache=user_cache() if cache is None else Path(cache),
     )
@@ -80,6 +85,13 @@ def fit(
     if rank():  # of torchrun's processes the first writes the run; nobody wants what others wrote
         shutil.rmtree(fitted.folder, ignore_errors=True)
     return fitted
+
+
+def is_own(data: Sequence[str | Path] | str | Path) -> bool:
+    """Whether these are videos of somebody's own, and not a data set by its name."""
+    if not isinstance(data, str | Path):
+        return len(data) != 1 or is_own(data[0])
+    return str(data) not in members("datasets") or Path(data).expanduser().exists()
 
 
 def detector_of(method: str | Detector, options: Mapping[str, object] | None) -> Detector:

@@ -23,7 +23,7 @@ from oddframe.progress import ProgressCallback
 from oddframe.results import Result, to_plain, workflow
 from oddframe.scoring.calibration import Threshold
 from oddframe.scoring.run_folder import FittedDetector, load_run
-from oddframe.scoring.score_store import ScoredVideo, remove_unpacked_after, score_to
+from oddframe.scoring.score_store import ScoredVideo, hold_score_files, score_to
 from oddframe.types import Scores, Video
 from oddframe.visualization.outputs import (
     VideoResult,
@@ -161,7 +161,7 @@ def score_stream(
 
     def score_one(video: Video) -> tuple[str, EvaluatedVideo]:
         path = folder / f"{video.name}.npz"
-        with remove_unpacked_after(path):
+        with hold_score_files(path):
             stored = score_to(path, stream.fitted, video, maps=False)
             judged = align_with_truth(stored, stream.fitted.threshold)
         plain = replace(
