@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from oddframe.workflows.evaluate import EvaluationResult
+
 README = Path(__file__).parents[1] / "README.md"
 
 
@@ -18,8 +20,8 @@ def test_the_lines_of_python_in_the_readme_run(
     assert shorter != code[1], "the street of the README is filmed smaller here"
     names: dict[str, object] = {}
     exec(compile(shorter, "README.md", "exec"), names)
-    table = names["table"]
-    assert isinstance(table, dict)
-    assert 0 <= table["honest"]["micro_auc"] <= 1
-    assert set(table["baselines"]) == {"constant", "frame-difference"}
+    evaluation = names["evaluation"]
+    assert isinstance(evaluation, EvaluationResult)
+    assert 0 <= evaluation.honest["micro_auc"] <= 1
+    assert set(evaluation.baselines) == {"constant", "frame-difference"}
     assert (tmp_path / "runs" / "street" / "run.json").is_file()
