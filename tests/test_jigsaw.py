@@ -498,20 +498,33 @@ def test_things_are_judged_by_normal_ones_near_them() -> None:
     sorted((Path(__file__).parents[1] / "recipes").glob("jigsaw*.yaml")),
     ids=lambda path: path.stem,
 )
-def test_recipes_are_understood(recipe: Path) -> None:
+def test_recipes_are_understood_and_start(
+    recipe: Path, videos: list[Video], boxes: Path, tmp_path: Path
+) -> None:
+    """Each is fitted, on little video and with a narrow network, but otherwise as it says."""
     text = recipe.read_text()
     command = next(line for line in text.splitlines() if "oddframe fit" in line)
     words = command.removeprefix("#").split()
     assert words[:2] == ["oddframe", "fit"]
     assert words[words.index("--config") + 1] == f"recipes/{recipe.name}"
+    assert words[3] in recipe.stem, "the data set is in the file's name"
     options = yaml.safe_load(text)
     if options.get("boxes", {}).get("source") == "file":
         assert "--boxes.file FILE" in command
-        options["boxes"]["file"] = "boxes.pkl"
-    detector = member("methods", words[2], "method").of(options)
-    training = detector.ensemble_training.training
-    assert training.epochs == options["training"]["epochs"]
-    assert words[3] in recipe.stem, "the data set is in the file's name"
+        options["boxes"]["file"] = str(boxes)
+    method = member("methods", words[2], "method")
+    assert method.of(options).ensemble_training.training.epochs == options["training"]["epochs"]
+    options["base_width"] = 1
+    options["sampling"] |= {"train_frame_step": 12, "epoch_cubes": 4}
+    options["training"] |= {"epochs": 1, "batch": 4, "precision": "float32"}
+    for name in ("ensemble", "parallel", "curriculum_epochs"):
+        if name in options:
+            options[name] = 1
+    detector = method.of(options)
+    detector.fit(videos[:2], Run(tmp_path / "run"))
+    scores = scored(detector, replace(videos[2], span=(0.0, 4.0)))
+    assert len(scores)
+    assert np.isfinite(scores.value).all()
 
 
 def test_a_map_shows_the_strangest_thing_at_each_place() -> None:

@@ -1,6 +1,7 @@
 """Boxes: of what moves, of a detector, of a file; and the cubes cut around them."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +244,28 @@ def test_a_cube_depends_on_seed_epoch_and_number_alone(tmp_path: Path) -> None:
     tight = Cubes(marked, spec, side=32, seed=1, memory=4 * BLOCK * H * W)
     assert len({tight[i].numpy().tobytes() for i in range(len(tight))}) == len(place)
     assert len(Cubes(marked, spec, side=32, count=5)) == 5
+
+
+def test_cubes_of_other_videos_are_other_cubes(tmp_path: Path) -> None:
+    """Whole frames of two videos of one length lie at the same places."""
+    spec, place = ClipSpec(length=5, size=(32, 32), colour="grey"), np.arange(3, 80, 4)
+    light, dark = (
+        Video(
+            name,
+            film(tmp_path / f"{name}.mp4", [np.full((32, 32, 3), grey, np.uint8)] * 90, fps=10),
+        )
+        for name, grey in (("light", 200), ("dark", 50))
+    )
+
+    def fingerprint(video: Video, **options: Any) -> str:
+        boxed = BoxedVideo(video, np.arange(90), place, np.zeros((len(place), 0)))
+        return Cubes([boxed], spec, side=32, **options).fingerprint()
+
+    assert fingerprint(light) == fingerprint(light)
+    assert fingerprint(light) != fingerprint(dark)
+    assert fingerprint(light) != fingerprint(light, jitter=0.1)
+    assert fingerprint(light) != fingerprint(light, seed=1)
+    assert fingerprint(light) != fingerprint(replace(light, span=(0.0, 9.0)))
 
 
 def test_jitter_moves_boxes_and_light_a_little_and_the_same_each_time(tmp_path: Path) -> None:
