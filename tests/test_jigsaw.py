@@ -290,7 +290,7 @@ def test_a_detector_that_has_learned_nothing_says_so(videos: list[Video]) -> Non
         (Jigsaw, {"reduce": "best"}, "reduce is mean or max"),
         (Jigsaw, {"min_motion": 1.0}, "min_motion is 0 or more and below 1"),
         (Jigsaw, {"base_width": 0}, "base_width is from 1 to"),
-        (Jigsaw, {"smoothing": 1.0}, "smoothing is 0 or more and below 1"),
+        (Jigsaw, {"half_life": -1.0}, "half_life is from 0 to 3 600"),
         (Jigsaw, {"ensemble": 2, "parallel": 3}, "parallel is from 1 to all 2 networks"),
         (Jigsaw, {"ensemble": 0}, "ensemble is from 1 to 6"),
         (JigsawPublished, {"heads": "pace"}, "heads are of temporal, spatial, each"),

@@ -55,7 +55,8 @@ class JigsawFrames(PuzzleDetector):
             puzzle move, a random number from two on; for the published network.
         pool_clip_head: Whether the published network's clip-temporal head pools each sub-clip: 13
             million parameters instead of 49.
-        half_life: Seconds after which a score counts half in the causal running mean of scores; 0 for none.
+        half_life: Seconds after which a score counts half in the causal running mean of scores; 0
+            for none.
         sampling: What is drawn from the training video.
         training: How the network is trained.
     """

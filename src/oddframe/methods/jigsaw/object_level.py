@@ -181,7 +181,8 @@ class Jigsaw(ObjectPuzzles):
         ensemble: Networks, up to 6, each trained without another sixth of the video, on which its
             validation loss is computed. Their scores are averaged.
         parallel: Networks trained at the same time, each in a process with its part of the cores.
-        half_life: Seconds after which a score counts half in the causal running mean of scores; 0 for none.
+        half_life: Seconds after which a score counts half in the causal running mean of scores; 0
+            for none.
         boxes: Where things are.
         sampling: What is drawn from the training video.
         training: How each network is trained.
@@ -266,7 +267,8 @@ class JigsawPublished(ObjectPuzzles):
         curriculum_epochs: Epochs before the training proper in which only some pieces of a temporal
             puzzle move, a random number from two on; 0 as published, with which the loss stays at
             chance for more than a thousand steps.
-        half_life: Seconds after which a score counts half in the causal running mean of scores; 0 for none.
+        half_life: Seconds after which a score counts half in the causal running mean of scores; 0
+            for none.
         boxes: Where things are.
         sampling: What is drawn from the training video.
         training: How the network is trained.
