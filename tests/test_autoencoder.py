@@ -155,6 +155,21 @@ def test_held_out_videos_choose_the_epoch() -> None:
     assert (total(fitting), total(held)) == (42, 10)
 
 
+def test_videos_kept_apart_choose_the_epoch(tmp_path: Path) -> None:
+    """`val` of a data set, where there is one, and then everything else is learned from."""
+    options = HeadOptions(
+        name="autoencoder", layers=(16, 8), training=replace(QUICK, epochs=4, lr=2e-2)
+    )
+    videos = [on_a_plane(k, 30) for k in range(5)]
+    asked, found = torch.from_numpy(on_a_plane(9, 5).vector), []
+    for k, apart in enumerate(([], [on_a_plane(20, 11)])):
+        head, run = make_head(options), Run(tmp_path / str(k))
+        head.fit(videos, run, apart)
+        assert run.notes["head"]["held_out_clips"] == (11 if apart else 30)  # type: ignore[index]
+        found.append(head.distance(asked))
+    assert not torch.equal(found[0], found[1])
+
+
 def test_what_it_cannot_do_is_said(tmp_path: Path) -> None:
     for wrong in ({"layers": (4,)}, {"layers": (4, 3, 2, 1)}, {"layers": (4, 0)}, {"dropout": 1.0}):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} (are|is)"):

@@ -85,6 +85,21 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def test_val_chooses_the_epoch(judged: Path) -> None:
+    facts = json.loads((judged / "run.json").read_text())
+    assert len(facts["validated_on"]) == 6
+    assert len(facts["trained_on"]) == 12
+    # films of 12 frames, clips of two frames, one frame apart
+    assert facts["learned"]["head"]["held_out_clips"] == 6 * 11
+
+
+def test_info_tells_of_a_run_with_a_trained_head(
+    judged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["info", str(judged)]) == 0
+    assert "autoencoder" in capsys.readouterr().out
+
+
 def test_tables_have_the_published_columns(judged: Path) -> None:
     errors = rows(judged / "classes" / "errors_dist_distribution.csv")
     assert list(errors[0]) == [

@@ -49,11 +49,12 @@ class ClassData(DataSet):
         """Every clip under the root as its authors ship it. Raises BadInput, with TREE, where there is none."""
 
     def read_split(self, root: Path) -> Split:
-        """Train to learn from; test and anomaly to be judged on. Val is for choosing thresholds: `parts` has it."""
+        """Train to learn from, val to choose weights and thresholds by, test and anomaly to be judged on."""
         parts = self.parts(root)
         return Split(
             parts["train"],
             [_judged(video, part == "anomaly") for part in PARTS[2:] for video in parts[part]],
+            val=parts["val"],
         )
 
     def parts(self, root: Path) -> Divided:

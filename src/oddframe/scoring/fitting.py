@@ -31,6 +31,7 @@ def fit_videos(
     detector: Detector,
     videos: Sequence[Video],
     *,
+    validation: Sequence[Video] = (),
     data: str = "videos",
     stream: str | None = None,
     out: Path,
@@ -44,13 +45,24 @@ def fit_videos(
 ) -> FittedDetector:
     """Learn from normal videos and write a run folder; without `cache` nothing is kept for other fits.
 
-    Videos that cannot be read are left out, and named; with `one_scene` also those that do not belong
-    to the others (`video.scene_check`). Of torchrun's processes the first writes the
-    run; what the others return has a folder that is gone. Raises BadInput, BadVideo.
+    `validation` are normal videos that are not learned from: methods that train choose by them the
+    epoch whose weights are kept. Videos that cannot be read are left out, and named; with `one_scene`
+    also those that do not belong to the others (`video.scene_check`). Of torchrun's processes the
+    first writes the run; what the others return has a folder that is gone. Raises BadInput, BadVideo.
     """
     refuse_device(device)
     folder = room_for_run(out) if rank() == 0 else Path(tempfile.mkdtemp(prefix="oddframe-"))
-    run = Run(folder, seed=seed, device=device, threads=threads, cache=cache)
+    kept_apart: list[Video] = []
+    if validation:
+        kept_apart, _ = do_each(validation, readable, name_of=lambda video: video.name)
+    run = Run(
+        folder,
+        seed=seed,
+        device=device,
+        threads=threads,
+        cache=cache,
+        validation=tuple(kept_apart),
+    )
     with hold_folder(folder):
         if not resume:
             remove_unfinished(folder)
@@ -96,6 +108,7 @@ def fit_and_save(
     facts |= {
         "seed": run.seed,
         "trained_on": learned_from,
+        "validated_on": [video.name for video in run.validation],
         "left_out": [one.why for one in left_out],
         "misfits": [str(misfit) for misfit in check.misfits],
         "calibration": {

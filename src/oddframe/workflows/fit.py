@@ -64,10 +64,11 @@ def fit(
         progress: called with how far the work is.
     """
     detector = detector_of(method, options)
-    name, videos, stream = normal_videos(data, root, stream)
+    name, videos, validation, stream = normal_videos(data, root, stream)
     fitted = fit_videos(
         detector,
         videos,
+        validation=validation,
         data=name,
         stream=stream,
         out=Path(out),
@@ -115,15 +116,15 @@ def detector_of(method: str | Detector, options: Mapping[str, object] | None) ->
 
 def normal_videos(
     data: Sequence[str | Path] | str | Path, root: str | Path | None, stream: str | None
-) -> tuple[str, list[Video], str | None]:
-    """The name of the data, its normal videos, and their stream. Raises BadInput."""
+) -> tuple[str, list[Video], list[Video], str | None]:
+    """The name of the data, its normal videos, those to validate with, and their stream. Raises BadInput."""
     paths = [data] if isinstance(data, str | Path) else list(data)
     if len(paths) != 1:
         if root is not None or stream is not None:
             raise BadInput("--root and --stream go with one data set, and several paths came")
-        return "videos", collect_videos([Path(path) for path in paths]), None
+        return "videos", collect_videos([Path(path) for path in paths]), [], None
     place = None if root is None else Path(root)
     name, split = open_data(str(paths[0]), place, stream)
     if not split.train:
         raise BadInput(f"{name} has no normal video to learn from; put some into its train folder")
-    return name, list(split.train), split.stream
+    return name, list(split.train), list(split.val), split.stream
