@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from films import film
+from oddframe.datasets.classes import from_folders
 from oddframe.detector import Detector
 from oddframe.errors import BadInput
 from oddframe.run import Run
@@ -334,7 +335,9 @@ def test_smoothing_begins_anew_in_each_part(films: list[Video], tmp_path: Path) 
     class Smooth(Rememberer):
         @property
         def half_life(self) -> float:
-            return 0.1 / np.log2(1 / 0.9)  # the past counts 0.9 from frame to frame
+            return 0.2 / np.log2(
+                1 / 0.9
+            )  # five frames a second: the past counts 0.9 from each to the next
 
         def score(self, clips: Clips) -> Scores:
             return Scores(
@@ -346,3 +349,14 @@ def test_smoothing_begins_anew_in_each_part(films: list[Video], tmp_path: Path) 
 
     for scores in fit_and_cross_validate(Smooth(), films, Run(tmp_path)).scores:
         np.testing.assert_allclose(scores.value, 0.9 ** np.arange(len(scores)))
+
+
+def test_copies_of_prepared_clips_know_their_clip(tmp_path: Path) -> None:
+    """What `prepare` wrote NAME_K.mp4 from: a copy is never learned from while its clip calibrates."""
+    for k in range(3):
+        path = tmp_path / "train" / "walk" / f"a_{k}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    assert {video.group for video in from_folders(tmp_path)["train"]} == {None}
+    (tmp_path / "divided.json").write_text("{}")
+    assert {video.group for video in from_folders(tmp_path)["train"]} == {"walk/a"}

@@ -18,6 +18,7 @@ from oddframe.video.scene_check import (
     view_change,
 )
 from oddframe.workflows.fit import fit
+from oddframe.workflows.prepare import Preparation, prepare
 from oddframe.workflows.score import score
 from scenes import Block, filmed, scene, walkers
 
@@ -182,6 +183,9 @@ def test_fit_leaves_out_what_does_not_belong_and_score_says_that_the_view_has_ch
     (misfit,) = run.facts["misfits"]
     assert misfit.startswith("handheld: the camera moves")
     assert any("--keep-all keeps it" in record.message for record in caplog.records)
+    prepared = prepare("folder", folder)
+    assert isinstance(prepared, Preparation)
+    assert prepared.misfits == (misfit,), "prepare says what fit will do"
     kept = fit("frame-difference", folder, out=tmp_path / "kept", keep_all=True)
     assert len(kept.facts["trained_on"]) == 5
     assert kept.facts["misfits"] == []

@@ -348,6 +348,7 @@ def preparation(found: "Preparation") -> list[str]:
         lines += several("counts", against_published(counts, found.published))
     lines += several("missing", stock.missing)
     lines += several("damaged", stock.damaged)
+    lines += several("left out", found.misfits)
     lines += several("note", stock.notes)
     if stock.missing:
         lines.append(row("offered", found.offered))

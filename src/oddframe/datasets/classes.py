@@ -66,7 +66,9 @@ class ClassData(DataSet):
         divided = divide(self.clips(root), self.anomalous)
         taken: Counter[str] = Counter()
         return {
-            part: [_video(clip.path, clip.label, part, taken) for clip in divided[part]]
+            part: [
+                _video(clip.path, clip.label, part, taken, clip.source) for clip in divided[part]
+            ]
             for part in PARTS
         }
 
@@ -131,7 +133,11 @@ def from_folders(root: Path) -> Divided:
         raise BadInput(f"{root / 'train'} holds no class folder with films")
     taken: Counter[str] = Counter()
     return {
-        part: [_video(clip.path, clip.label, part, taken) for clip in parts[part]] for part in PARTS
+        part: [
+            _video(clip.path, clip.label, part, taken, prepared_from(root, clip.path))
+            for clip in parts[part]
+        ]
+        for part in PARTS
     }
 
 
@@ -147,7 +153,7 @@ def from_tables(root: Path) -> Divided:
                 raise BadInput(
                     f"{table} names {row['PATH']}, and there is no such file under {root}"
                 )
-            parts[part].append(_video(path, row["CLASS"], part, taken))
+            parts[part].append(_video(path, row["CLASS"], part, taken, prepared_from(root, path)))
     if not parts["train"]:
         raise BadInput(f"{root / 'train.csv'} names no clip: there is nothing to learn from")
     return parts
@@ -199,11 +205,22 @@ def _key(clip: Clip, by: str) -> str:
     return clip.source if by == "source" else str(clip.path)
 
 
-def _video(path: Path, label: str, part: str, taken: Counter[str]) -> Video:
+def prepared_from(root: Path, path: Path) -> str | None:
+    """The clip that `prepare` wrote NAME_K.mp4 from, itself or a varied copy; None for clips that it did not write."""
+    if not (root / "divided.json").is_file():
+        return None
+    return f"{path.parent.name}/{path.stem.rpartition('_')[0] or path.stem}"
+
+
+def _video(
+    path: Path, label: str, part: str, taken: Counter[str], group: str | None = None
+) -> Video:
     """With a name that no other has."""
     name = f"{part}-{label}-{path.stem}"
     taken[name] += 1
-    return Video(name if taken[name] == 1 else f"{name}-{taken[name]}", path, label=label)
+    return Video(
+        name if taken[name] == 1 else f"{name}-{taken[name]}", path, label=label, group=group
+    )
 
 
 def _judged(video: Video, odd: bool) -> Video:

@@ -4,6 +4,7 @@ import csv
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -68,7 +69,9 @@ ROOT/
                 )
         else:
             videos = videos_under(root)
-            split = held_out(videos, groups_of(videos, root)) if videos else Split([], [])
+            groups = groups_of(videos, root) if videos else {}
+            videos = [replace(video, group=groups[video.name]) for video in videos]
+            split = held_out(videos, groups) if videos else Split([], [])
         if not split.train:
             raise BadInput(f"{nothing_in(root)}. Expected\n{self.TREE}")
         if unlabelled := [video for video in (*split.train, *split.test) if video.label is None]:

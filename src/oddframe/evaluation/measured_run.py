@@ -67,7 +67,7 @@ def measure_run(
 ) -> tuple[MeasuredRun, tuple[LeftOut, ...]]:
     """Score test videos into a folder and measure the scores; those that cannot be scored are left out.
 
-    Call it within `hold_score_files`, for maps lie unpacked beside the scores.
+    Call it within `hold_score_files`.
     """
     began = time.perf_counter()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oddframe.evaluation.evaluated_video import EvaluatedVideo
 from oddframe.files import aside, write_json
 from oddframe.left_out import LeftOut
 from oddframe.results import to_plain
@@ -249,6 +250,25 @@ def spreadsheet_text(text: str) -> str:
     ("'=HYPERLINK(1)", 'gate')
     """
     return f"'{text}" if text.startswith(FORMULA_SIGNS) else text
+
+
+def write_video_csv(path: Path, judged: Sequence[EvaluatedVideo], aucs: Mapping[str, Any]) -> None:
+    """The AUC of each test video, and in the last row their mean: video, auc, frames, odd_frames, events."""
+    known = [auc for auc in aucs.values() if auc is not None]
+    with aside(path) as part, part.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["video", "auc", "frames", "odd_frames", "events"])
+        for video in judged:
+            auc = aucs[video.video]
+            text = "" if auc is None else f"{auc:.6f}"
+            odd = int(video.truth.frame.sum())
+            name = spreadsheet_text(video.video)
+            rows.writerow([name, text, len(video.value), odd, len(video.events)])
+        mean = f"{sum(known) / len(known):.6f}" if known else ""
+        frames = sum(len(video.value) for video in judged)
+        odd = sum(int(video.truth.frame.sum()) for video in judged)
+        events = sum(len(video.events) for video in judged)
+        rows.writerow([f"mean of {len(known)}", mean, frames, odd, events])
 
 
 def video_result(one: ScoredVideo, line: Timeline, out: Path) -> VideoResult:

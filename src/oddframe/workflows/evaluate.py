@@ -16,6 +16,7 @@ from oddframe.results import Result, to_plain, workflow
 from oddframe.scoring.run_folder import load_run
 from oddframe.scoring.score_store import hold_score_files
 from oddframe.visualization.evaluation_report import write_evaluation_report
+from oddframe.visualization.outputs import write_video_csv
 
 Numbers = Mapping[str, Any]
 
@@ -79,7 +80,7 @@ def evaluate(
 ) -> EvaluationResult:
     """Measure a run on a data set with ground truth, under the honest protocol and under the published one.
 
-    Refuses when a test video was also learned from. Writes evaluation.json, scores, plots and
+    Refuses when a test video was also learned from. Writes evaluation.json, videos.csv, scores, plots and
     report.html into OUT. Test videos that cannot be read are left out, and named.
 
     Args:
@@ -107,6 +108,7 @@ def evaluate(
     with hold_score_files(*(folder / f"{video.name}.npz" for video in tests)):
         measured, left_out = measure_run(fitted, name, tests, threshold, folder)
         write_json(folder / "evaluation.json", to_plain(measured.values))
+        write_video_csv(folder / "videos.csv", measured.videos, measured.values["videos"])
         if report:
             write_evaluation_report(
                 folder,

@@ -16,6 +16,7 @@ from oddframe.preparation.split_clips import ClipsAClass, ClipSplit, Dividing, d
 from oddframe.progress import ProgressCallback
 from oddframe.registry import members
 from oddframe.results import Listing, Result, to_plain, workflow
+from oddframe.video.scene_check import check_videos
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Preparation(Result):
     inventory: Inventory
     offered: str  # where its authors offer it
     has_classes: bool  # clips in classes: what comes next is another method
+    misfits: tuple[str, ...] = ()  # videos of your own that fit would leave out, and why
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; the inventory's fields stand among the others."""
@@ -38,6 +40,7 @@ class Preparation(Result):
                 "root": self.root,
                 "usable": self.inventory.usable,
                 "published": self.published,
+                "misfits": self.misfits,
                 **asdict(self.inventory),
             }
         )
@@ -103,7 +106,13 @@ def prepare(
         inventory = take_inventory(data, place)
         grouped = isinstance(data, ClassData)
         counts = data.counts
-        return Preparation(name, data.summary(), place, counts, inventory, data.origin, grouped)
+        misfits: tuple[str, ...] = ()
+        if name == "folder":
+            check = check_videos(data.read_split(place).train)
+            misfits = tuple(str(misfit) for misfit in check.misfits)
+        return Preparation(
+            name, data.summary(), place, counts, inventory, data.origin, grouped, misfits
+        )
     if isinstance(data, Dad):
         return lay_out(data, place, Path(out), frames=frames)
     if not isinstance(data, ClassData):
