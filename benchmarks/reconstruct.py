@@ -21,7 +21,8 @@ from torch import nn
 
 from machine import middle, write
 from oddframe.datasets.base import open_data
-from oddframe.methods.reconstruction import C3D, ConvLSTM, Reconstruction
+from oddframe.methods.reconstruction import C3D, ConvLSTM, ReconstructionOptions
+from oddframe.methods.reconstruction.detector import Reconstruction
 from oddframe.scoring.pipeline import concatenate, score_video
 from oddframe.training.precision import SmallConvolutionsInFloat32, autocast
 from oddframe.training.random_clips import clip_at
@@ -31,7 +32,7 @@ from oddframe.video.sampling import clip_windows
 NETWORKS: dict[str, Callable[..., Reconstruction]] = {
     "conv-lstm": ConvLSTM,
     "c3d light": C3D,
-    "c3d deep": lambda **options: C3D(variant="deep", **options),
+    "c3d deep": lambda **options: C3D(network="deep", **options),
 }
 MEMORY = """
 import resource, sys
@@ -39,9 +40,10 @@ from pathlib import Path
 from oddframe.datasets.base import open_data
 from oddframe.run import Run
 from oddframe.training.config import Training
-from oddframe.methods.reconstruction import C3D
+from oddframe.methods.reconstruction import C3D, ReconstructionOptions
 videos = open_data("ped2", Path(sys.argv[1]))[1].train[: int(sys.argv[2])]
-C3D(size=(64, 96), training=Training(epochs=max(1, 16 // len(videos)), batch=4)).fit(videos, Run(Path(sys.argv[3])))
+training = Training(epochs=max(1, 16 // len(videos)), batch=4)
+C3D(reconstruction=ReconstructionOptions(size=(64, 96)), training=training).fit(videos, Run(Path(sys.argv[3])))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
@@ -56,6 +58,7 @@ def main() -> None:
     words.add_argument("--size", type=int, nargs=2, default=(64, 96))
     asked = words.parse_args()
     size = (asked.size[0], asked.size[1])
+    options = ReconstructionOptions(size=size)
     result: dict[str, Any] = {
         "size": size,
         "batch": asked.batch,
@@ -63,12 +66,14 @@ def main() -> None:
         "scoring": {},
     }
     for name, make in NETWORKS.items():
-        result["training step"][name] = found = steps(make(size=size), asked.batch, asked.rounds)
+        result["training step"][name] = found = steps(
+            make(reconstruction=options), asked.batch, asked.rounds
+        )
         print(f"{name}: a training step {found}", flush=True)
     if asked.root:
         video = open_data("ped2", asked.root)[1].test[0]
         for name, make in NETWORKS.items():
-            result["scoring"][name] = found = scoring(make(size=size), video)
+            result["scoring"][name] = found = scoring(make(reconstruction=options), video)
             print(f"{name}: scoring {found}", flush=True)
         result["peak MB of training"] = {str(count): peak(asked.root, count) for count in (1, 16)}
         print(result["peak MB of training"])
@@ -77,7 +82,9 @@ def main() -> None:
 
 def steps(detector: Reconstruction, batch: int, rounds: int) -> dict[str, float]:
     """Seconds of one step in plain float32 and as we do it, and their ratio."""
-    pixels = torch.randint(0, 256, (batch, 1, detector.length, *detector.size), dtype=torch.uint8)
+    pixels = torch.randint(
+        0, 256, (batch, 1, detector.clip_length, *detector.copying.size), dtype=torch.uint8
+    )
     ours, plain = detector.net.train(), as_published(detector.net).train()
 
     def step(net: nn.Module, half: bool) -> Callable[[], None]:

@@ -12,7 +12,7 @@ import torch
 
 from oddframe.cli.main import main
 from oddframe.methods.baselines import FrameDifference
-from oddframe.methods.reconstruction import C3D, ConvLSTM
+from oddframe.methods.reconstruction import C3D, ConvLSTM, ReconstructionOptions
 from oddframe.serialization import load
 from oddframe.training.config import Training
 from oddframe.types import ClipSpec, Event, Scores, Truth, Video
@@ -37,6 +37,7 @@ from oddframe.visualization.timeline import Timeline
 
 LOG = "epoch,step,loss,criterion,lr,seconds\n1,10,0.5,0.5,0.01,3\n2,20,0.25,0.25,0.005,3\n"
 FLOAT = Training(precision="float32")
+TINY = ReconstructionOptions(size=(16, 24), clip_length=2)
 
 
 def timeline(tmp_path: Path, frames: int = 40) -> Timeline:
@@ -59,7 +60,7 @@ def shows(path: Path, colour: tuple[int, int, int]) -> bool:
 
 
 def test_layers_are_listed_in_order_with_all_parameters() -> None:
-    detector = C3D(size=(32, 48), training=FLOAT).eval()
+    detector = C3D(reconstruction=ReconstructionOptions(size=(32, 48)), training=FLOAT).eval()
     rows = layers(detector)
     assert sum(row.total for row in rows) == 5_305_793
     assert sum(row.trainable for row in rows) == 5_303_873
@@ -70,7 +71,7 @@ def test_layers_are_listed_in_order_with_all_parameters() -> None:
 
 
 def test_the_table_of_layers_adds_up(tmp_path: Path) -> None:
-    rows = layers(ConvLSTM(size=(16, 24), length=2, training=FLOAT).eval())
+    rows = layers(ConvLSTM(reconstruction=TINY, training=FLOAT).eval())
     write_layers_csv(tmp_path / "layers.csv", rows)
     lines = (tmp_path / "layers.csv").read_text().splitlines()
     assert len(lines) == len(rows) + 2
@@ -92,7 +93,7 @@ def test_a_run_folder_gets_its_pictures_and_one_without_a_network_none(tmp_path:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "train.csv").write_text(LOG)
     film = timeline(tmp_path).video
-    draw_run(tmp_path, ConvLSTM(size=(16, 24), length=2, training=FLOAT).eval(), film)
+    draw_run(tmp_path, ConvLSTM(reconstruction=TINY, training=FLOAT).eval(), film)
     assert list(run_pictures(tmp_path)) == ["Training: train", "Network"]
     draw_run(tmp_path / "other", FrameDifference(), film)
     assert run_pictures(tmp_path / "other") == {}
@@ -102,7 +103,9 @@ def test_copies_are_shown_beside_what_was_given(tmp_path: Path) -> None:
     line = timeline(tmp_path)
     assert moments(line) == [0, 25]
     torch.manual_seed(0)
-    detector = ConvLSTM(size=(32, 48), length=4, training=FLOAT).eval()
+    detector = ConvLSTM(
+        reconstruction=ReconstructionOptions(size=(32, 48), clip_length=4), training=FLOAT
+    ).eval()
     drawn = write_reconstructions(detector, [line], tmp_path)
     picture = cv2.imread(str(drawn["film: given, made, error"]))
     # the first moment has no whole clip behind it, so one row is shown

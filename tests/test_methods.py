@@ -21,6 +21,7 @@ from oddframe.detector import Detector, FastFolds
 from oddframe.errors import OddframeError
 from oddframe.methods.jigsaw.cubes import Sampling
 from oddframe.methods.temporal_queue.losses import QueueOptions
+from oddframe.methods.reconstruction import ReconstructionOptions
 from oddframe.registry import members
 from oddframe.run import Run
 from oddframe.scoring.cross_validation import folds_of, refit_each_fold, segments_of
@@ -45,8 +46,11 @@ _CUBES = Training(epochs=6, batch=16, optimizer="adamw", lr=2e-3, precision="flo
 SMALL: dict[
     str, dict[str, Any]
 ] = {  # options with which a method that learns for long learns quickly
-    "conv-lstm": {"size": (16, 24), "length": 3, "training": _BRIEF},
-    "c3d": {"size": (16, 32), "training": _BRIEF},
+    "conv-lstm": {
+        "reconstruction": ReconstructionOptions(size=(16, 24), clip_length=3),
+        "training": _BRIEF,
+    },
+    "c3d": {"reconstruction": ReconstructionOptions(size=(16, 32)), "training": _BRIEF},
     "tclr": {
         "network": "small",
         "clip_length": 8,

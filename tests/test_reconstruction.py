@@ -1,5 +1,6 @@
 """Reconstruction autoencoders: sizes, equations, errors, and what they refuse."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,10 @@ import oddframe
 from films import film
 from oddframe.cli.main import main
 from oddframe.errors import BadInput, BadRun
-from oddframe.methods.reconstruction import (
-    C3D,
-    CELL,
-    WINDOW,
-    ConvLSTM,
-    ConvLSTMLayer,
-    Reconstruction,
-    window_errors,
-)
+from oddframe.methods.reconstruction import C3D, ConvLSTM, ReconstructionOptions
+from oddframe.methods.reconstruction.detector import Reconstruction
+from oddframe.methods.reconstruction.networks import ConvLSTMLayer
+from oddframe.methods.reconstruction.window_errors import CELL, WINDOW, window_errors
 from oddframe.run import Run
 from oddframe.serialization import load, save
 from oddframe.training.config import Training
@@ -31,6 +27,16 @@ from oddframe.video.reader import read, video_of
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 BRIEF = Training(epochs=1, batch=2, precision="float32")
+
+
+def conv_lstm(*, training: Training = BRIEF, **options: Any) -> ConvLSTM:
+    """The method with options of its group by name."""
+    return ConvLSTM(reconstruction=ReconstructionOptions(**options), training=training)
+
+
+def c3d(*, network: Any = "light", training: Training = BRIEF, **options: Any) -> C3D:
+    """The same."""
+    return C3D(network=network, reconstruction=ReconstructionOptions(**options), training=training)
 
 
 def clips(shape: tuple[int, ...], seed: int = 0) -> Clips:
@@ -49,9 +55,9 @@ def parameters(net: nn.Module) -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("detector", "learned", "total"),
     [
-        (ConvLSTM(), 5_763_137, 5_765_249),
-        (C3D(), 5_303_873, 5_305_793),
-        (C3D(variant="deep"), 17_288_705, 17_292_673),
+        (conv_lstm(), 5_763_137, 5_765_249),
+        (c3d(), 5_303_873, 5_305_793),
+        (c3d(network="deep"), 17_288_705, 17_292_673),
     ],
 )
 def test_the_networks_have_the_published_sizes(
@@ -61,15 +67,15 @@ def test_the_networks_have_the_published_sizes(
 
 
 @pytest.mark.parametrize(
-    "detector", [ConvLSTM(), C3D(), C3D(variant="deep"), C3D(colour="rgb", output="sigmoid")]
+    "detector", [conv_lstm(), c3d(), c3d(network="deep"), c3d(colour="rgb", output="sigmoid")]
 )
 def test_what_comes_out_has_the_shape_of_what_goes_in(detector: Reconstruction) -> None:
     detector.eval()
-    clip = torch.rand(2, detector.channels, detector.length, 32, 48)
+    clip = torch.rand(2, detector.copying.channels, detector.clip_length, 32, 48)
     with torch.inference_mode():
         made = detector.net(clip)
     assert made.shape == clip.shape
-    lowest = 0 if detector.output == "sigmoid" else -1
+    lowest = 0 if detector.copying.output == "sigmoid" else -1
     assert float(made.min()) >= lowest
     assert float(made.max()) <= 1
 
@@ -123,7 +129,7 @@ def test_window_errors_are_those_of_all_positions() -> None:
 
 
 def test_the_score_is_the_error_of_the_clip() -> None:
-    detector = ConvLSTM(size=(32, 48), length=4, training=BRIEF).eval()
+    detector = conv_lstm(size=(32, 48), clip_length=4).eval()
     given = clips((3, 1, 4, 32, 48))
     scores = detector.score(given)
     wanted, made = detector.reconstruct(given)
@@ -139,15 +145,15 @@ def test_the_score_is_the_error_of_the_clip() -> None:
 
 def test_half_precision_scores_alike() -> None:
     torch.manual_seed(0)
-    exact = C3D(size=(32, 48), training=BRIEF).eval()
-    half = C3D(size=(32, 48)).eval()
-    half.load_state_dict(exact.state_dict())
+    exact = c3d(size=(32, 48)).eval()
+    half = c3d(size=(32, 48), training=Training(precision="bf16")).eval()
+    half.net.load_state_dict(exact.net.state_dict())
     given = clips((4, 1, 16, 32, 48))
     np.testing.assert_allclose(half.score(given).value, exact.score(given).value, rtol=0.01)
 
 
 def test_a_place_that_is_copied_badly_is_hot() -> None:
-    detector = ConvLSTM(size=(48, 64), length=4, training=BRIEF).eval()
+    detector = conv_lstm(size=(48, 64), clip_length=4).eval()
 
     class Copies(nn.Module):
         """A network that has learned everything but one corner."""
@@ -171,25 +177,23 @@ def test_a_place_that_is_copied_badly_is_hot() -> None:
     assert heat[0][:4, :6].max() == 0
 
 
-@pytest.mark.parametrize("target", ["clip", "next"])
-def test_motion_weighs_what_changes(target: Any) -> None:
-    detector = ConvLSTM(
-        size=(32, 48), length=4, training=BRIEF, motion=9.0, target=target, error_of="frame"
+@pytest.mark.parametrize("task", ["copy", "predict"])
+def test_motion_weighs_what_changes(task: Any) -> None:
+    detector = conv_lstm(
+        size=(32, 48), clip_length=4, motion_weight=9.0, task=task, error_of="frame"
     )
     T = detector.spec.length
     pixels = torch.full((1, 1, T, 32, 48), 100, dtype=torch.uint8)
     pixels[:, :, :, 10:20, 10:20] = torch.arange(T, dtype=torch.uint8)[:, None, None] * 40
-    given, wanted, weight = detector._task(pixels)
+    given, wanted, weight = detector.exercise(pixels)
     assert given.shape[2] == 4
-    assert wanted.shape[2] == (1 if target == "next" else T)
+    assert wanted.shape[2] == (1 if task == "predict" else T)
     assert float(weight[0, 0, -1, 15, 15]) == 10
     assert float(weight[0, 0, -1, 28, 40]) == 1
 
 
 def test_what_is_predicted_has_not_been_seen() -> None:
-    detector = ConvLSTM(
-        size=(32, 48), length=4, training=BRIEF, target="next", error_of="frame"
-    ).eval()
+    detector = conv_lstm(size=(32, 48), clip_length=4, task="predict", error_of="frame").eval()
     one = clips((1, 1, 5, 32, 48))
     other = Clips(one.pixels.copy(), "film", one.frame_index, one.seconds, one.times)
     other.pixels[:, :, -1] = 0
@@ -200,19 +204,19 @@ def test_what_is_predicted_has_not_been_seen() -> None:
 @pytest.mark.parametrize(
     ("kind", "options", "told"),
     [
-        (C3D, {"length": 8}, "a multiple of 16, got 8"),
+        (C3D, {"clip_length": 8}, "a multiple of 16 frames, got 8"),
         (C3D, {"size": (100, 100)}, "sides of 16"),
         (ConvLSTM, {"size": (224, 225)}, "sides of 8"),
-        (ConvLSTM, {"size": (8, 8)}, "16 or more"),
-        (ConvLSTM, {"length": 1}, "2 frames or more"),
-        (ConvLSTM, {"stride": 0}, "1 or more"),
-        (ConvLSTM, {"target": "next"}, "--error-of frame"),
-        (ConvLSTM, {"motion": -1.0}, "from 0 to 100"),
+        (ConvLSTM, {"size": (8, 8)}, "size is from 16 to"),
+        (ConvLSTM, {"clip_length": 1}, "clip_length is from 2 to"),
+        (ConvLSTM, {"frame_step": 0}, "frame_step is from 1 to"),
+        (ConvLSTM, {"task": "predict"}, "--error-of frame"),
+        (ConvLSTM, {"motion_weight": -1.0}, "motion_weight is from 0 to 100"),
     ],
 )
 def test_impossible_options_are_refused(kind: Any, options: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        kind(**options)
+        kind(reconstruction=ReconstructionOptions(**options))
 
 
 def test_videos_shorter_than_a_clip_are_refused_in_one_line(tmp_path: Path) -> None:
@@ -221,14 +225,14 @@ def test_videos_shorter_than_a_clip_are_refused_in_one_line(tmp_path: Path) -> N
         BadInput,
         match=r"none of 1 videos gives a clip of 16 frames \(short: has 10 frames, a clip needs 16\)",
     ):
-        C3D(size=(32, 48), training=BRIEF).fit([video_of(path)], Run(tmp_path))
+        c3d(size=(32, 48)).fit([video_of(path)], Run(tmp_path))
     with pytest.raises(BadInput, match="none of 0 videos gives a clip"):
-        C3D(size=(32, 48), training=BRIEF).fit([], Run(tmp_path))
+        c3d(size=(32, 48)).fit([], Run(tmp_path))
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
-    save(C3D(size=(32, 48)), tmp_path / "c3d")
-    save(C3D(size=(32, 48), variant="deep"), tmp_path / "deep")
+    save(c3d(size=(32, 48)), tmp_path / "c3d")
+    save(c3d(size=(32, 48), network="deep"), tmp_path / "deep")
     (tmp_path / "c3d" / "state.safetensors").write_bytes(
         (tmp_path / "deep" / "state.safetensors").read_bytes()
     )
@@ -238,7 +242,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
 
 def test_a_short_film_is_scored_from_its_first_whole_clip(tmp_path: Path) -> None:
     video: Video = video_of(film(tmp_path / "film.mp4", 20))
-    detector = C3D(size=(32, 48), training=BRIEF).eval()
+    detector = c3d(size=(32, 48)).eval()
     found = [
         detector.score(part) for part in clips_of(read(video, detector.spec), detector.spec, "film")
     ]
@@ -248,8 +252,11 @@ def test_a_short_film_is_scored_from_its_first_whole_clip(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"lenght": 16}, "no option of c3d is called 'lenght'; did you mean 'length'"),
-        ({"length": 5}, "c3d: a clip of c3d has 2 frames or more, a multiple of 16"),
+        ({"netwrok": "deep"}, "no option of c3d is called 'netwrok'; did you mean 'network'"),
+        (
+            {"reconstruction": {"clip_length": 5}},
+            "c3d: a clip of c3d has a multiple of 16 frames, got 5",
+        ),
         ({"training": {"epochs": 0}}, "c3d: epochs is from 1 to"),
         ({"training": {"epocs": 1}}, "c3d: .*epocs"),
     ],
@@ -298,15 +305,65 @@ def test_statistics_of_batches_are_those_of_the_weights_as_they_are(tmp_path: Pa
     """After a short training the running ones are of weights of long ago."""
     video = video_of(film(tmp_path / "film.mp4", 40))
     torch.manual_seed(0)
-    detector = ConvLSTM(size=(32, 48), length=2, training=BRIEF)
+    detector = conv_lstm(size=(32, 48), clip_length=2)
     for module in detector.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.fill_(3.0)  # type: ignore[union-attr]
     data = RandomClips([video], detector.spec, count=40)
-    given = detector._task(torch.stack([data[k].pixels for k in range(8)]))[0]
+    given = detector.exercise(torch.stack([data[k].pixels for k in range(8)]))[0]
     with torch.no_grad():
         trained = detector.net.train()(given)
         before = detector.net.eval()(given)
-        detector._settle(data)
+        detector.renew_statistics(data)
         after = detector.net.eval()(given)
     assert float((before - trained).abs().mean()) > 5 * float((after - trained).abs().mean())
+
+
+PUBLISHED = ("conv-lstm-ped2", "c3d-light-ped2", "c3d-deep-ped2")
+
+
+@pytest.mark.parametrize("recipe", PUBLISHED)
+def test_recipes_as_published_begin_to_learn(recipe: str, tmp_path: Path) -> None:
+    """A few steps, on smaller pictures, with everything else as the notebooks have it."""
+    method = "conv-lstm" if recipe.startswith("conv-lstm") else "c3d"
+    (tmp_path / "normal").mkdir()
+    for k in range(2):
+        film(tmp_path / "normal" / f"{k}.mp4", 50, start=60 * k)
+    words = ["fit", method, str(tmp_path / "normal"), "--out", str(tmp_path / "run")]
+    words += ["--config", str(RECIPES / f"{recipe}.yaml"), "--size", "[16,16]", "--epochs", "1"]
+    assert main(words) == 0
+    detector = load(tmp_path / "run")
+    assert isinstance(detector, Reconstruction)
+    training = detector.training_options
+    assert (training.optimizer, training.lr, training.momentum) == ("sgd", 0.01, 0.9)
+    assert (training.batch, training.nesterov, training.schedule) == (4, True, "constant")
+    assert detector.clip_length == (8 if method == "conv-lstm" else 16)
+    assert (tmp_path / "run" / "logs" / "train.csv").is_file()
+
+
+def test_a_clip_has_the_same_score_in_any_company() -> None:
+    detector = c3d(size=(32, 48)).eval()
+    given = clips((5, 1, 16, 32, 48))
+    together = detector.score(given)
+    for k in range(5):
+        one = slice(k, k + 1)
+        alone = detector.score(
+            Clips(
+                given.pixels[one],
+                "film",
+                given.frame_index[one],
+                given.seconds[one],
+                given.times[one],
+            )
+        )
+        np.testing.assert_array_equal(alone.value, together.value[one])
+        assert alone.map is not None
+        assert together.map is not None
+        np.testing.assert_array_equal(alone.map, together.map[one])
+
+
+def test_options_of_the_group_are_few() -> None:
+    for method in (ConvLSTM, C3D):
+        beside = [name for name in method().options if name not in ("reconstruction", "training")]
+        assert len(beside) <= 2
+    assert len(fields(ReconstructionOptions)) <= 12

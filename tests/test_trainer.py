@@ -428,7 +428,7 @@ def test_processes_that_torchrun_started_write_one_run(street: Path, tmp_path: P
     brief = [
         "--size",
         "[16,24]",
-        "--length",
+        "--clip-length",
         "2",
         "--epochs",
         "1",
