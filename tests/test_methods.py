@@ -20,8 +20,8 @@ from oddframe.datasets.base import open_data
 from oddframe.detector import Detector, FastFolds
 from oddframe.errors import OddframeError
 from oddframe.methods.jigsaw.cubes import Sampling
-from oddframe.methods.temporal_queue.losses import QueueOptions
 from oddframe.methods.reconstruction import ReconstructionOptions
+from oddframe.methods.temporal_queue.losses import QueueOptions
 from oddframe.registry import members
 from oddframe.run import Run
 from oddframe.scoring.cross_validation import folds_of, refit_each_fold, segments_of
