@@ -1,9 +1,11 @@
 """The words: what each command answers, and what it says to words that it does not know."""
 
 import json
+import math
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,10 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 import oddframe
-from oddframe.cli.main import COMMANDS, main
+from oddframe.cli.main import COMMANDS, main, parser_of
+from oddframe.cli.values import kind_of
 from oddframe.errors import BadInput, BadRun, BadTruth, BadVideo, Leak, OddframeError
+from oddframe.options import number_in
 from oddframe.registry import members
 
 Refused = Callable[..., str]
@@ -568,3 +572,173 @@ def test_the_api_raises_what_the_words_say(street: Path, fitted: Path, tmp_path:
     with pytest.raises(BadInput, match="did you mean 'runner'"):
         oddframe.simulate(tmp_path / "s", kinds="runer")
     assert not (tmp_path / "run").exists()
+
+
+# Numbers that no option takes, and options that would do nothing.
+
+IMPOSSIBLE = ("0", "-1", "1e-300", "1e300", str(2**64), "nan", "inf", "-inf")
+
+
+def numeric_options() -> list[tuple[str, str | None, str]]:
+    """Every option of every command, and of every method, that takes numbers."""
+    found = []
+    commands: list[tuple[str, str | None]] = [(name, None) for name in COMMANDS if name != "fit"]
+    commands += [("fit", method) for method in members("methods")]
+    for command, method in commands:
+        for option in parser_of(command, method).options:
+            if "number" in kind_of(option.hint):
+                found.append((command, method, option.flag))
+    return found
+
+
+def test_every_number_of_every_command_has_a_range() -> None:
+    without = []
+    for command, method, flag in numeric_options():
+        if method is not None:
+            continue  # the methods' own tests are with the methods
+        option, _ = parser_of(command, method).option_of(flag)
+        number = number_in(option.hint)
+        if number is None or not math.isfinite(number.range.low + number.range.high):
+            without.append(f"{command} {method or ''} {flag}")
+    assert not without, "\n".join(without)
+
+
+def test_numbers_that_cannot_be_are_refused_as_words_are_read() -> None:
+    parsers = {}
+    for command, method, flag in numeric_options():
+        parser = parsers.setdefault((command, method), parser_of(command, method))
+        option, _ = parser.option_of(flag)
+        number = number_in(option.hint)
+        if number is None:
+            continue
+        for text in IMPOSSIBLE:
+            said = ""
+            values: list[Any] = []
+            try:
+                value = parser.parse([f"{flag}={text}"])[option.name]
+                values = list(value) if isinstance(value, list | tuple) else [value]
+            except BadInput as error:
+                said = str(error)
+            assert said.count("\n") == 0
+            assert flag in said or values
+            assert all(one in number.range for one in values if one is not None)
+
+
+def bombs() -> dict[str, bytes]:
+    """Configurations that grow as they are read."""
+    anchors = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+    for k in range(1, 12):
+        anchors += f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]\n"
+    return {
+        "anchors": anchors.encode(),
+        "deep": b"width: " + b"[" * 5000 + b"]" * 5000,
+        "deep lines": b"".join(b" " * k + b"a:\n" for k in range(1000)),
+        "large": b"width: 3\n" + b"# long\n" * 300_000,
+    }
+
+
+@pytest.mark.parametrize("name", ["anchors", "deep", "deep lines", "large"])
+def test_a_configuration_that_grows_is_refused_at_once(
+    refused: Refused, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "bomb.yaml"
+    path.write_bytes(bombs()[name])
+    began = time.monotonic()
+    assert "--config" in refused(2, *FLOWGRID, "--config", path)
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("score", "{run}", "{video}", "--out", "{out}", "--film"), "folders of pictures"),
+        (
+            ("evaluate", "{run}", "simulated", "--root", "{street}", "--no-report", "--overlay"),
+            "leave --no-report away",
+        ),
+        (("probe", "{run}", "labelled", "--epochs", "3"), "add --finetune"),
+        (("probe", "{run}", "labelled", "--lr", "0.1", "--seed", "3"), "--lr, --seed count where"),
+        (
+            ("probe", "{run}", "labelled", "--finetune", "--batch-norm", "frozen"),
+            "--batch-norm belongs to --linear",
+        ),
+        (("prepare", "simulated", "{street}", "--target", "9"), "divide clips in classes"),
+        (("prepare", "simulated", "{street}", "--frames"), "--frames writes pictures of dad"),
+        (("retrieve", "{run}", "labelled", "--seed", "3"), "has no option --seed"),
+        (("fit", "constant", "{video}", "{video}", "--stream", "a", "--out", "{out}"), "--stream"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    refused: Refused,
+    fitted: Path,
+    street: Path,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    says: str,
+) -> None:
+    places = {
+        "run": fitted,
+        "street": street,
+        "video": street / "test" / "test01.mp4",
+        "out": tmp_path / "out",
+    }
+    assert says in refused(2, *(word.format(**places) for word in words))
+    assert not (tmp_path / "out").exists()
+
+
+# What is said, and where.
+
+
+def test_quiet_says_nothing_and_a_log_file_everything(tmp_path: Path, capsys: Capture) -> None:
+    log = tmp_path / "log.txt"
+    words = ["demo", "--out", str(tmp_path / "demo"), "--seconds", "1", "--train", "1"]
+    # so little teaches nothing: what comes before that is what is looked at
+    assert main([*words, "--test", "1", "--quiet", "--log-file", str(log)]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("oddframe: ")
+    assert err.count("\n") == 1
+    assert "INFO 1. filming a street" in log.read_text()
+
+
+def test_what_a_terminal_takes_for_a_command_is_written_out(
+    fitted: Path, short: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    hostile = tmp_path / "a\x1b[2Jb.mp4"
+    hostile.write_bytes(short.read_bytes())
+    words = ["score", str(fitted), str(hostile), "--out", str(tmp_path / "out")]
+    assert main([*words, "--no-overlay", "--no-clips"]) == 0
+    out, _ = capsys.readouterr()
+    assert "\x1b" not in out
+    assert "a\N{REPLACEMENT CHARACTER}[2Jb: " in out
+    assert not [path for path in (tmp_path / "out").iterdir() if "\x1b" in path.name]
+
+
+def test_what_a_spreadsheet_takes_for_a_formula_is_quoted(
+    fitted: Path, short: Path, tmp_path: Path
+) -> None:
+    hostile = tmp_path / "=cmd.mp4"
+    hostile.write_bytes(short.read_bytes())
+    words = ["score", str(fitted), str(hostile), "--out", str(tmp_path / "out")]
+    assert main([*words, "--no-overlay", "--no-clips"]) == 0
+    rows = (tmp_path / "out" / "scores.csv").read_text().splitlines()
+    assert rows[1].startswith("'=cmd,")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands_methods_and_options(shell: str, capsys: Capture) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    for word in ("evaluate", "flowgrid", "false-alarms-per-hour"):
+        assert word in script
+
+
+def test_the_package_can_be_run() -> None:
+    for words in (["-V"], ["--version"]):
+        told = subprocess.run(
+            [sys.executable, "-m", "oddframe", *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert told.stdout == f"oddframe {oddframe.__version__}\n"

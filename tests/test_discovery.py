@@ -66,7 +66,9 @@ def dav(path: Path) -> Path:
 
 def test_pictures_beside_clips_are_snapshots(tmp_path: Path, clip: bytes) -> None:
     today = tree(tmp_path / "today", {"ev1.mp4": clip, "ev1.jpg": 1, "ev2.mp4": clip, "ev2.jpg": 2})
-    assert names(collect_videos([today])) == names(Folder().read(today).train) == ["ev1", "ev2"]
+    assert (
+        names(collect_videos([today])) == names(Folder().read_split(today).train) == ["ev1", "ev2"]
+    )
 
 
 def test_pictures_above_clips_are_snapshots(tmp_path: Path, clip: bytes) -> None:
@@ -97,7 +99,7 @@ def test_recordings_by_date_and_hour_are_all_found(tmp_path: Path, clip: bytes) 
         "stray",
     ]
     assert names(collect_videos([recorder / "2026-03-01"])) == ["08-00.10", "08-10.20", "09-00.05"]
-    assert names(Folder().read(recorder).train) == names(collect_videos([recorder]))
+    assert names(Folder().read_split(recorder).train) == names(collect_videos([recorder]))
 
 
 def test_what_ffmpeg_opens_is_a_video_whatever_its_ending(tmp_path: Path, clip: bytes) -> None:
@@ -115,9 +117,9 @@ def test_what_ffmpeg_opens_is_a_video_whatever_its_ending(tmp_path: Path, clip: 
         "no-ending",
     ]
     assert len(list(read(found[0], ClipSpec(size=None)))) == 10
-    assert names(Folder().read(odd / "0.dav").train) == ["0"]
+    assert names(Folder().read_split(odd / "0.dav").train) == ["0"]
     with pytest.raises(BadInput, match=r"notes.txt is not a video; a video is a file that FFmpeg"):
-        Folder().read(odd / "notes.txt")
+        Folder().read_split(odd / "notes.txt")
 
 
 def test_few_files_of_an_unknown_ending_are_opened(

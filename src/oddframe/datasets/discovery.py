@@ -41,6 +41,7 @@ OTHER_ENDINGS = {
 }  # fmt: skip
 TRIED = 5  # files of an ending that nobody knows which are opened before it counts as no video's
 WRITTEN_ENDINGS = (".overlay.mp4", ".growing.mp4", ".film.mp4")  # by `oddframe score`
+MARK = "\N{REPLACEMENT CHARACTER}"  # in place of what cannot be shown, or would steer a terminal
 LONGEST_NAME = 120  # bytes of a video's name: files named after it carry more, and 255 are allowed
 # text that lies about in folders of labels
 NO_LABELS = ("readme", "license", "licence", "notes", "check")
@@ -312,7 +313,8 @@ def free_name(name: str, taken: set[str]) -> str:
 
 def printable(name: str) -> str:
     """A file's name with marks in place of bytes that are not UTF-8, which no page and no picture can show."""
-    return os.fsencode(name).decode(errors="replace")
+    shown = os.fsencode(name).decode(errors="replace")
+    return "".join(letter if letter.isprintable() else MARK for letter in shown)
 
 
 def truth_of(folder: Path, name: str, video: Video, frames: int) -> Truth:

@@ -13,7 +13,7 @@ from oddframe.evaluation.baselines import measure_baselines
 from oddframe.evaluation.evaluated_video import EvaluatedVideo, align_with_truth
 from oddframe.evaluation.event_metrics import flagged_normal_frames
 from oddframe.evaluation.localization import Localization, find_places
-from oddframe.evaluation.protocol import curves, measure, refuse_leak
+from oddframe.evaluation.protocol import Evaluation, curves, measure, refuse_leak
 from oddframe.left_out import LeftOut, do_each
 from oddframe.progress import logger
 from oddframe.scoring.calibration import Threshold
@@ -30,6 +30,7 @@ class MeasuredRun:
     stored: Sequence[ScoredVideo]
     videos: Sequence[EvaluatedVideo]
     places: Localization
+    found: Evaluation
     values: Mapping[str, Any]  # what evaluation.json holds
 
     def curves(self) -> dict[str, Any]:
@@ -105,4 +106,4 @@ def measure_run(
         "flagged_normal_frames": asdict(flagged_normal_frames(judged, threshold)),
         "left_out": [asdict(one) for one in left_out],
     }
-    return MeasuredRun(stored, judged, places, values), left_out
+    return MeasuredRun(stored, judged, places, found, values), left_out

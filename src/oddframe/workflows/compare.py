@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from oddframe.datasets.base import open_data
+from oddframe.datasets.base import OfficialSplit, open_data
 from oddframe.errors import BadInput, OddframeError
 from oddframe.evaluation.measured_run import MeasuredRun, measure_run, refuse_learned, test_videos
 from oddframe.files import aside, room, write_json
@@ -85,6 +85,7 @@ def compare(
     data: str | Path,
     *,
     root: str | Path | None = None,
+    split: OfficialSplit | None = None,
     stream: str | None = None,
     out: str | Path = Path("compared"),
     device: str = "cpu",
@@ -100,6 +101,7 @@ def compare(
         runs: the folders that `oddframe fit` wrote.
         data: a data set, as `oddframe datasets` lists them, or a folder of your own with test and truth.
         root: where a named data set lies.
+        split: number of an official split, of data sets that have several.
         stream: of videos with several, the one to measure on; the one that each run has learned
             unless given.
         out: where results go; made if need be.
@@ -112,8 +114,9 @@ def compare(
     opened = []
     for run in runs:
         fitted = load_run(run, device)
-        name, split = open_data(str(data), place, stream or fitted.facts.get("stream"))
-        tests = test_videos(name, split)
+        label = stream or fitted.facts.get("stream")
+        name, found = open_data(str(data), place, label, split)
+        tests = test_videos(name, found)
         refuse_learned(fitted, tests)
         opened.append((fitted, tests))
     folder = room(Path(out))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oddframe.datasets.base import open_data
+from oddframe.datasets.base import OfficialSplit, open_data
 from oddframe.errors import BadInput, OddframeError
 from oddframe.evaluation.measured_run import measure_run, refuse_learned, test_videos
 from oddframe.files import room, write_json
@@ -69,6 +69,7 @@ def evaluate(
     data: str | Path,
     *,
     root: str | Path | None = None,
+    split: OfficialSplit | None = None,
     stream: str | None = None,
     out: str | Path | None = None,
     false_alarms_per_hour: AlarmsPerHour | None = None,
@@ -87,6 +88,7 @@ def evaluate(
         run: the folder that `oddframe fit` wrote.
         data: a data set, as `oddframe datasets` lists them, or a folder of your own with test and truth.
         root: where a named data set lies.
+        split: number of an official split, of data sets that have several.
         stream: of videos with several, the one to measure on; the one the run has learned unless given.
         out: where results go; RUN/evaluation-DATA unless given.
         false_alarms_per_hour: threshold for another rate than the run's own.
@@ -100,8 +102,8 @@ def evaluate(
         raise BadInput("--overlay and --animation belong to the report; leave --no-report away")
     fitted = load_run(run, device)
     place = None if root is None else Path(root)
-    name, split = open_data(str(data), place, stream or fitted.facts.get("stream"))
-    tests = test_videos(name, split)
+    name, found = open_data(str(data), place, stream or fitted.facts.get("stream"), split)
+    tests = test_videos(name, found)
     refuse_learned(fitted, tests)
     threshold = fitted.threshold_for(false_alarms_per_hour)
     folder = room(fitted.folder / f"evaluation-{name}" if out is None else Path(out))
