@@ -29,7 +29,8 @@ from torch import nn
 from machine import FILMS, write
 from memory import repeated
 from oddframe.datasets.base import data_set
-from oddframe.datasets.classes import PARTS, ClassData, Divided, divide
+from oddframe.datasets.classes import ClassData, ClassVideos
+from oddframe.datasets.splits import SPLIT_NAMES, split_clips
 from oddframe.embeddings.embedder import Embedder
 from oddframe.embeddings.head import AUTOENCODER_TRAINING, HeadOptions
 from oddframe.embeddings.heads.autoencoder import AutoencoderNetwork
@@ -70,15 +71,15 @@ NETWORKS: dict[str, dict[str, Any]] = {  # small clips: two busy cores have to e
 NORMAL, ODD = ("people", "cyclist"), ("car", "runner")  # simulated classes
 
 
-def fights(root: Path) -> Divided:
+def fights(root: Path) -> ClassVideos:
     data = data_set("surv-fight")
     assert isinstance(data, ClassData)
-    return data.parts(root / "surv_fight")
+    return data.class_videos(root / "surv_fight")
 
 
 def again(root: Path) -> dict[str, Any]:
     parts = fights(root)
-    videos = [video for part in PARTS for video in parts[part]]
+    videos = [video for part in SPLIT_NAMES for video in parts[part]]
     # small clips: with larger ones the second time is a smaller share still
     detector = member("methods", "embedding", "method")(
         network="r2plus1d-18", clip_length=8, size=80
@@ -215,7 +216,7 @@ def memory(root: Path) -> dict[str, Any]:
     return {**told, "ratio": ratio, "within_10_percent": ratio <= 1.1}
 
 
-def simulated(folder: Path, seconds: float = 2.0, fps: float = 10.0, each: int = 16) -> Divided:
+def simulated(folder: Path, seconds: float = 2.0, fps: float = 10.0, each: int = 16) -> ClassVideos:
     """Clips of a plaza in classes: people alone, and with a cyclist, are normal; a car and a runner are not."""
     for k, label in enumerate((*NORMAL, *ODD)):
         for n in range(each if label in NORMAL else each // 2):
@@ -235,12 +236,12 @@ def simulated(folder: Path, seconds: float = 2.0, fps: float = 10.0, each: int =
                     video.write(picture)
     data = data_set("class-folders")
     assert isinstance(data, ClassData)
-    divided = divide(data.clips(folder), ODD)
+    divided = split_clips(data.clips(folder), ODD)
     return {
         part: [
             Video(f"{part}-{clip.path.stem}", clip.path, label=clip.label) for clip in divided[part]
         ]
-        for part in PARTS
+        for part in SPLIT_NAMES
     }
 
 
@@ -252,7 +253,7 @@ def table(root: Path) -> dict[str, Any]:
             ("surv_fight", fights(root)),
             ("simulated", simulated(FILMS / "classes")),
         ):
-            counts = {part: len(parts[part]) for part in PARTS}
+            counts = {part: len(parts[part]) for part in SPLIT_NAMES}
             print(name, counts)
             result[name] = {"clips": counts, "pixel difference": _moving(parts), "networks": {}}
             print(f"  mean pixel difference: {result[name]['pixel difference']:.3f}")
@@ -284,7 +285,7 @@ def table(root: Path) -> dict[str, Any]:
     return result
 
 
-def own(parts: Divided, folder: Path) -> Path:
+def own(parts: ClassVideos, folder: Path) -> Path:
     """TCLR's small network, trained for minutes on the normal clips that the heads learn too."""
     training = Training(
         epochs=40,
@@ -308,7 +309,7 @@ def own(parts: Divided, folder: Path) -> Path:
     return folder / "run"
 
 
-def _moving(parts: Divided) -> float | None:
+def _moving(parts: ClassVideos) -> float | None:
     """Clip AUC of how much moves, and nothing else: what a network has to beat."""
     detector = member("methods", "frame-difference", "method")()
     values, truth = [], []

@@ -11,8 +11,9 @@ import pytest
 from films import film
 from oddframe.cli.main import main
 from oddframe.datasets.class_folders import ClassFolders
-from oddframe.datasets.classes import COLUMNS, PARTS, Clip, divide
-from oddframe.datasets.surv_fight import SurvFight, sources_of
+from oddframe.datasets.classes import TABLE_COLUMNS
+from oddframe.datasets.splits import SPLIT_NAMES, Clip, read_sources, split_clips
+from oddframe.datasets.surv_fight import SurvFight
 from oddframe.datasets.ucf_sports import UcfSports
 from oddframe.errors import BadInput
 from oddframe.preparation.split_clips import Dividing, divide_into
@@ -38,7 +39,7 @@ def test_no_source_stands_on_both_sides(seed: int) -> None:
         "run", {f"r{k}": 2 for k in range(6)}
     )
     clips += some("fight", {"w1": 3, "w2": 2, "x": 4, "y": 1})
-    divided = divide(clips, ["fight"], seed=seed)
+    divided = split_clips(clips, ["fight"], seed=seed)
     assert sorted(clip.path for part in divided.values() for clip in part) == sorted(
         clip.path for clip in clips
     )
@@ -50,28 +51,28 @@ def test_no_source_stands_on_both_sides(seed: int) -> None:
     assert {"x", "y"} <= {clip.source for clip in divided["anomaly"]}
     for label in ("walk", "run"):
         assert [clip for clip in divided["train"] if clip.label == label]
-    assert divide(clips, ["fight"], seed=seed) == divided
+    assert split_clips(clips, ["fight"], seed=seed) == divided
 
 
 def test_shares_are_half_a_tenth_and_the_rest() -> None:
     clips = some("walk", {f"w{k}": 1 for k in range(100)}) + some("fall", {"x": 7})
-    divided = divide(clips, ["fall"])
-    assert [len(divided[part]) for part in PARTS] == [50, 10, 40, 7]
-    assert divide(clips, ["fall"], seed=1) != divided
-    whole = divide(some("walk", {"one": 10, "two": 10}), [], by="clip")
-    assert [len(whole[part]) for part in PARTS] == [10, 2, 8, 0]
+    divided = split_clips(clips, ["fall"])
+    assert [len(divided[part]) for part in SPLIT_NAMES] == [50, 10, 40, 7]
+    assert split_clips(clips, ["fall"], seed=1) != divided
+    whole = split_clips(some("walk", {"one": 10, "two": 10}), [], by="clip")
+    assert [len(whole[part]) for part in SPLIT_NAMES] == [10, 2, 8, 0]
 
 
 def test_a_class_with_one_clip_is_learned_from() -> None:
-    divided = divide(some("walk", {"a": 1}) + some("run", {"b": 1, "c": 1}), [])
+    divided = split_clips(some("walk", {"a": 1}) + some("run", {"b": 1, "c": 1}), [])
     assert "walk" in {clip.label for clip in divided["train"]}
 
 
 def test_what_cannot_be_divided_is_said() -> None:
     with pytest.raises(BadInput, match="no class is called 'fights'; did you mean 'fight'"):
-        divide(some("walk", {"a": 2}) + some("fight", {"b": 2}), ["fights"])
+        split_clips(some("walk", {"a": 2}) + some("fight", {"b": 2}), ["fights"])
     with pytest.raises(BadInput, match="all of walk are anomalous"):
-        divide(some("walk", {"a": 2}), ["walk"])
+        split_clips(some("walk", {"a": 2}), ["walk"])
 
 
 def test_the_lists_of_films_are_understood(shared: Path) -> None:
@@ -79,7 +80,7 @@ def test_the_lists_of_films_are_understood(shared: Path) -> None:
         "https://a/1\nfi001: 0.1 - 0.2\nnofi001: 1.0 - 2.0\n"
         "https://a/2\nfi002: 3 - 4\n\nnofi062 - nofi064 : CamNet\n"
     )
-    assert sources_of(text) == {
+    assert read_sources(text) == {
         "fi001": "https://a/1",
         "nofi001": "https://a/1",
         "fi002": "https://a/2",
@@ -87,8 +88,18 @@ def test_the_lists_of_films_are_understood(shared: Path) -> None:
     }
     clips = SurvFight().clips(shared / "surv_fight")
     assert len(clips) == 300
-    parts = SurvFight().parts(shared / "surv_fight")
-    assert [len(parts[part]) for part in PARTS] == [75, 15, 60, 73]
+    parts = SurvFight().class_videos(shared / "surv_fight")
+    assert [len(parts[part]) for part in SPLIT_NAMES] == [75, 15, 60, 73]
+
+
+def test_val_is_for_choosing_and_neither_learned_nor_judged(tmp_path: Path) -> None:
+    for name in ("train/run/a", "val/run/b", "test/run/c", "anomaly/fall/d"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        film(tmp_path / f"{name}.mp4", 4)
+    split = ClassFolders().read_split(tmp_path)
+    assert [video.name for video in split.val] == ["val-run-b"]
+    assert [video.name for video in split.train] == ["train-run-a"]
+    assert [video.name for video in split.test] == ["test-run-c", "anomaly-fall-d"]
 
 
 # Writing.
@@ -123,11 +134,11 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_tables_are_as_published(prepared: Path) -> None:
-    for part in PARTS:
+    for part in SPLIT_NAMES:
         with (prepared / f"{part}.csv").open() as file:
             assert (
                 file.readline().strip()
-                == ",".join(COLUMNS)
+                == ",".join(TABLE_COLUMNS)
                 == "CLASS,LABEL,PATH,NUM_FRAMES,NUM_SEC,FPS"
             )
         for row in rows(prepared / f"{part}.csv"):
@@ -137,20 +148,22 @@ def test_tables_are_as_published(prepared: Path) -> None:
             assert facts.codec == "h264"
     assert {row["LABEL"] for row in rows(prepared / "anomaly.csv")} == {"42"}
     labels = {
-        (row["CLASS"], row["LABEL"]) for part in PARTS[:3] for row in rows(prepared / f"{part}.csv")
+        (row["CLASS"], row["LABEL"])
+        for part in SPLIT_NAMES[:3]
+        for row in rows(prepared / f"{part}.csv")
     }
     assert len(labels) == 2
     assert {label for _, label in labels} == {"0", "1"}
 
 
 def test_train_is_brought_to_the_target_and_nothing_else_is(prepared: Path) -> None:
-    count = {part: len(rows(prepared / f"{part}.csv")) for part in PARTS}
+    count = {part: len(rows(prepared / f"{part}.csv")) for part in SPLIT_NAMES}
     assert count["anomaly"] == 2
     train = [row["CLASS"] for row in rows(prepared / "train.csv")]
     assert {label: train.count(label) for label in set(train)} == {"run": 6, "walk": 6}
     assert all(
         row["PATH"].endswith("_0.mp4")
-        for part in PARTS[1:]
+        for part in SPLIT_NAMES[1:]
         for row in rows(prepared / f"{part}.csv")
     )
 
@@ -195,14 +208,14 @@ def test_what_was_begun_is_gone_on_with_and_another_division_refused(
 def test_it_is_read_as_it_was_divided_by_tables_or_by_folders(
     prepared: Path, tmp_path: Path
 ) -> None:
-    by_tables = ClassFolders().parts(prepared)
+    by_tables = ClassFolders().class_videos(prepared)
     folders = tmp_path / "folders"
     folders.mkdir()
-    for part in PARTS:
+    for part in SPLIT_NAMES:
         if (prepared / part).is_dir():
             (folders / part).symlink_to(prepared / part)
-    by_folders = ClassFolders().parts(folders)
-    for part in PARTS:
+    by_folders = ClassFolders().class_videos(folders)
+    for part in SPLIT_NAMES:
         one, other = ({(v.name, v.label) for v in parts[part]} for parts in (by_tables, by_folders))
         assert one == other
     split = ClassFolders().read_split(prepared)
@@ -237,7 +250,7 @@ def test_damaged_tables_are_refused(
     (tmp_path / "train").symlink_to(prepared / "train")
     (tmp_path / "train.csv").write_text(spoil((prepared / "train.csv").read_text()))
     with pytest.raises(BadInput, match=why) as caught:
-        ClassFolders().parts(tmp_path)
+        ClassFolders().class_videos(tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -298,13 +311,16 @@ def test_ucf_sports_is_prepared_as_published(
         == 0
     )
     assert "anomaly   2 clips" in capsys.readouterr().out
-    table = {part: rows(out / f"{part}.csv") for part in PARTS}
-    assert {row["CLASS"] for part in PARTS[:3] for row in table[part]} == {"Golf-Swing", "Run-Side"}
+    table = {part: rows(out / f"{part}.csv") for part in SPLIT_NAMES}
+    assert {row["CLASS"] for part in SPLIT_NAMES[:3] for row in table[part]} == {
+        "Golf-Swing",
+        "Run-Side",
+    }
     assert {row["CLASS"] for row in table["anomaly"]} == {"Lifting", "Walk-Front"}
     assert [row["CLASS"] for row in table["train"]].count("Golf-Swing") == 4
     assert all(
         row["PATH"].endswith(".mp4") and row["PATH"].count("/") == 2
-        for part in PARTS
+        for part in SPLIT_NAMES
         for row in table[part]
     )
     assert len(ClassFolders().read_split(out).train) == len(table["train"])

@@ -158,6 +158,14 @@ def test_prepare_counts_what_is_there(
     assert answer["labelled"] == len(truths)
     assert f"{len(split.train)} videos, {FRAMES * len(split.train):,} frames" in lines
     assert len(lines.splitlines()) <= 25, "one screen"
+    next_step = lines.splitlines()[-1]
+    if name in PROBED:
+        assert "fit tclr" in next_step
+        assert "oddframe probe RUN" in next_step
+    elif isinstance(data_set(name), ClassData):
+        assert "fit embedding" in next_step
+    else:
+        assert "fit flowgrid" in next_step
     assert ("do not compare" in lines) == (data_set(name).counts is not None)
     assert capsys.readouterr() == ("", "")
     assert json.loads(result.to_json()) == answer

@@ -9,7 +9,8 @@ import pytest
 from films import film
 from oddframe.datasets.base import open_data
 from oddframe.datasets.hmdb51 import Hmdb51
-from oddframe.datasets.labelled import Labelled, groups_of, held_out
+from oddframe.datasets.labelled import Labelled
+from oddframe.datasets.splits import hold_out_groups, read_groups
 from oddframe.datasets.ucf101 import Ucf101, read_classes, read_column, refuse_split_groups
 from oddframe.errors import BadInput
 from oddframe.types import Video
@@ -120,8 +121,8 @@ def test_a_third_of_each_class_is_held_out_and_no_group_divided() -> None:
     groups = {
         video.name: f"source{int(video.name[1:]) // 3}" for video in videos
     }  # three of each class
-    split = held_out(videos, groups)
-    assert held_out(list(reversed(videos)), groups).test == list(reversed(split.test)), (
+    split = hold_out_groups(videos, groups)
+    assert hold_out_groups(list(reversed(videos)), groups).test == list(reversed(split.test)), (
         "whatever the order"
     )
     for label in "ab":
@@ -136,18 +137,18 @@ def test_groups_are_told_by_a_file_or_by_names(tmp_path: Path) -> None:
         Video(name, tmp_path / "a" / f"{name}.mp4", label="a")
         for name in ("v_g01_c01", "v_g01_c02", "v_g02_c01")
     ]
-    assert list(groups_of(videos, tmp_path).values()) == ["a/v_g01", "a/v_g01", "a/v_g02"]
+    assert list(read_groups(videos, tmp_path).values()) == ["a/v_g01", "a/v_g01", "a/v_g02"]
     (tmp_path / "groups.csv").write_text("v_g01_c01.mp4,x\nv_g02_c01.mp4,x\n")
-    assert list(groups_of(videos, tmp_path).values()) == ["x", "a/v_g01", "x"]
+    assert list(read_groups(videos, tmp_path).values()) == ["x", "a/v_g01", "x"]
     (tmp_path / "groups.csv").write_text("other,x\n")
     with pytest.raises(BadInput, match="names none of the videos"):
-        groups_of(videos, tmp_path)
+        read_groups(videos, tmp_path)
 
 
 def test_real_clips_of_one_film_stay_together(shared: Path) -> None:
     root = shared / "surv_fight"
     split = Labelled().read_split(root)
-    groups = groups_of([*split.train, *split.test], root)
+    groups = read_groups([*split.train, *split.test], root)
     assert len(split.train) + len(split.test) == 300
     assert len(set(groups.values())) == 46, "44 films and two collections"
     assert not {groups[video.name] for video in split.train} & {

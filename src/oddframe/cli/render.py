@@ -388,8 +388,8 @@ def next_command(found: "Preparation") -> str:
         return f"to evaluate on, not to learn from: oddframe evaluate RUN {what}"
     if found.has_classes:
         return f"oddframe fit embedding {what} --out RUN"
-    if found.inventory.classes:
-        return f"oddframe fit tclr {what} --out RUN"
+    if found.inventory.classes and not found.inventory.labelled:  # nothing to evaluate on
+        return f"oddframe fit tclr {what} --out RUN, then oddframe probe RUN {what}"
     return f"oddframe fit flowgrid {what} --out RUN"
 
 

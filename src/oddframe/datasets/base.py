@@ -6,16 +6,20 @@ import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from oddframe.datasets.tree import compare, layouts, plain_name
 from oddframe.errors import BadInput, unknown
+from oddframe.options import Range
 from oddframe.progress import logger
 from oddframe.registry import member, members
 from oddframe.types import Video
 
 if TYPE_CHECKING:
     from oddframe.datasets.inventory import Inventory
+
+
+OfficialSplit = Annotated[int, Range(1, 100)]
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,8 @@ def read_data(data: str, root: Path | None, split: int | None = None) -> tuple[s
     """The name and all videos of a data set at `root`, or of somebody's own folder. Raises BadInput."""
     family, path = members("datasets"), Path(data).expanduser()
     if data in family and root is not None:
-        return data, data_set(data, split).read_split(Path(root).expanduser())
+        name = data if split in (None, 1) else f"{data}-{split}"
+        return name, data_set(data, split).read_split(Path(root).expanduser())
     if path.exists():
         if root is not None:
             raise BadInput(

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from oddframe.datasets.classes import ClassData, Clip, gather
+from oddframe.datasets.classes import ClassData, clips_in_classes
+from oddframe.datasets.splits import Clip
 
 
 class ClassFolders(ClassData):
@@ -28,7 +29,7 @@ ROOT/
         return {"ROOT": root} if root.is_dir() else {}
 
     def clips(self, root: Path) -> list[Clip]:
-        found = gather(root)
+        found = clips_in_classes(root)
         if not found:
             raise self.not_found(root, "no folder in it holds a film")
         return found

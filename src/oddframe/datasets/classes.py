@@ -4,39 +4,25 @@ They are divided into train, val, test (normal classes) and anomaly; by the sour
 near-duplicates never stand on both sides. What `oddframe prepare … OUT` writes is read as it was divided.
 """
 
-from __future__ import annotations
-
-import csv
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
 from oddframe.datasets.base import DataSet, Split
-from oddframe.errors import BadInput, unknown
-from oddframe.files import listing
+from oddframe.datasets.discovery import videos_under
+from oddframe.datasets.splits import SPLIT_NAMES, Clip, split_clips
+from oddframe.datasets.tables import read_records
+from oddframe.errors import BadInput
 from oddframe.types import Truth, Video
-from oddframe.video.reader import VIDEO_ENDINGS
 
-PARTS = ("train", "val", "test", "anomaly")
-SHARES = (0.5, 0.1, 0.4)  # of the normal clips, as the published system takes them
-COLUMNS = ("CLASS", "LABEL", "PATH", "NUM_FRAMES", "NUM_SEC", "FPS")
-ANOMALOUS = "42"  # LABEL of clips that belong to no normal class, as published
-Divided = Mapping[str, list[Video]]  # by part; a video's label is its class
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A short film of one class, and what it was cut from."""
-
-    path: Path
-    label: str
-    source: str
+TABLE_COLUMNS = ("CLASS", "LABEL", "PATH", "NUM_FRAMES", "NUM_SEC", "FPS")
+ANOMALOUS_LABEL = "42"  # LABEL of clips that belong to no normal class, as published
+ClassVideos = Mapping[str, list[Video]]  # by train, val, test and anomaly; a label is a class
 
 
 class ClassData(DataSet):
@@ -49,187 +35,80 @@ class ClassData(DataSet):
         """Every clip under the root as its authors ship it. Raises BadInput, with TREE, where there is none."""
 
     def read_split(self, root: Path) -> Split:
-        """Train to learn from, val to choose weights and thresholds by, test and anomaly to be judged on."""
-        parts = self.parts(root)
-        return Split(
-            parts["train"],
-            [_judged(video, part == "anomaly") for part in PARTS[2:] for video in parts[part]],
-            val=parts["val"],
-        )
+        """Train to learn from, val to choose by, test and anomaly to be judged on."""
+        videos = self.class_videos(root)
+        judged = [with_class_truth(video, anomalous=False) for video in videos["test"]]
+        judged += [with_class_truth(video, anomalous=True) for video in videos["anomaly"]]
+        return Split(videos["train"], judged, videos["val"])
 
-    def parts(self, root: Path) -> Divided:
-        """Videos by part: as prepared, or divided here with seed 0 by source."""
+    def class_videos(self, root: Path) -> ClassVideos:
+        """Videos of train, val, test and anomaly: as prepared, or divided here with seed 0 by source."""
         if (root / "train.csv").is_file():
-            return from_tables(root)
+            return read_class_tables(root)
         if (root / "train").is_dir():
-            return from_folders(root)
-        divided = divide(self.clips(root), self.anomalous)
-        taken: Counter[str] = Counter()
-        return {
-            part: [
-                _video(clip.path, clip.label, part, taken, clip.source) for clip in divided[part]
-            ]
-            for part in PARTS
-        }
+            return read_class_folders(root)
+        return as_videos(split_clips(self.clips(root), self.anomalous))
 
 
-def divide(
-    clips: Sequence[Clip],
-    anomalous: Sequence[str],
-    *,
-    seed: int = 0,
-    by: Literal["source", "clip"] = "source",
-) -> dict[str, list[Clip]]:
-    """Clips by part, and under "left out" the anomalous ones cut from what train and val were cut from.
-
-    Normal classes go to train, val and test in shares of 50, 10 and 40 %, source by source, each to the part that lacks
-    most of what the source holds; anomalous classes to anomaly. `by="clip"` is the published way, in which
-    near-duplicates stand on both sides. Raises BadInput for an anomalous class that there is not, and when no normal
-    clip is left.
-    """
-    classes = sorted({clip.label for clip in clips})
-    for name in anomalous:
-        if name not in classes:
-            raise unknown("class", name, classes)
-    normal = [clip for clip in clips if clip.label not in anomalous]
-    if not normal:
-        raise BadInput(
-            f"all of {', '.join(classes)} are anomalous: there is nothing normal to learn from"
-        )
-    place = _places(normal, np.random.default_rng([seed, 31]), by)
-    divided: dict[str, list[Clip]] = {part: [] for part in (*PARTS, "left out")}
-    for clip in clips:
-        source = _key(clip, by)
-        if clip.label not in anomalous:
-            divided[place[source]].append(clip)
-        else:
-            divided["anomaly" if place.get(source, "test") == "test" else "left out"].append(clip)
-    return divided
-
-
-def gather(root: Path, sources: Mapping[str, str] | None = None) -> list[Clip]:
+def clips_in_classes(root: Path, sources: Mapping[str, str] | None = None) -> list[Clip]:
     """The clips of a folder of class folders; each its own source unless `sources` knows it by its name."""
-    found = []
-    for folder in listing(root) if root.is_dir() else []:
-        if folder.is_dir():
-            films = [
-                path
-                for path in listing(folder)
-                if path.is_file() and path.suffix.lower() in VIDEO_ENDINGS
-            ]
-            found += [
-                Clip(
-                    path, folder.name, (sources or {}).get(path.stem, f"{folder.name}/{path.stem}")
-                )
-                for path in films
-            ]
-    return found
+    clips = []
+    for video in videos_under(root) if root.is_dir() else []:
+        stem = video.source.stem
+        if video.label is None:
+            continue
+        source = (sources or {}).get(stem, f"{video.label}/{stem}")
+        clips.append(Clip(video.source, video.label, source))
+    return clips
 
 
-def from_folders(root: Path) -> Divided:
-    """Videos of ROOT/PART/CLASS/. A part may be absent; train may not."""
-    parts = {part: gather(root / part) for part in PARTS}
-    if not parts["train"]:
+def read_class_folders(root: Path) -> ClassVideos:
+    """Videos of ROOT/train/CLASS/ and so on. Each of the four may be absent but train."""
+    clips = {name: clips_in_classes(root / name) for name in SPLIT_NAMES}
+    if not clips["train"]:
         raise BadInput(f"{root / 'train'} holds no class folder with films")
-    taken: Counter[str] = Counter()
-    return {
-        part: [
-            _video(clip.path, clip.label, part, taken, prepared_from(root, clip.path))
-            for clip in parts[part]
-        ]
-        for part in PARTS
-    }
+    return as_videos(clips)
 
 
-def from_tables(root: Path) -> Divided:
+def read_class_tables(root: Path) -> ClassVideos:
     """Videos of train.csv, val.csv, test.csv and anomaly.csv. Raises BadInput for what is missing in or behind them."""
-    parts: dict[str, list[Video]] = {part: [] for part in PARTS}
-    taken: Counter[str] = Counter()
-    for part in PARTS:
-        table = root / f"{part}.csv"
-        for row in read_table(table, ("CLASS", "PATH")) if table.is_file() else []:
+    clips: dict[str, list[Clip]] = {name: [] for name in SPLIT_NAMES}
+    for name in SPLIT_NAMES:
+        table = root / f"{name}.csv"
+        for row in read_records(table, ("CLASS", "PATH")) if table.is_file() else []:
             path = root / row["PATH"]
             if not path.is_file():
                 raise BadInput(
                     f"{table} names {row['PATH']}, and there is no such file under {root}"
                 )
-            parts[part].append(_video(path, row["CLASS"], part, taken, prepared_from(root, path)))
-    if not parts["train"]:
+            clips[name].append(Clip(path, row["CLASS"], ""))
+    if not clips["train"]:
         raise BadInput(f"{root / 'train.csv'} names no clip: there is nothing to learn from")
-    return parts
+    return as_videos(clips)
 
 
-def read_table(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a CSV. Raises BadInput, one line, when it cannot be read or lacks one of these columns."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            lacking = [name for name in needed if name not in (rows.fieldnames or [])]
-            if lacking:
-                got = ", ".join(rows.fieldnames or []) or "nothing"
-                raise BadInput(
-                    f"{path} lacks the column {' and '.join(lacking)}; its first line has {got}"
-                )
-            return [{name: value or "" for name, value in row.items() if name} for row in rows]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path} cannot be read as a table: {error}") from error
+def as_videos(clips: Mapping[str, list[Clip]]) -> ClassVideos:
+    """The clips of each split as videos, under names that no other has."""
+    taken: Counter[str] = Counter()
+    videos: dict[str, list[Video]] = {}
+    for split in SPLIT_NAMES:
+        videos[split] = []
+        for clip in clips[split]:
+            name = f"{split}-{clip.label}-{clip.path.stem}"
+            taken[name] += 1
+            if taken[name] > 1:
+                name = f"{name}-{taken[name]}"
+            videos[split].append(Video(name, clip.path, label=clip.label))
+    return videos
 
 
-def _places(normal: Sequence[Clip], random: np.random.Generator, by: str) -> dict[str, str]:
-    """The part of each source: the one that lacks most clips of the classes that the source holds."""
-    held: dict[str, Counter[str]] = {}
-    for clip in normal:
-        held.setdefault(_key(clip, by), Counter())[clip.label] += 1
-    totals = Counter(clip.label for clip in normal)
-    lacks = {
-        part: {k: share * n for k, n in totals.items()}
-        for part, share in zip(PARTS, SHARES, strict=False)
-    }
-    order = [sorted(held)[k] for k in random.permutation(len(held))]
-    # what is larger than the smallest part comes first: later it would fit nowhere
-    order.sort(key=lambda name: held[name].total() < min(SHARES) * len(normal))
-    place = {}
-    for source in order:
-        place[source] = max(
-            lacks,
-            key=lambda part: sum(
-                count * lacks[part][label] for label, count in held[source].items()
-            ),
-        )
-        for label, count in held[source].items():
-            lacks[place[source]][label] -= count
-    return place
+def with_class_truth(video: Video, *, anomalous: bool) -> Video:
+    """The same with its truth: every frame of an anomalous class is."""
+    truth = partial(class_truth, anomalous, video.label or "")
+    return Video(video.name, video.source, label=video.label, truth=truth)
 
 
-def _key(clip: Clip, by: str) -> str:
-    return clip.source if by == "source" else str(clip.path)
-
-
-def prepared_from(root: Path, path: Path) -> str | None:
-    """The clip that `prepare` wrote NAME_K.mp4 from, itself or a varied copy; None for clips that it did not write."""
-    if not (root / "divided.json").is_file():
-        return None
-    return f"{path.parent.name}/{path.stem.rpartition('_')[0] or path.stem}"
-
-
-def _video(
-    path: Path, label: str, part: str, taken: Counter[str], group: str | None = None
-) -> Video:
-    """With a name that no other has."""
-    name = f"{part}-{label}-{path.stem}"
-    taken[name] += 1
-    return Video(
-        name if taken[name] == 1 else f"{name}-{taken[name]}", path, label=label, group=group
-    )
-
-
-def _judged(video: Video, odd: bool) -> Video:
-    """The same with its truth: every frame of an anomalous class is odd."""
-    return Video(
-        video.name, video.source, label=video.label, truth=partial(_whole, odd, video.label or "")
-    )
-
-
-def _whole(odd: bool, label: str, frames: int) -> Truth:
-    kind = np.full(frames, label if odd else "", dtype=f"<U{max(1, len(label))}")
-    return Truth(np.full(frames, odd), kind=kind)
+def class_truth(anomalous: bool, label: str, frames: int) -> Truth:
+    """The truth of a film that is one class, whole."""
+    kind = np.full(frames, label if anomalous else "", dtype=f"<U{max(1, len(label))}")
+    return Truth(np.full(frames, anomalous), kind=kind)

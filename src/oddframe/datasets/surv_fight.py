@@ -1,13 +1,12 @@
 """Surveillance Camera Fight Dataset (Aktı et al., IPTA 2019)."""
 
-import re
 from pathlib import Path
 
-from oddframe.datasets.classes import ClassData, Clip, gather
+from oddframe.datasets.classes import ClassData, clips_in_classes
+from oddframe.datasets.splits import Clip, read_sources
+from oddframe.datasets.tables import read_text
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadInput
-
-ENTRY = re.compile(r"((?:no)?fi)(\d+)(?:\s*-\s*(?:no)?fi(\d+))?\s*:\s*(.*)")
 
 
 class SurvFight(ClassData):
@@ -35,34 +34,21 @@ surv_fight/
         return {}
 
     def clips(self, root: Path) -> list[Clip]:
-        places = self.find(root)
-        if not places:
+        found = self.find(root)
+        if not found:
             raise self.not_found(root, "there is no folder noFight")
-        folder = places["surv_fight"]
+        folder = found["surv_fight"]
         table = folder / "videos.txt"
         if not table.is_file():
             raise self.not_found(
                 root, "videos.txt, which says what the clips were cut from, is missing"
             )
-        found = gather(folder, sources_of(table.read_text(errors="replace")))
-        unknown = [
-            clip.path.name for clip in found if "/" in clip.source and "://" not in clip.source
-        ]
+        sources = read_sources(read_text(table))
+        clips = clips_in_classes(folder, sources)
+        unknown = [clip.path.name for clip in clips if clip.path.stem not in sources]
         if unknown:
             raise BadInput(
-                f"{table} does not say what {unknown[0]} was cut from, nor of {len(unknown) - 1} others"
+                f"{table} does not say what {unknown[0]} was cut from, "
+                f"nor of {len(unknown) - 1} others"
             )
-        return found
-
-
-def sources_of(text: str) -> dict[str, str]:
-    """What each clip was cut from: lines `name: times` below the address of a film, or `name - name: film`."""
-    sources, film = {}, ""
-    for line in map(str.strip, text.splitlines()):
-        if "://" in line:
-            film = line
-        elif found := ENTRY.fullmatch(line):
-            stem, first, last, said = found.groups()
-            for number in range(int(first), int(last or first) + 1):
-                sources[f"{stem}{number:0{len(first)}d}"] = said if last else film
-    return sources
+        return clips

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from oddframe.datasets.classes import ClassData, Clip
+from oddframe.datasets.classes import ClassData
+from oddframe.datasets.splits import Clip
 from oddframe.datasets.tree import nearest
 from oddframe.files import listing
 from oddframe.video.reader import VIDEO_ENDINGS
@@ -65,26 +66,37 @@ ucf action/ or ucf_sports_actions/
 
     def find(self, root: Path) -> dict[str, Path]:
         for folder in (root, nearest(root, "ucf action"), nearest(root, "ucf_sports_actions")):
-            if folder is not None and nearest(folder, "Diving-Side", "Walk-Front") is not None:
+            if folder is None:
+                continue
+            if nearest(folder, "Diving-Side", "Walk-Front") is not None:
                 return {"ucf action": folder}
-            if folder is not None and (inner := nearest(folder, "ucf action")) is not None:
+            inner = nearest(folder, "ucf action")
+            if inner is not None:
                 return {"ucf action": inner}
         return {}
 
     def clips(self, root: Path) -> list[Clip]:
-        places = self.find(root)
-        if not places:
+        found = self.find(root)
+        if not found:
             raise self.not_found(root, "there is no folder Diving-Side or Walk-Front")
-        found = []
-        for folder in listing(places["ucf action"]):
+        clips = []
+        for folder in listing(found["ucf action"]):
             if not folder.is_dir():
                 continue
             views = VIEWS.match(folder.name)
             label = views[1] if views else folder.name
-            films = [path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_ENDINGS]
-            for path in sorted(path for path in films if not path.name.startswith(".")):
+            for path in films_below(folder):
                 shot = path.stem.rpartition("_")[0] or path.stem
-                found.append(Clip(path, label, shot))
-        if not found:
+                clips.append(Clip(path, label, shot))
+        if not clips:
             raise self.not_found(root, "its folders hold no film")
-        return found
+        return clips
+
+
+def films_below(folder: Path) -> list[Path]:
+    """The films at any depth, by path."""
+    films = []
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in VIDEO_ENDINGS and not path.name.startswith("."):
+            films.append(path)
+    return films

@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from oddframe.datasets.classes import ANOMALOUS, COLUMNS, PARTS, ClassData, Clip, divide
+from oddframe.datasets.classes import ANOMALOUS_LABEL, TABLE_COLUMNS, ClassData
+from oddframe.datasets.splits import LEFT_OUT, SPLIT_NAMES, Clip, split_clips
 from oddframe.errors import BadInput, BadVideo
 from oddframe.files import aside, room, write_json
 from oddframe.options import Range, Seed
@@ -80,9 +81,9 @@ def divide_into(data: ClassData, root: Path, out: Path, how: Dividing) -> ClipSp
     refuse_another(folder, data, how)
     clips, refused = usable_clips(data.clips(root))
     anomalous = data.anomalous if how.anomalous is None else how.anomalous
-    divided = divide(clips, anomalous, seed=how.seed, by=how.by)
+    divided = split_clips(clips, anomalous, seed=how.seed, by=how.by)
     jobs = []
-    for part in PARTS:
+    for part in SPLIT_NAMES:
         named = named_clips(divided[part])
         copies = copies_of(divided[part], part, how)
         for (clip, name), count in zip(named, copies, strict=True):
@@ -90,11 +91,11 @@ def divide_into(data: ClassData, root: Path, out: Path, how: Dividing) -> ClipSp
     made = write_clips(jobs, folder, how.seed)
     labels = write_tables(folder, made)
     counts = {}
-    for part in PARTS:
+    for part in SPLIT_NAMES:
         counts[part] = dict(Counter(one.label for one in made if one.part == part))
-    for clip in divided["left out"]:
+    for clip in divided[LEFT_OUT]:
         refused.append(f"{clip.label}/{clip.path.name}: its source is in train or val")
-    empty = tuple(part for part in PARTS if not divided[part])
+    empty = tuple(part for part in SPLIT_NAMES if not divided[part])
     split = ClipSplit(folder, labels, counts, tuple(refused), empty)
     write_json(folder / "divided.json", split.to_dict())
     return split
@@ -145,7 +146,7 @@ def usable_clips(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
 def copies_of(clips: Sequence[Clip], part: str, how: Dividing) -> list[int]:
     """How many varied copies of each clip: round((target − n) / n), as published."""
     target = how.target if part == "train" else how.target // 20
-    if not target or part in PARTS[2:] or (part == "val" and how.vary == "train"):
+    if not target or part in SPLIT_NAMES[2:] or (part == "val" and how.vary == "train"):
         return [0] * len(clips)
     count = Counter(clip.label for clip in clips)
     return [max(0, round((target - count[clip.label]) / count[clip.label])) for clip in clips]
@@ -181,13 +182,13 @@ def write_tables(folder: Path, made: Sequence[Made]) -> dict[str, int]:
     """The four tables with the published columns; returns the number of each normal class."""
     normal = dict.fromkeys(one.label for one in made if one.part != "anomaly")
     labels = {label: k for k, label in enumerate(normal)}
-    for part in PARTS:
+    for part in SPLIT_NAMES:
         with aside(folder / f"{part}.csv") as path, path.open("w", newline="") as file:
             rows = csv.writer(file)
-            rows.writerow(COLUMNS)
+            rows.writerow(TABLE_COLUMNS)
             for one in made:
                 if one.part == part:
-                    label = ANOMALOUS if part == "anomaly" else labels[one.label]
+                    label = ANOMALOUS_LABEL if part == "anomaly" else labels[one.label]
                     where = one.path.relative_to(folder).as_posix()
                     rows.writerow(
                         [one.label, label, where, one.frames, f"{one.seconds:.3f}", f"{one.fps:g}"]
@@ -199,7 +200,7 @@ def refuse_another(folder: Path, data: ClassData, how: Dividing) -> None:
     """Written before the first film, so that what was interrupted goes on and what is another division is refused."""
     note, wanted = folder / "division.json", {"data": data.name, **to_plain(asdict(how))}
     if not note.is_file():
-        if any((folder / part).exists() for part in PARTS):
+        if any((folder / part).exists() for part in SPLIT_NAMES):
             raise BadInput(f"{folder} holds other films; name a new or empty folder")
         write_json(note, wanted)
         return

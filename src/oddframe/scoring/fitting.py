@@ -31,9 +31,9 @@ def fit_videos(
     detector: Detector,
     videos: Sequence[Video],
     *,
-    validation: Sequence[Video] = (),
     data: str = "videos",
     stream: str | None = None,
+    validation: Sequence[Video] = (),
     out: Path,
     seed: int = 0,
     threads: int = 2,
@@ -45,23 +45,23 @@ def fit_videos(
 ) -> FittedDetector:
     """Learn from normal videos and write a run folder; without `cache` nothing is kept for other fits.
 
-    `validation` are normal videos that are not learned from: methods that train choose by them the
-    epoch whose weights are kept. Videos that cannot be read are left out, and named; with `one_scene`
-    also those that do not belong to the others (`video.scene_check`). Of torchrun's processes the
-    first writes the run; what the others return has a folder that is gone. Raises BadInput, BadVideo.
+    `validation` are normal videos to choose an epoch's weights by; without them some of `videos`.
+    Videos that cannot be read are left out, and named; with `one_scene` also those that do not belong
+    to the others (`video.scene_check`). Of torchrun's processes the first writes the
+    run; what the others return has a folder that is gone. Raises BadInput, BadVideo.
     """
     refuse_device(device)
     folder = room_for_run(out) if rank() == 0 else Path(tempfile.mkdtemp(prefix="oddframe-"))
-    kept_apart: list[Video] = []
+    chosen_by: list[Video] = []
     if validation:
-        kept_apart, _ = do_each(validation, readable, name_of=lambda video: video.name)
+        chosen_by, _ = do_each(validation, readable, name_of=lambda video: video.name)
     run = Run(
         folder,
         seed=seed,
         device=device,
         threads=threads,
         cache=cache,
-        validation=tuple(kept_apart),
+        validation=tuple(chosen_by),
     )
     with hold_folder(folder):
         if not resume:

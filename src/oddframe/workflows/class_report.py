@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import numpy as np
 
 from oddframe.datasets.base import data_set
-from oddframe.datasets.classes import PARTS, ClassData, Divided, read_table
+from oddframe.datasets.classes import ClassData, ClassVideos
+from oddframe.datasets.splits import SPLIT_NAMES
+from oddframe.datasets.tables import read_records
 from oddframe.embeddings.embedder import Embedder
 from oddframe.errors import BadInput, BadRun, Leak, OddframeError
 from oddframe.evaluation.class_report import (
@@ -115,7 +117,7 @@ def describe(
     readable, left_out = readable_clips(parts)
     counts = {}
     seconds = {}
-    for part in PARTS:
+    for part in SPLIT_NAMES:
         counts[part] = dict(Counter(str(video.label) for video in readable[part]))
         seconds[part] = np.array([seconds_of(video) for video in readable[part]])
     path = room(folder if out is None else Path(out)) / "data_distribution.png"
@@ -208,7 +210,7 @@ def threshold(
     path = folder / CLIPS
     if not path.is_file():
         raise BadRun(f"{path} is missing: `oddframe classes {run} DATA` writes it")
-    rows = read_table(path, CLIP_COLUMNS)
+    rows = read_records(path, CLIP_COLUMNS)
     rules = {
         "error": apply_rule("error", rows, "ERROR", error, false_alarm_rate, path),
         "distance": apply_rule(
@@ -264,14 +266,14 @@ def share_text(value: float | None) -> str:
     return f"{'–':>10}" if value is None else f"{value:10.3f}"
 
 
-def open_parts(data: str | Path, root: str | Path | None) -> tuple[Divided, Path]:
+def open_parts(data: str | Path, root: str | Path | None) -> tuple[ClassVideos, Path]:
     """Videos by part, and the folder that holds them. Raises BadInput."""
     known, path = members("datasets"), Path(data).expanduser()
     if root is None and str(data) not in known:
         folders = data_set("class-folders")
         if not isinstance(folders, ClassData):
             raise TypeError(folders)
-        return folders.parts(path), path
+        return folders.class_videos(path), path
     found = data_set(str(data))
     if not isinstance(found, ClassData):
         names = [name for name, one in known.items() if issubclass(one, ClassData)]
@@ -279,10 +281,10 @@ def open_parts(data: str | Path, root: str | Path | None) -> tuple[Divided, Path
     if root is None:
         raise BadInput(f"where is {data}? Give the folder that holds it with --root")
     place = Path(root).expanduser()
-    return found.parts(place), place
+    return found.class_videos(place), place
 
 
-def readable_clips(parts: Mapping[str, Sequence[Video]]) -> tuple[Divided, tuple[LeftOut, ...]]:
+def readable_clips(parts: Mapping[str, Sequence[Video]]) -> tuple[ClassVideos, tuple[LeftOut, ...]]:
     """The clips of each part that can be read, and the others."""
     every = [(part, video) for part, videos in parts.items() for video in videos]
 
@@ -291,16 +293,16 @@ def readable_clips(parts: Mapping[str, Sequence[Video]]) -> tuple[Divided, tuple
         return entry
 
     kept, left_out = do_each(every, read_times, name_of=lambda entry: entry[1].name, what="clips")
-    readable: Divided = {part: [] for part in parts}
+    readable: ClassVideos = {part: [] for part in parts}
     for part, video in kept:
         readable[part].append(video)
     return readable, left_out
 
 
-def refuse_learned_clips(trained: Iterable[Mapping[str, str]], parts: Divided) -> None:
+def refuse_learned_clips(trained: Iterable[Mapping[str, str]], parts: ClassVideos) -> None:
     """Raise Leak when a clip of another part than train was learned from."""
     learned = {video["hash"]: video["name"] for video in trained}
-    for part in PARTS[1:]:
+    for part in SPLIT_NAMES[1:]:
         for video in parts[part]:
             same = learned.get(content_hash(video.source))
             if same is not None:

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from oddframe.datasets.base import open_data
+from oddframe.datasets.base import OfficialSplit, Split, open_data
 from oddframe.datasets.discovery import collect_videos
 from oddframe.detector import Detector
 from oddframe.errors import BadInput, unknown
@@ -15,7 +15,6 @@ from oddframe.results import workflow
 from oddframe.run import rank, user_cache
 from oddframe.scoring.fitting import fit_videos, remove_unfinished
 from oddframe.scoring.run_folder import USUAL_RATE, FittedDetector
-from oddframe.types import Video
 from oddframe.visualization.architecture import draw_run
 from oddframe.visualization.embedding_plots import draw_embeddings
 
@@ -28,6 +27,7 @@ def fit(
     out: str | Path,
     root: str | Path | None = None,
     stream: str | None = None,
+    split: OfficialSplit | None = None,
     seed: Seed = 0,
     threads: Threads = 2,
     device: str = "cpu",
@@ -51,6 +51,7 @@ def fit(
         root: where a named data set lies.
         stream: of videos with several, such as two cameras on one driver, the one to learn; all
             unless given.
+        split: number of an official split, of data sets that have several; the first unless given.
         seed: of everything drawn at random; the same one gives the same run on the same machine.
         threads: videos decoded and described side by side.
         device: where networks run: cpu, cuda, cuda:1 …
@@ -64,13 +65,13 @@ def fit(
         progress: called with how far the work is.
     """
     detector = detector_of(method, options)
-    name, videos, validation, stream = normal_videos(data, root, stream)
+    name, found = normal_videos(data, root, stream, split)
     fitted = fit_videos(
         detector,
-        videos,
-        validation=validation,
+        found.train,
         data=name,
-        stream=stream,
+        stream=found.stream,
+        validation=found.val,
         out=Path(out),
         seed=seed,
         threads=threads,
@@ -80,7 +81,7 @@ def fit(
         resume=resume,
         cache=user_cache() if cache is None else Path(cache),
     )
-    draw_run(fitted.folder, fitted.detector, videos[0])
+    draw_run(fitted.folder, fitted.detector, found.train[0])
     remove_unfinished(fitted.folder)
     draw_embeddings(fitted.folder)
     if rank():  # of torchrun's processes the first writes the run; nobody wants what others wrote
@@ -115,16 +116,19 @@ def detector_of(method: str | Detector, options: Mapping[str, object] | None) ->
 
 
 def normal_videos(
-    data: Sequence[str | Path] | str | Path, root: str | Path | None, stream: str | None
-) -> tuple[str, list[Video], list[Video], str | None]:
-    """The name of the data, its normal videos, those to validate with, and their stream. Raises BadInput."""
+    data: Sequence[str | Path] | str | Path,
+    root: str | Path | None,
+    stream: str | None,
+    split: int | None = None,
+) -> tuple[str, Split]:
+    """The name of the data, and a split with normal videos. Raises BadInput."""
     paths = [data] if isinstance(data, str | Path) else list(data)
     if len(paths) != 1:
-        if root is not None or stream is not None:
-            raise BadInput("--root and --stream go with one data set, and several paths came")
-        return "videos", collect_videos([Path(path) for path in paths]), [], None
+        if root is not None or stream is not None or split is not None:
+            raise BadInput("--root, --stream and --split go with one data set; several paths came")
+        return "videos", Split(collect_videos([Path(path) for path in paths]), [])
     place = None if root is None else Path(root)
-    name, split = open_data(str(paths[0]), place, stream)
-    if not split.train:
+    name, found = open_data(str(paths[0]), place, stream, split)
+    if not found.train:
         raise BadInput(f"{name} has no normal video to learn from; put some into its train folder")
-    return name, list(split.train), list(split.val), split.stream
+    return name, found

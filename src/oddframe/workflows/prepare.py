@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from oddframe.datasets.base import Counts, data_set
+from oddframe.datasets.base import Counts, OfficialSplit, data_set
 from oddframe.datasets.classes import ClassData
 from oddframe.datasets.dad import Dad
 from oddframe.datasets.inventory import Inventory, take_inventory
@@ -61,6 +61,7 @@ def prepare(
     root: str | Path,
     out: str | Path | None = None,
     *,
+    split: OfficialSplit | None = None,
     seed: Seed = 0,
     anomalous: Sequence[str] | None = None,
     by: Literal["source", "clip"] = "source",
@@ -81,6 +82,7 @@ def prepare(
         root: the folder that holds it.
         out: where clips in classes are written, divided, or `dad` is laid out; a folder that was
             begun is gone on with.
+        split: number of an official split, of data sets that have several; the first unless given.
         seed: of the division and of the varied copies.
         anomalous: classes that count as anomalous, such as [fight]; those of the data set unless given.
         by: source keeps clips of one source on one side; clip divides them singly, as published.
@@ -91,7 +93,7 @@ def prepare(
             are only linked.
         progress: called with how far the work is.
     """
-    data = data_set(name)
+    data = data_set(name, split)
     place = Path(root).expanduser()
     classes = None if anomalous is None else tuple(anomalous)
     how = Dividing(seed, classes, by, target, vary)

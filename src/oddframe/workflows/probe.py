@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from oddframe.datasets.base import Split, open_data
+from oddframe.datasets.base import OfficialSplit, Split, open_data
 from oddframe.embeddings.embedder import Embedder
 from oddframe.errors import BadInput, BadVideo, OddframeError
 from oddframe.evaluation import linear_probe as probing
@@ -97,6 +97,7 @@ def probe(
     data: str | Path,
     *,
     root: str | Path | None = None,
+    split: OfficialSplit | None = None,
     out: str | Path | None = None,
     linear: bool = False,
     finetune: bool = False,
@@ -118,6 +119,7 @@ def probe(
         data: a data set of classes (ucf101, hmdb51, labelled), or a folder of your own with train,
             test and classes.
         root: where a named data set lies.
+        split: number of an official split, of data sets that have several; the first unless given.
         out: where results go; RUN/probe-DATA unless given.
         linear: a classifier on the embeddings as they are; what is done unless --finetune is given.
         finetune: a classifier on the network, trained with all of it.
@@ -141,19 +143,19 @@ def probe(
         raise BadInput(
             f"{', '.join(idle)} count where a network is trained: add --finetune, or --batch-norm updating"
         )
-    fitted, embedder, name, split = open_probe(run, data, root, device)
+    fitted, embedder, name, videos = open_probe(run, data, root, split, device)
     folder = room(fitted.folder / f"probe-{name}" if out is None else Path(out))
     job = Run(folder, seed=seed or 0, device=device)
-    size = min(batch or BATCH, len(split.train))
+    size = min(batch or BATCH, len(videos.train))
     verdicts: dict[str, Verdict] = {}
     statistics: dict[str, str] = {}
     left_out: list[str] = []
     if linear and batch_norm == "updating":
         training = probe_training(epochs or EPOCHS, size, lr or LINEAR_RATE)
-        verdicts["linear"] = train_classifier(embedder, split, job, training, False)
+        verdicts["linear"] = train_classifier(embedder, videos, job, training, False)
         statistics["linear"] = "updating"
     elif linear:
-        train, test = embed_split(embedder, split, PROBE_CLIPS, fitted.folder)
+        train, test = embed_split(embedder, videos, PROBE_CLIPS, fitted.folder)
         left_out += [*train.left_out, *test.left_out]
         verdicts["linear"] = probing.linear(
             train.vector,
@@ -167,7 +169,7 @@ def probe(
         statistics["linear"] = "frozen"
     if finetune:
         training = probe_training(epochs or EPOCHS, size, lr or FINETUNE_RATE)
-        verdicts["finetune"] = train_classifier(embedder, split, job, training, True)
+        verdicts["finetune"] = train_classifier(embedder, videos, job, training, True)
         statistics["finetune"] = "updating"
     for what, verdict in verdicts.items():
         path = folder / f"confusion-{what.replace(' ', '-')}.png"
@@ -177,8 +179,8 @@ def probe(
         run=fitted.folder,
         method=fitted.detector.name,
         data=name,
-        train_videos=len(split.train),
-        test_videos=len(split.test),
+        train_videos=len(videos.train),
+        test_videos=len(videos.test),
         left_out=tuple(left_out),
         verdicts={what: verdict.told() for what, verdict in verdicts.items()},
         classes=tuple(first.classes),
@@ -195,6 +197,7 @@ def retrieve(
     data: str | Path,
     *,
     root: str | Path | None = None,
+    split: OfficialSplit | None = None,
     out: str | Path | None = None,
     device: str = "cpu",
     progress: ProgressCallback | None = None,
@@ -209,13 +212,14 @@ def retrieve(
         data: a data set of classes (ucf101, hmdb51, labelled), or a folder of your own with train,
             test and classes.
         root: where a named data set lies.
+        split: number of an official split, of data sets that have several; the first unless given.
         out: where results go; RUN/retrieval-DATA unless given.
         device: where networks run: cpu, cuda, cuda:1 …
         progress: called with how far the work is.
     """
-    fitted, embedder, name, split = open_probe(run, data, root, device)
+    fitted, embedder, name, videos = open_probe(run, data, root, split, device)
     folder = room(fitted.folder / f"retrieval-{name}" if out is None else Path(out))
-    train, test = embed_split(embedder, split, RETRIEVAL_CLIPS, fitted.folder)
+    train, test = embed_split(embedder, videos, RETRIEVAL_CLIPS, fitted.folder)
     found, nearest, cosine = retrieval(
         train.vector.mean(1), train.labels, test.vector.mean(1), test.labels
     )
@@ -225,8 +229,8 @@ def retrieve(
         run=fitted.folder,
         method=fitted.detector.name,
         data=name,
-        train_videos=len(split.train),
-        test_videos=len(split.test),
+        train_videos=len(videos.train),
+        test_videos=len(videos.test),
         left_out=(*train.left_out, *test.left_out),
         embeddings=found,
         interval_at_1=wilson(round(found["R@1"] * count), count),
@@ -242,7 +246,7 @@ def retrieve(
 
 
 def open_probe(
-    run: str | Path, data: str | Path, root: str | Path | None, device: str
+    run: str | Path, data: str | Path, root: str | Path | None, number: int | None, device: str
 ) -> tuple[FittedDetector, Embedder, str, Split]:
     """The run, its embedder on the device, and the data. Raises BadInput or Leak for what cannot be probed."""
     fitted = load_run(run, device)
@@ -251,7 +255,7 @@ def open_probe(
         raise BadInput(
             f"{run} holds {embedder.name}, which has no embeddings to probe; tclr and temporal-queue have"
         )
-    name, split = open_data(str(data), None if root is None else Path(root))
+    name, split = open_data(str(data), None if root is None else Path(root), split=number)
     refuse_unlabelled(name, split)
     refuse_learned(fitted, split.test)
     embedder.to(device).eval()
