@@ -149,14 +149,15 @@ def test_prepare_counts_what_is_there(
     answer = result.to_dict()
     lines = "\n".join(lines_of("prepare", result))
     assert answer["usable"]
-    assert answer["found"]["train_frames"] == FRAMES * len(split.train)
+    assert answer["found"]["train_frames"] == FRAMES * len([*split.train, *split.val])
     assert answer["found"]["test_frames"] == FRAMES * len(split.test)
     truths = [truth_of(video) for video in split.test if video.truth is not None]
     odd = sum(int(truth.frame.sum()) for truth in truths)
     assert answer["found"]["anomalous_frames"] == odd
     assert odd or name == "class-folders" or name in PROBED
     assert answer["labelled"] == len(truths)
-    assert f"{len(split.train)} videos, {FRAMES * len(split.train):,} frames" in lines
+    learned = len(split.train) + len(split.val)
+    assert f"{learned} videos, {FRAMES * learned:,} frames" in lines
     assert len(lines.splitlines()) <= 25, "one screen"
     next_step = lines.splitlines()[-1]
     if name in PROBED:

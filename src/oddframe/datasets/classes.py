@@ -7,6 +7,7 @@ near-duplicates never stand on both sides. What `oddframe prepare … OUT` write
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +16,7 @@ import numpy as np
 
 from oddframe.datasets.base import DataSet, Split
 from oddframe.datasets.discovery import videos_under
-from oddframe.datasets.splits import SPLIT_NAMES, Clip, split_clips
+from oddframe.datasets.splits import SPLIT_NAMES, Clip, source_of_copy, split_clips
 from oddframe.datasets.tables import read_records
 from oddframe.errors import BadInput
 from oddframe.types import Truth, Video
@@ -64,7 +65,12 @@ def clips_in_classes(root: Path, sources: Mapping[str, str] | None = None) -> li
 
 def read_class_folders(root: Path) -> ClassVideos:
     """Videos of ROOT/train/CLASS/ and so on. Each of the four may be absent but train."""
-    clips = {name: clips_in_classes(root / name) for name in SPLIT_NAMES}
+    clips: dict[str, list[Clip]] = {}
+    for name in SPLIT_NAMES:
+        clips[name] = []
+        for clip in clips_in_classes(root / name):
+            source = source_of_copy(clip.label, clip.path.stem)
+            clips[name].append(replace(clip, source=source))
     if not clips["train"]:
         raise BadInput(f"{root / 'train'} holds no class folder with films")
     return as_videos(clips)
@@ -81,7 +87,8 @@ def read_class_tables(root: Path) -> ClassVideos:
                 raise BadInput(
                     f"{table} names {row['PATH']}, and there is no such file under {root}"
                 )
-            clips[name].append(Clip(path, row["CLASS"], ""))
+            source = source_of_copy(row["CLASS"], path.stem)
+            clips[name].append(Clip(path, row["CLASS"], source))
     if not clips["train"]:
         raise BadInput(f"{root / 'train.csv'} names no clip: there is nothing to learn from")
     return as_videos(clips)
@@ -98,14 +105,15 @@ def as_videos(clips: Mapping[str, list[Clip]]) -> ClassVideos:
             taken[name] += 1
             if taken[name] > 1:
                 name = f"{name}-{taken[name]}"
-            videos[split].append(Video(name, clip.path, label=clip.label))
+            video = Video(name, clip.path, label=clip.label, group=clip.source or None)
+            videos[split].append(video)
     return videos
 
 
 def with_class_truth(video: Video, *, anomalous: bool) -> Video:
     """The same with its truth: every frame of an anomalous class is."""
     truth = partial(class_truth, anomalous, video.label or "")
-    return Video(video.name, video.source, label=video.label, truth=truth)
+    return replace(video, truth=truth)
 
 
 def class_truth(anomalous: bool, label: str, frames: int) -> Truth:

@@ -202,6 +202,17 @@ def read_sources(text: str) -> dict[str, str]:
     return sources
 
 
+def source_of_copy(label: str, stem: str) -> str:
+    """The source of a clip as prepare writes them: NAME_0 and its varied copies NAME_1, NAME_2 are of one.
+
+    >>> source_of_copy("walk", "monday_0"), source_of_copy("walk", "v_walk_g01_c02_13")
+    ('walk/monday', 'walk/v_walk_g01')
+    """
+    name = re.sub(r"_\d+$", "", stem)
+    found = CUT_OUT.match(name)
+    return f"{label}/{found[1] if found else name}"
+
+
 def group_of_name(video: Video) -> str:
     """The group that a clip's name gives, as UCF101's do; else its own name."""
     found = CUT_OUT.match(video.source.stem)
