@@ -198,8 +198,7 @@ class Embedding(Embedder):
         first = replace(training, epochs=frozen, keep="last")
         head = Autoencoder(replace(self.head.options, training=first))
         embedded = self.embed_videos(videos, run)
-        head.validation = self.embed_videos(run.validation, run)
-        head.fit(embedded, run)
+        head.fit(embedded, run, self.embed_videos(run.validation, run))
         clips = total(embedded)
         steps = max(1, clips // training.batch)
         rest = replace(
