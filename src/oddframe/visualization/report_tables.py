@@ -204,7 +204,7 @@ def fact_text(value: Json) -> str:
 def without_local_folders(text: str) -> str:
     """A command or path with file names alone: a page that is passed on says nothing of whose machine it was made on.
 
-    >>> without_local_folders("oddframe score /home/ann/runs/yard today.mp4 --out ../found/today")
+    >>> without_local_folders("oddframe score /srv/runs/yard today.mp4 --out ../found/today")
     'oddframe score yard today.mp4 --out today'
     """
     return LOCAL_FOLDER.sub("", text)
