@@ -1,6 +1,7 @@
 """The gradient loop: schedules, exact resume after kill -9, several processes, and what stops it."""
 
 import csv
+import importlib.util
 import math
 import multiprocessing
 import os
@@ -23,6 +24,7 @@ from oddframe.errors import BadInput, BadRun
 from oddframe.run import Run
 from oddframe.scoring.run_folder import load_run
 from oddframe.training.config import Training, rate_at
+from oddframe.training.precision import PrecisionChoice
 from oddframe.training.trainer import by_loss, train
 
 CPU = Training(epochs=3, batch=4, optimizer="sgd", lr=0.05, precision="float32")
@@ -452,3 +454,61 @@ def test_processes_that_torchrun_started_write_one_run(street: Path, tmp_path: P
     assert told.returncode == 0, told.stderr[-2000:]
     assert told.stdout.count("learned conv-lstm") == 1
     assert load_run(tmp_path / "run").detector.name == "conv-lstm"
+
+
+def test_a_checkpoint_is_of_its_data_and_of_the_weights_it_began_with(tmp_path: Path) -> None:
+    class Others(Numbers):
+        def fingerprint(self) -> str:
+            return "other numbers"
+
+    class Nameless(Numbers):
+        fingerprint = None  # type: ignore[assignment]
+
+    train(network(), Numbers(), by_loss(reconstruct), Run(tmp_path), CPU)
+    with pytest.raises(BadInput, match=r"another training \(data 20 numbers, now other numbers\)"):
+        train(network(), Others(), by_loss(reconstruct), Run(tmp_path), CPU)
+    moved = network()
+    with torch.no_grad():
+        next(moved.parameters()).add_(0.1)
+    with pytest.raises(BadInput, match=r"another training \(first weights "):
+        train(moved, Numbers(), by_loss(reconstruct), Run(tmp_path), CPU)
+    with pytest.raises(TypeError, match="a Nameless has none"):
+        train(network(), Nameless(), by_loss(reconstruct), Run(tmp_path / "other"), CPU)
+
+
+def test_every_so_many_epochs_a_checkpoint_stays(tmp_path: Path) -> None:
+    module = network()
+    training = replace(CPU, epochs=4, checkpoint_every=2, logger="csv")
+    train(module, Numbers(), by_loss(reconstruct), Run(tmp_path), training)
+    names = [path.name for path in sorted((tmp_path / "epochs").iterdir())]
+    assert names == ["train-0002.pt", "train-0004.pt"]
+    last = torch.load(tmp_path / "epochs" / "train-0004.pt")["module"]
+    assert all(torch.equal(value, module.state_dict()[name]) for name, value in last.items())
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == ["train.csv"]
+
+
+def test_a_logger_that_is_not_installed_is_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("lightning")
+    if importlib.util.find_spec("wandb"):
+        pytest.skip("wandb is installed here")
+    training = replace(CPU, logger="wandb")
+    with pytest.raises(BadInput, match="--logger wandb needs wandb; pip install wandb"):
+        train(network(), Numbers(), by_loss(reconstruct), Run(tmp_path), training)
+
+
+def test_a_resumed_training_keeps_its_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    automatic = replace(CPU, precision="auto", epochs=1)
+    run = Run(tmp_path)
+    slow = PrecisionChoice("float32", "slower here")
+    monkeypatch.setattr("oddframe.training.job.choose_precision", lambda *_: slow)
+    train(network(), Numbers(), by_loss(reconstruct), run, automatic)
+    monkeypatch.setattr(
+        "oddframe.training.job.choose_precision", lambda *_: PrecisionChoice("bf16", "faster")
+    )
+    longer = replace(automatic, epochs=2)
+    again = train(network(), Numbers(), by_loss(reconstruct), run, longer)
+    assert again.precision == slow
+    assert len(again.rows) == 2
+    assert run.notes["precision"] == {"train": slow.as_dict()}
