@@ -17,7 +17,7 @@ import torch
 
 from machine import write
 from oddframe.datasets.labelled import Labelled
-from oddframe.evaluation.linear_probe import chance_at_1, embeddings, linear, retrieval
+from oddframe.evaluation.linear_probe import chance_at_1, embed_side, find_neighbours, linear
 from oddframe.methods.tclr.detector import TCLR
 from oddframe.methods.tclr.networks import ContrastedNetwork
 from oddframe.methods.tclr.sampling import Timing, TwoViews
@@ -38,9 +38,11 @@ SMALL: dict[str, Any] = {
 
 def worth(detector: TCLR, split: Any, folder: Path) -> dict[str, float]:
     """Retrieval at 1 and 5, and linear accuracy."""
-    train, test = (embeddings(detector, side, 9, folder) for side in (split.train, split.test))
-    found, *_ = retrieval(train.vector.mean(1), train.labels, test.vector.mean(1), test.labels)
-    pixels, *_ = retrieval(train.pixels, train.labels, test.pixels, test.labels)
+    train, test = (embed_side(detector, side, 9, folder) for side in (split.train, split.test))
+    found, *_ = find_neighbours(
+        train.vector.mean(1), train.labels, test.vector.mean(1), test.labels
+    )
+    pixels, *_ = find_neighbours(train.pixels, train.labels, test.pixels, test.labels)
     accuracy = linear(train.vector, train.labels, test.vector, test.labels).accuracy
     by_pixels = linear(
         train.pixels[:, None], train.labels, test.pixels[:, None], test.labels

@@ -17,7 +17,7 @@ from oddframe.evaluation.class_report import (
     ClassTable,
     accuracies,
     class_summary,
-    described,
+    describe,
     propose,
 )
 from oddframe.types import Video
@@ -279,7 +279,7 @@ def test_auc_and_distances_are_of_the_parts_they_name() -> None:
 
 
 def test_described_is_what_statistics_say() -> None:
-    told = described(np.array([1.0, 2, 3, 4]))
+    told = describe(np.array([1.0, 2, 3, 4]))
     assert told == {
         "count": 4,
         "mean": 2.5,
@@ -290,7 +290,7 @@ def test_described_is_what_statistics_say() -> None:
         "75%": 3.25,
         "max": 4,
     }
-    assert described(np.zeros(0)) is None
+    assert describe(np.zeros(0)) is None
 
 
 def test_a_proposed_threshold_keeps_its_rate_on_new_normal_clips() -> None:

@@ -18,8 +18,13 @@ from films import film, number_of
 from oddframe.cli.main import main
 from oddframe.datasets.base import open_data
 from oddframe.evaluation import finetune_probe
-from oddframe.evaluation.finetune_probe import tuned
-from oddframe.evaluation.linear_probe import chance_at_1, evenly_spaced_clips, linear, retrieval
+from oddframe.evaluation.finetune_probe import fit_classifier
+from oddframe.evaluation.linear_probe import (
+    chance_at_1,
+    evenly_spaced_clips,
+    find_neighbours,
+    linear,
+)
 from oddframe.methods.temporal_queue.detector import TemporalQueue
 from oddframe.run import Run
 from oddframe.scoring.run_folder import load_run
@@ -161,7 +166,7 @@ def test_a_network_can_be_tuned_and_the_run_does_not_change(
     training = Training(
         epochs=6, batch=5, optimizer="adam", lr=1e-3 if whole else 1e-1, precision="float32"
     )
-    verdict = tuned(
+    verdict = fit_classifier(
         embedder,  # type: ignore[arg-type]
         (split.train, split.test),
         Run(tmp_path),
@@ -199,7 +204,7 @@ def test_an_interrupted_classifier_goes_on_and_another_is_trained_anew(
         sides = (train_side, split.test)
         how: Any = {"whole": whole, "batch_norm": "updating", "positions": 2}
         with suppress(KeyboardInterrupt):
-            tuned(embedder, sides, Run(tmp_path, seed=seed), training, **how)
+            fit_classifier(embedder, sides, Run(tmp_path, seed=seed), training, **how)
         return histories[-1]
 
     first = probed(embedder, split.train)
@@ -289,7 +294,7 @@ def test_recall_is_what_a_loop_finds() -> None:
     gallery, queries = random.standard_normal((60, 8)), random.standard_normal((30, 8))
     labels = [str(k) for k in random.integers(0, 6, 60)]
     asked = [str(k) for k in random.integers(0, 6, 30)]
-    found, nearest, cosine = retrieval(gallery, labels, queries, asked)
+    found, nearest, cosine = find_neighbours(gallery, labels, queries, asked)
     for k in (1, 5, 10, 20, 50):
         right = 0
         for query, label in zip(queries, asked, strict=True):

@@ -1,4 +1,6 @@
-"""Names for what is kept on disk: one function, so that no cache forgets what its content depends on."""
+"""Names for what is kept on disk: one function, so that no cache forgets what its content depends
+on.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,9 @@ DIGITS = 16  # bytes of a key: two of a thousand million keys are the same once 
 def key(*parts: object) -> str:
     """A short name, the same in every process, that differs when any of the parts does.
 
-    Parts are plain values, arrays, tensors, paths, dataclasses, and lists and dictionaries of these. Raises TypeError
-    for anything else: the text of an unknown object may hold its address, or leave out what matters.
+    Parts are plain values, arrays, tensors, paths, dataclasses, and lists and dictionaries of
+    these. Raises TypeError for anything else: the text of an unknown object may hold its address,
+    or leave out what matters.
 
     >>> key("spec", 1) == key("spec", 1), key("spec", 1) == key("spec", 1.0), key("a", "b") == key("ab")
     (True, False, False)
@@ -32,7 +35,9 @@ def key(*parts: object) -> str:
 
 
 def pieces_of(part: object) -> Iterable[bytes]:
-    """The bytes that stand for a part, one piece after the other. Raises TypeError for an unknown type."""
+    """The bytes that stand for a part, one piece after the other. Raises TypeError for an unknown
+    type.
+    """
     if part is None or isinstance(part, bool | int | float | complex):
         yield f"{type(part).__name__} {part!r}".encode()
     elif isinstance(part, str | Path):

@@ -1,4 +1,5 @@
-"""Methods that judge vectors: a network turns clips into embeddings, a head knows which embeddings are normal.
+"""Methods that judge vectors: a network turns clips into embeddings, a head knows which embeddings
+are normal.
 
 N clips in a batch, C channels, T frames, H × W pixels; D numbers in an embedding.
 """
@@ -35,10 +36,11 @@ AHEAD = 3  # batches that each decoding thread may have ready
 
 
 class Embedder(NetworkDetector):
-    """Write `core`, `prepare`, and `pretrain` if the network learns; `embed`, `fit` and `score` are the same for all.
+    """Write `core`, `prepare`, and `pretrain` if the network learns; `embed`, `fit` and `score` are
+    the same for all.
 
-    A subclass hands its option `head` to this `__init__`. Embeddings are kept on disk, by content, spec and
-    `depends_on`.
+    A subclass hands its option `head` to this `__init__`. Embeddings are kept on disk, by content,
+    spec and `depends_on`.
     """
 
     batch: ClassVar[int] = 16  # clips cut at a time while fitting
@@ -54,7 +56,9 @@ class Embedder(NetworkDetector):
 
     @abstractmethod
     def core(self) -> nn.Module:
-        """The network: what `prepare` makes of N clips to N embeddings (N, D). Raises BadInput before it is made."""
+        """The network: what `prepare` makes of N clips to N embeddings (N, D). Raises BadInput
+        before it is made.
+        """
 
     @abstractmethod
     def prepare(self, pixels: Tensor) -> Tensor:
@@ -70,7 +74,9 @@ class Embedder(NetworkDetector):
         )
 
     def fit(self, videos: Sequence[Video], run: Run) -> None:
-        """Train the network, embed every clip of the videos once, and fit the head to the embeddings."""
+        """Train the network, embed every clip of the videos once, and fit the head to the
+        embeddings.
+        """
         torch.manual_seed(run.seed)
         self.to(run.device)
         self.pretrain(videos, run)
@@ -93,10 +99,11 @@ class Embedder(NetworkDetector):
         return Scores(clips.video, clips.frame_index, clips.seconds, distance.cpu().numpy())
 
     def embed_videos(self, videos: Sequence[Video], run: Run) -> list[VideoEmbeddings]:
-        """The embeddings of every clip of each video. Videos shorter than a clip are named, and come back empty.
+        """The embeddings of every clip of each video. Videos shorter than a clip are named, and
+        come back empty.
 
-        They are kept in `run.kept`, so that a second call only opens files and an interrupted one goes on. Decoding
-        runs ahead in `run.threads` threads.
+        They are kept in `run.kept`, so that a second call only opens files and an interrupted one
+        goes on. Decoding runs ahead in `run.threads` threads.
         """
         depends_on = self.depends_on()
         spec = self.spec
@@ -118,14 +125,18 @@ class Embedder(NetworkDetector):
         return [one for one in found if one is not None]
 
     def depends_on(self) -> str:
-        """A key of what an embedding depends on besides video and spec: some of the options, and the weights."""
+        """A key of what an embedding depends on besides video and spec: some of the options, and
+        the weights.
+        """
         weights = {
             name: value for name, value in self.state_dict().items() if not name.startswith("head.")
         }
         return key(self.name, self.embedding_options(), weights)
 
     def embedding_options(self) -> dict[str, Any]:
-        """The options that an embedding may depend on: all but the head, unless a method knows better."""
+        """The options that an embedding may depend on: all but the head, unless a method knows
+        better.
+        """
         return {name: value for name, value in self.options.items() if name != "head"}
 
     def decode(self, video: Video) -> Iterator[Clips]:
@@ -146,7 +157,9 @@ class Embedder(NetworkDetector):
 def held_out_heads(
     embedder: Embedder, videos: Sequence[Video], folds: Sequence[int], run: Run
 ) -> Iterator[Scores]:
-    """`FastFolds.score_folds` of an embedder whose network does not learn: only heads are fitted anew."""
+    """`FastFolds.score_folds` of an embedder whose network does not learn: only heads are fitted
+    anew.
+    """
     embedded = embedder.embed_videos(videos, run)
     validation = embedder.embed_videos(run.validation, run)
     heads: dict[int, Head] = {}

@@ -1,7 +1,8 @@
 """What a head is: it learns which embeddings are normal, and says how far from them a new one is.
 
-The heads themselves are in `embeddings/heads`, one file each. M normal embeddings to learn from, N to judge, D numbers
-each. Distances are computed in float64, so that they do not depend on what else is in the batch.
+The heads themselves are in `embeddings/heads`, one file each. M normal embeddings to learn from, N
+to judge, D numbers each. Distances are computed in float64, so that they do not depend on what else
+is in the batch.
 """
 
 from __future__ import annotations
@@ -42,15 +43,18 @@ class HeadOptions:
 
     Args:
         name: The head: knn, centroid, mahalanobis, mixture, autoencoder or density.
-        neighbours: How many of the nearest embeddings give, by their mean distance, the score (knn).
+        neighbours: How many of the nearest embeddings give, by their mean distance, the score
+            (knn).
         bank: Embeddings that are remembered (knn).
-        components: Gaussians, fewer where there are under 20 embeddings for each (mixture, and density by a mixture).
+        components: Gaussians, fewer where there are under 20 embeddings for each (mixture, and
+            density by a mixture).
         layers: Sizes of two or three layers, the last one the latent's (autoencoder).
         dropout: Share of the numbers between layers that is dropped while training (autoencoder).
         variational: Make the latent a Gaussian (autoencoder).
         training: How the network is trained (autoencoder).
         steps: Steps of training (density).
-        reduce: What makes one number of the density at several scales: the largest, or a mixture's −log p (density).
+        reduce: What makes one number of the density at several scales: the largest, or a mixture's
+            −log p (density).
     """
 
     name: str = "knn"
@@ -73,7 +77,8 @@ class HeadOptions:
 
 
 class Head(nn.Module, ABC):
-    """`fit` learns from the embeddings of normal videos, `distance` judges. What is learned is buffers.
+    """`fit` learns from the embeddings of normal videos, `distance` judges. What is learned is
+    buffers.
 
     Buffers whose shape is only known after fitting are registered empty.
     """
@@ -93,9 +98,11 @@ class Head(nn.Module, ABC):
         run: Run,
         validation: Sequence[VideoEmbeddings] = (),
     ) -> None:
-        """Learn, forgetting what was learned before. Raises BadInput when there is nothing to learn from.
+        """Learn, forgetting what was learned before. Raises BadInput when there is nothing to learn
+        from.
 
-        `validation` are embeddings of normal videos to choose the best epoch by, for heads that are trained.
+        `validation` are embeddings of normal videos to choose the best epoch by, for heads that are
+        trained.
         """
 
     @abstractmethod
@@ -110,8 +117,8 @@ class Head(nn.Module, ABC):
 def make_head(options: HeadOptions, also_read: Sequence[str] = ()) -> Head:
     """An unfitted head.
 
-    Raises BadInput for a name that there is not, and ValueError for options that neither the head nor, by `also_read`,
-    somebody else reads.
+    Raises BadInput for a name that there is not, and ValueError for options that neither the head
+    nor, by `also_read`, somebody else reads.
     """
     kind: type[Head] = member(FAMILY, options.name, "head")
     plain = HeadOptions()

@@ -1,7 +1,8 @@
-"""Embeddings on disk: one file a video, written as they come, memory-mapped when read. M clips, D numbers each.
+"""Embeddings on disk: one file a video, written as they come, memory-mapped when read. M clips, D
+numbers each.
 
-A file is plain numpy: rows of `frame`, `seconds` and `vector`. It is there once the video has been embedded to its end,
-so that what was interrupted goes on with the next video.
+A file is plain numpy: rows of `frame`, `seconds` and `vector`. It is there once the video has been
+embedded to its end, so that what was interrupted goes on with the next video.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class VideoEmbeddings:
 
 
 def cache_path(folder: Path, video: Video, *depends_on: object) -> Path:
-    """Where the embeddings of a video are kept: named after its content, and whatever else they depend on."""
+    """Where the embeddings of a video are kept: named after its content, and whatever else they
+    depend on.
+    """
     content = content_hash(video.source)
     return folder / f"{key(content, video.span, video.fps, *depends_on)}.npy"
 
@@ -56,7 +59,9 @@ def open_embeddings(path: Path, video: Video) -> VideoEmbeddings | None:
 
 
 def write_embeddings(path: Path, video: Video, batches: Iterable[Rows]) -> VideoEmbeddings:
-    """Write batches as they come, whole or not at all. A video without any has no file and comes back empty."""
+    """Write batches as they come, whole or not at all. A video without any has no file and comes
+    back empty.
+    """
     count = 0
     kind = np.dtype([])
     with aside(path) as part, part.open("wb") as file:
@@ -107,7 +112,9 @@ def width_of(embedded: Sequence[VideoEmbeddings]) -> int:
 
 
 def gather(embedded: Sequence[VideoEmbeddings], rows: Ints) -> Floats:
-    """(len(rows), D) float32: the vectors at these positions, counted through all videos one after the other."""
+    """(len(rows), D) float32: the vectors at these positions, counted through all videos one after
+    the other.
+    """
     ends = np.cumsum([len(one) for one in embedded])
     number = np.searchsorted(ends, rows, "right")
     out = np.empty((len(rows), width_of(embedded)), np.float32)
@@ -120,7 +127,9 @@ def gather(embedded: Sequence[VideoEmbeddings], rows: Ints) -> Floats:
 def sample_rows(
     embedded: Sequence[VideoEmbeddings], most: int, random: np.random.Generator
 ) -> Ints:
-    """Ascending positions of at most so many clips, drawn from all videos; all of them where they are fewer."""
+    """Ascending positions of at most so many clips, drawn from all videos; all of them where they
+    are fewer.
+    """
     count = total(embedded)
     if count <= most:
         return np.arange(count)
@@ -141,7 +150,9 @@ def write_header(file: IO[bytes], kind: np.dtype[Any], count: int) -> None:
 
 
 class ShuffledRows(Dataset[Tensor]):
-    """Every embedding once an epoch, (D,) each, in an order that depends on the seed and the epoch alone."""
+    """Every embedding once an epoch, (D,) each, in an order that depends on the seed and the epoch
+    alone.
+    """
 
     def __init__(self, embedded: Sequence[VideoEmbeddings], seed: int) -> None:
         self.embedded = embedded

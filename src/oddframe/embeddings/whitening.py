@@ -1,4 +1,6 @@
-"""A linear map that gives embeddings unit covariance, also where there are fewer of them than they have numbers."""
+"""A linear map that gives embeddings unit covariance, also where there are fewer of them than they
+have numbers.
+"""
 
 import numpy as np
 
@@ -8,10 +10,11 @@ LEAST_SHRINKAGE = 0.01  # so that directions never seen are strange but not infi
 
 
 def whitening(differences: Floats) -> Floats:
-    """(D, D) from (M, D) differences of mean zero: multiplied by it they have unit covariance, as far as can be told.
+    """(D, D) from (M, D) differences of mean zero: multiplied by it they have unit covariance, as
+    far as can be told.
 
-    The covariance is shrunk towards a multiple of the identity by as much as Ledoit & Wolf (2004) find best, and by at
-    least a hundredth.
+    The covariance is shrunk towards a multiple of the identity by as much as Ledoit & Wolf (2004)
+    find best, and by at least a hundredth.
     """
     from sklearn.covariance import ledoit_wolf_shrinkage
 

@@ -1,4 +1,5 @@
-"""What a run says of clips in classes: one row a clip, from which a person decides where normal ends.
+"""What a run says of clips in classes: one row a clip, from which a person decides where normal
+ends.
 
 M clips, K normal classes, D numbers an embedding, L a latent.
 """
@@ -25,7 +26,9 @@ ODD = "anomaly"
 
 @dataclass(frozen=True)
 class ClassTable:
-    """Clips of all parts with what a run says of them, each averaged over the windows that it was cut into."""
+    """Clips of all parts with what a run says of them, each averaged over the windows that it was
+    cut into.
+    """
 
     video: list[Video]  # M
     part: list[str]  # M of train, val, test, anomaly
@@ -37,99 +40,106 @@ class ClassTable:
     far_latent: Floats | None  # (M, K)
 
     def rows(self, *parts: str) -> list[int]:
-        return [k for k, part in enumerate(self.part) if part in parts]
+        """The positions of the clips of these parts."""
+        return [row for row, part in enumerate(self.part) if part in parts]
 
     def own(self, far: Floats | None) -> list[float | None]:
-        """M distances to the centroid of a clip's own class; None for anomalies and classes that train has not."""
+        """M distances to the centroid of a clip's own class.
+
+        None for anomalies and for classes that train has not.
+        """
+        found: list[float | None] = [None] * len(self.video)
         if far is None:
-            return [None] * len(self.video)
-        return [
-            float(far[k, self.classes.index(str(video.label))])
-            if part != ODD and video.label in self.classes
-            else None
-            for k, (video, part) in enumerate(zip(self.video, self.part, strict=True))
-        ]
+            return found
+        for row, video in enumerate(self.video):
+            if self.part[row] != ODD and video.label in self.classes:
+                found[row] = float(far[row, self.classes.index(str(video.label))])
+        return found
 
 
 def class_table(detector: Embedder, parts: Mapping[str, Sequence[Video]], run: Run) -> ClassTable:
     """Embed and judge the clips of every part. Raises BadInput when train gives no embedding."""
-    videos = [(part, video) for part, held in parts.items() for video in held]
-    embedded = detector.embed_videos([video for _, video in videos], run)
-    kept = [(part, one) for (part, _), one in zip(videos, embedded, strict=True) if len(one)]
-    if not any(part == "train" for part, _ in kept):
-        raise BadInput(
-            "no clip of train is as long as the clips that the run looks at; there is nothing to compare with"
-        )
-    error, embedding, latent = [], [], []
-    for _, one in kept:
+    videos: list[Video] = []
+    names: list[str] = []
+    for part, inside in parts.items():
+        videos += inside
+        names += [part] * len(inside)
+    part_of: list[str] = []
+    table: list[Video] = []
+    error: list[float] = []
+    embedding: list[Floats] = []
+    latent: list[Floats] = []
+    for part, one in zip(names, detector.embed_videos(videos, run), strict=True):
+        if not len(one):
+            continue
         vectors = torch.from_numpy(np.array(one.vector))
         with torch.inference_mode():
             error.append(float(detector.head.distance(vectors).mean()))
             embedding.append(vectors.double().mean(0).numpy())
             if isinstance(detector.head, Autoencoder):
                 latent.append(detector.head.code(vectors).mean(0).numpy())
-    part_of = [part for part, _ in kept]
-    table = [one.video for _, one in kept]
-    classes = sorted(
-        {str(video.label) for video, part in zip(table, part_of, strict=True) if part == "train"}
-    )
-    e, z = np.array(embedding), np.array(latent) if latent else None
-    return ClassTable(
-        table,
-        part_of,
-        np.array(error),
-        e,
-        z,
-        classes,
-        _far(e, table, part_of, classes),
-        None if z is None else _far(z, table, part_of, classes),
-    )
+        part_of.append(part)
+        table.append(one.video)
+    if "train" not in part_of:
+        raise BadInput(
+            "no clip of train is as long as the clips that the run takes; "
+            "there is nothing to compare with"
+        )
+    learned = zip(table, part_of, strict=True)
+    classes = sorted({str(video.label) for video, part in learned if part == "train"})
+    e = np.array(embedding)
+    z = np.array(latent) if latent else None
+    far = distances_to_classes(e, table, part_of, classes)
+    far_latent = None
+    if z is not None:
+        far_latent = distances_to_classes(z, table, part_of, classes)
+    return ClassTable(table, part_of, np.array(error), e, z, classes, far, far_latent)
 
 
 def class_summary(table: ClassTable) -> dict[str, Any]:
     """Statistics of the errors and distances by part and class, and the clip AUC of both rules."""
-    own = np.array([np.nan if value is None else value for value in table.own(table.far)])
+    own = np.array(table.own(table.far), dtype=float)  # NaN where there is none
     nearest = table.far.min(1)
-    told: dict[str, Any] = {"parts": {}, "classes": {}, "clip_auc": {}}
+    parts: dict[str, Any] = {}
+    classes: dict[str, Any] = {}
     for part in (*NORMAL, ODD):
         rows = table.rows(part)
-        told["parts"][part] = {
-            "error": described(table.error[rows]),
-            "distance to own class": described(own[rows][~np.isnan(own[rows])]),
-            "distance to nearest class": described(nearest[rows]),
+        parts[part] = {
+            "error": describe(table.error[rows]),
+            "distance to own class": describe(own[rows][~np.isnan(own[rows])]),
+            "distance to nearest class": describe(nearest[rows]),
         }
-        told["classes"][part] = {
-            label: described(table.error[[k for k in rows if table.video[k].label == label]])
-            for label in dict.fromkeys(str(table.video[k].label) for k in rows)
-        }
-    odd = table.rows(ODD)
+        by_class: dict[str, list[int]] = {}
+        for row in rows:
+            by_class.setdefault(str(table.video[row].label), []).append(row)
+        classes[part] = {label: describe(table.error[inside]) for label, inside in by_class.items()}
+    clip_auc: dict[str, Any] = {}
+    anomalous = table.rows(ODD)
     for part in NORMAL:
         rows = table.rows(part)
-        truth = np.array([False] * len(rows) + [True] * len(odd))
-        told["clip_auc"][f"{ODD} against {part}"] = {
-            "error": auc(truth, np.concatenate([table.error[rows], table.error[odd]])),
-            "distance": auc(truth, np.concatenate([nearest[rows], nearest[odd]])),
+        truth = np.array([False] * len(rows) + [True] * len(anomalous))
+        both = [*rows, *anomalous]
+        clip_auc[f"{ODD} against {part}"] = {
+            "error": auc(truth, table.error[both]),
+            "distance": auc(truth, nearest[both]),
         }
-    return told
+    return {"parts": parts, "classes": classes, "clip_auc": clip_auc}
 
 
-def described(values: Floats) -> dict[str, float | int] | None:
+def describe(values: Floats) -> dict[str, float | int] | None:
     """Count, mean, deviation, smallest, quartiles, largest; None of nothing."""
     if not len(values):
         return None
     low, quarter, middle, upper, high = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    told = {
-        "mean": values.mean(),
-        "std": deviation,
-        "min": low,
-        "25%": quarter,
-        "50%": middle,
-        "75%": upper,
-    }
     return {
         "count": len(values),
-        **{name: float(value) for name, value in told.items()},
+        "mean": float(values.mean()),
+        "std": deviation,
+        "min": float(low),
+        "25%": float(quarter),
+        "50%": float(middle),
+        "75%": float(upper),
         "max": float(high),
     }
 
@@ -143,10 +153,12 @@ class ThresholdRule:
 
 
 def propose(values: Floats, rate: float, what: str) -> ThresholdRule:
-    """The smallest threshold that flags normal clips at no more than this rate, from those held out of learning.
+    """The smallest threshold that flags normal clips at no more than this rate, from those held out
+    of learning.
 
-    The k-th smallest of n, k = ⌈(n + 1)(1 − rate)⌉, flags a new normal clip at most at that rate (conformal); with
-    fewer than 1 / rate − 1 clips that cannot be shown, the largest is taken, and said.
+    The k-th smallest of n, k = ⌈(n + 1)(1 − rate)⌉, flags a new normal clip at most at that rate
+    (conformal); with fewer than 1 / rate − 1 clips that cannot be shown, the largest is taken, and
+    said.
     """
     n = len(values)
     if not n:
@@ -168,30 +180,33 @@ def propose(values: Floats, rate: float, what: str) -> ThresholdRule:
 def accuracies(
     rows: Sequence[tuple[str, float]], threshold: float
 ) -> dict[str, dict[str, float | int | None]]:
-    """For each part: clips, how many are flagged, and the accuracy (of anomaly the share flagged, else not flagged)."""
-    told: dict[str, dict[str, float | int | None]] = {}
+    """For each part: clips, how many are flagged, and the accuracy.
+
+    Of anomaly that is the share flagged, of the others the share not flagged.
+    """
+    found: dict[str, dict[str, float | int | None]] = {}
     for part in (*NORMAL, ODD):
         values = np.array([value for where, value in rows if where == part])
         flagged = int((values >= threshold).sum())
         right = flagged if part == ODD else len(values) - flagged
-        told[part] = {
+        found[part] = {
             "total_clip": len(values),
             "flagged": flagged,
             "accuracy": right / len(values) if len(values) else None,
         }
-    return told
+    return found
 
 
-def _far(
+def distances_to_classes(
     points: Floats, videos: Sequence[Video], parts: Sequence[str], classes: Sequence[str]
 ) -> Floats:
-    """(M, K) distances to the mean of each class in train."""
-    centre = np.stack(
-        [
-            points[
-                [k for k, part in enumerate(parts) if part == "train" and videos[k].label == label]
-            ].mean(0)
-            for label in classes
-        ]
-    )
-    return np.asarray(np.linalg.norm(points[:, None] - centre, axis=2))
+    """(M, K) distances of points (M, D) to the mean of each class in train."""
+    centroids = []
+    for label in classes:
+        rows = []
+        for row, part in enumerate(parts):
+            if part == "train" and videos[row].label == label:
+                rows.append(row)
+        centroids.append(points[rows].mean(0))
+    differences = points[:, None] - np.stack(centroids)
+    return np.asarray(np.linalg.norm(differences, axis=2))

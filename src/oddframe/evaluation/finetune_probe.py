@@ -1,7 +1,8 @@
-"""What a network is worth as a start: a classifier on it, trained with it or with all of it but its last layer frozen.
+"""What a network is worth as a start: a classifier on it, trained with it or with all of it but its
+last layer frozen.
 
-As TCLR's authors do it: a random clip of each video, its colours changed a little, cross-entropy. N clips, D numbers in
-an embedding, C channels, T frames, h × w pixels.
+As TCLR's authors do it: a random clip of each video, its colours changed a little, cross-entropy. N
+clips, D numbers in an embedding, C channels, T frames, h × w pixels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from torch.utils.data import Dataset
 from oddframe.cache import key
 from oddframe.embeddings.embedder import Embedder
 from oddframe.errors import BadInput, BadVideo
-from oddframe.evaluation.linear_probe import Verdict, crop_size, evenly_spaced_clips
+from oddframe.evaluation.linear_probe import Classification, crop_size, evenly_spaced_clips
 from oddframe.files import aside
 from oddframe.progress import progress
 from oddframe.run import Run
@@ -34,7 +35,9 @@ BatchNorm = Literal["frozen", "updating"]
 
 
 class Classifier(nn.Module):
-    """An embedder with a layer that names classes. `frozen` batch norm keeps what it learned, `updating` moves on."""
+    """An embedder with a layer that names classes. `frozen` batch norm keeps what it learned,
+    `updating` moves on.
+    """
 
     def __init__(
         self, embedder: Embedder, classes: int, width: int, *, whole: bool, batch_norm: BatchNorm
@@ -62,7 +65,9 @@ class Classifier(nn.Module):
 
 
 class LabelledClips(Dataset[tuple[Tensor, int]]):
-    """A random clip of each video an epoch, its colours changed a little, and the number of its class."""
+    """A random clip of each video an epoch, its colours changed a little, and the number of its
+    class.
+    """
 
     def __init__(
         self, videos: Sequence[Video], classes: Sequence[str], spec: ClipSpec, seed: int = 0
@@ -105,7 +110,9 @@ class LabelledClips(Dataset[tuple[Tensor, int]]):
         )
 
     def draw_clip(self, video: Video, random: np.random.Generator) -> Tensor:
-        """(C, T, h, w) uint8 from anywhere in the video; what a short one lacks is mirrored. Raises BadVideo."""
+        """(C, T, h, w) uint8 from anywhere in the video; what a short one lacks is mirrored. Raises
+        BadVideo.
+        """
         spec = self.spec
         frames = frames_of(video, spec)
         if not len(frames):
@@ -121,7 +128,7 @@ class LabelledClips(Dataset[tuple[Tensor, int]]):
         return varied(clip, self.size, random, WEAK).transpose(0, 1)
 
 
-def tuned(
+def fit_classifier(
     embedder: Embedder,
     sides: tuple[Sequence[Video], Sequence[Video]],
     run: Run,
@@ -130,18 +137,20 @@ def tuned(
     whole: bool,
     batch_norm: BatchNorm,
     positions: int,
-) -> Verdict:
-    """Train a classifier on the first side, and ask it of clips of the second; the embedder itself does not change.
+) -> Classification:
+    """Train a classifier on the first side, and ask it of clips of the second; the embedder itself
+    does not change.
 
-    The classifier is written into the run's folder, and its checkpoint removed. Raises BadInput for an embedder through
-    which no gradient goes.
+    The classifier is written into the run's folder, and its checkpoint removed. Raises BadInput for
+    an embedder through which no gradient goes.
     """
     classes = sorted({str(video.label) for video in sides[0]})
     data = LabelledClips(sides[0], classes, embedder.spec, run.seed)
     depends_on = embedder.depends_on()
     model = make_classifier(embedder, data, len(classes), run, whole=whole, batch_norm=batch_norm)
     mode = "finetune" if whole else "linear"
-    # a checkpoint of another run, other labels or other options must not be found: its name holds them all
+    # a checkpoint of another run, other labels or other options must not be found: its name holds
+    # them all
     work = key(depends_on, data.fingerprint(), classes, training, run.seed, batch_norm)
     name = f"{mode}-{work[:12]}"
     train(model, data, by_loss(cross_entropy), run, training, name=name)
@@ -155,7 +164,7 @@ def tuned(
     save_classifier(run.folder / f"classifier-{mode}.npz", classes, model.state_dict())
     (run.folder / "checkpoints" / f"{name}.pt").unlink(missing_ok=True)
     truth = [classes.index(str(video.label)) for video in sides[1]]
-    return Verdict(classes, np.array(truth), np.array(predicted))
+    return Classification(classes, np.array(truth), np.array(predicted))
 
 
 def make_classifier(
@@ -167,7 +176,9 @@ def make_classifier(
     whole: bool,
     batch_norm: BatchNorm,
 ) -> Classifier:
-    """An untrained classifier on a copy of the embedder. Raises BadInput where `whole` cannot be trained."""
+    """An untrained classifier on a copy of the embedder. Raises BadInput where `whole` cannot be
+    trained.
+    """
     copied = deepcopy(embedder).to(run.device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(run.random(18).integers(2**31)))
@@ -177,7 +188,9 @@ def make_classifier(
 
 
 def save_classifier(path: Path, classes: Sequence[str], weights: Mapping[str, Any]) -> None:
-    """Write a trained classifier: its `classes` in order, and its weights by their names, as plain arrays."""
+    """Write a trained classifier: its `classes` in order, and its weights by their names, as plain
+    arrays.
+    """
     arrays: dict[str, Any] = {"classes": np.array(classes)}
     for name, value in weights.items():
         if isinstance(value, Tensor):
@@ -194,7 +207,9 @@ def cross_entropy(module: nn.Module, batch: tuple[Tensor, Tensor]) -> Any:
 
 
 def embedding_width(embedder: Embedder, data: LabelledClips, whole: bool) -> int:
-    """D, found by embedding one clip. Raises BadInput where the network is to be trained and has no gradient."""
+    """D, found by embedding one clip. Raises BadInput where the network is to be trained and has no
+    gradient.
+    """
     embedder.eval()
     for parameter in embedder.parameters():
         parameter.requires_grad_(whole)

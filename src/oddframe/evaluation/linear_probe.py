@@ -1,7 +1,8 @@
-"""What embeddings are worth: a linear classifier on them, and whether the nearest of a clip is of its class.
+"""What embeddings are worth: a linear classifier on them, and whether the nearest of a clip is of
+its class.
 
-Videos are cut as TCLR's authors evaluate: clips at equally distant places, the middle of the frame. V videos, K clips
-of each, D numbers in an embedding, C channels, T frames in a clip, h × w pixels.
+Videos are cut as TCLR's authors evaluate: clips at equally distant places, the middle of the frame.
+V videos, K clips of each, D numbers in an embedding, C channels, T frames in a clip, h × w pixels.
 """
 
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ CONFIDENCE = 1.96  # standard deviations: 95 %
 
 
 @dataclass(frozen=True)
-class Embeddings:
+class SideEmbeddings:
     """The embeddings of one side of a split."""
 
     videos: tuple[Video, ...]  # V
@@ -52,7 +53,7 @@ class Embeddings:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Classification:
     """What a classifier predicts for V test videos."""
 
     classes: list[str]
@@ -71,15 +72,17 @@ class Verdict:
         np.add.at(counts, (self.truth, self.predicted), 1)
         return counts
 
-    def told(self) -> dict[str, Any]:
-        """Accuracy with its interval, the commonest class's share, accuracy by class, and the confusion matrix."""
+    def to_dict(self) -> dict[str, Any]:
+        """Accuracy with its interval, the commonest class's share, accuracy by class, and the
+        confusion matrix.
+        """
         counts = self.confusion
         per_class = {}
         for number, name in enumerate(self.classes):
             videos = counts[number].sum()
             if videos:
                 per_class[name] = float(counts[number, number] / videos)
-        low, high = wilson(int(counts.trace()), int(counts.sum()))
+        low, high = wilson_interval(int(counts.trace()), int(counts.sum()))
         return {
             "accuracy": self.accuracy,
             "interval": [low, high],
@@ -120,7 +123,8 @@ class LinearClassifier:
 
 
 def refuse_unlabelled(name: str, split: Split) -> None:
-    """Raise BadInput unless both sides have videos, all with classes, and those of the test side can be learned.
+    """Raise BadInput unless both sides have videos, all with classes, and those of the test side
+    can be learned.
 
     Raise Leak where the same content is on both sides.
     """
@@ -162,13 +166,13 @@ def refuse_shared_content(name: str, split: Split) -> None:
         )
 
 
-def embeddings(
+def embed_side(
     embedder: Embedder,
     videos: Sequence[Video],
     positions: int,
     folder: Path,
     what: str = "embedding",
-) -> Embeddings:
+) -> SideEmbeddings:
     """Embed each video's clips; those embedded before are read from `folder`.
 
     Videos that cannot be read are named and left out. Raises BadVideo when none can.
@@ -196,13 +200,15 @@ def embeddings(
             tick()
     if not kept:
         raise BadVideo(f"none of {len(videos)} videos can be read; the first: {left_out[0]}")
-    return Embeddings(tuple(kept), np.stack(vectors), np.stack(pixels), tuple(left_out))
+    return SideEmbeddings(tuple(kept), np.stack(vectors), np.stack(pixels), tuple(left_out))
 
 
 def embed_video(
     embedder: Embedder, video: Video, positions: int, paths: tuple[Path, Path]
 ) -> tuple[Floats, Floats]:
-    """The embeddings (K, D) of a video's clips, and their grey averages (P,); each from its file, or written there."""
+    """The embeddings (K, D) of a video's clips, and their grey averages (P,); each from its file,
+    or written there.
+    """
     kept = [open_embeddings(path, video) for path in paths]
     if kept[0] is None or kept[1] is None:
         clips = evenly_spaced_clips(video, embedder.spec, positions)
@@ -218,7 +224,9 @@ def embed_video(
 
 
 def grey_averages(clips: Tensor) -> Floats:
-    """(P,) the mean over clips (K, C, T, h, w) of a few grey averages of each, less the clip's own mean."""
+    """(P,) the mean over clips (K, C, T, h, w) of a few grey averages of each, less the clip's own
+    mean.
+    """
     grey = clips.float().mean(1, keepdim=True)  # (K, 1, T, h, w)
     grains = (min(GRAINS[0], clips.shape[2]), *GRAINS[1:])
     small = functional.adaptive_avg_pool3d(grey, grains).flatten(1)
@@ -227,7 +235,8 @@ def grey_averages(clips: Tensor) -> Floats:
 
 
 def evenly_spaced_clips(video: Video, spec: ClipSpec, positions: int) -> Tensor:
-    """(K, C, T, h, w) uint8 clips at equally distant places, the first at the start and the last at the end.
+    """(K, C, T, h, w) uint8 clips at equally distant places, the first at the start and the last at
+    the end.
 
     Each needed frame is decoded once. What a short video lacks is mirrored. Raises BadVideo.
     """
@@ -255,7 +264,9 @@ def evenly_spaced_clips(video: Video, spec: ClipSpec, positions: int) -> Tensor:
 
 
 def crop_size(spec: ClipSpec) -> tuple[int, int] | None:
-    """(height, width) of what a probe cuts out: as the spec says, or a square of a 4:3 frame's height."""
+    """(height, width) of what a probe cuts out: as the spec says, or a square of a 4:3 frame's
+    height.
+    """
     if isinstance(spec.size, int):
         side = round(spec.size * 3 / 4)
         return side, side
@@ -289,28 +300,34 @@ def linear(
     test: Floats,
     test_labels: Sequence[str],
     save_to: Path | None = None,
-) -> Verdict:
-    """A classifier learned on embeddings (V, K, D), asked of others, and written to `save_to` if given."""
+) -> Classification:
+    """A classifier learned on embeddings (V, K, D), asked of others, and written to `save_to` if
+    given.
+    """
     classifier = fit_linear(train, train_labels)
     if save_to is not None:
         classifier.save(save_to)
     return classify(classifier, test, test_labels)
 
 
-def classify(classifier: LinearClassifier, vectors: Floats, labels: Sequence[str]) -> Verdict:
+def classify(
+    classifier: LinearClassifier, vectors: Floats, labels: Sequence[str]
+) -> Classification:
     """Asked of each clip (V, K, D); the probabilities of a video's clips are averaged."""
     V, K, D = vectors.shape
     probabilities = classifier.probabilities(vectors.reshape(V * K, D)).reshape(V, K, -1).mean(1)
     truth = [classifier.classes.index(label) for label in labels]
-    return Verdict(classifier.classes, np.array(truth), probabilities.argmax(1))
+    return Classification(classifier.classes, np.array(truth), probabilities.argmax(1))
 
 
-def retrieval(
+def find_neighbours(
     gallery: Floats, gallery_labels: Sequence[str], queries: Floats, query_labels: Sequence[str]
 ) -> tuple[dict[str, float], Ints, Floats]:
-    """R@k, and the positions (Q, 50) and cosines (Q, 50) of the nearest of the gallery, for vectors (V, D).
+    """R@k, and the positions (Q, 50) and cosines (Q, 50) of the nearest of the gallery, for vectors
+    (V, D).
 
-    A query counts at k if any of its k nearest is of its class. The ranks go as far as the gallery does.
+    A query counts at k if any of its k nearest is of its class. The ranks go as far as the gallery
+    does.
     """
     one = functional.normalize(torch.from_numpy(queries).double(), dim=1)
     other = functional.normalize(torch.from_numpy(gallery).double(), dim=1)
@@ -327,10 +344,10 @@ def chance_at_1(gallery_labels: Sequence[str], query_labels: Sequence[str]) -> f
     return float(np.mean(shares))
 
 
-def wilson(right: int, count: int, z: float = CONFIDENCE) -> tuple[float, float]:
+def wilson_interval(right: int, count: int, z: float = CONFIDENCE) -> tuple[float, float]:
     """The 95 % interval of a share (Wilson 1927).
 
-    >>> [round(end, 3) for end in wilson(8, 10)]
+    >>> [round(end, 3) for end in wilson_interval(8, 10)]
     [0.49, 0.943]
     """
     p = right / count

@@ -9,15 +9,15 @@ from oddframe.datasets.base import OfficialSplit, Split, open_data
 from oddframe.embeddings.embedder import Embedder
 from oddframe.errors import BadInput, BadVideo, OddframeError
 from oddframe.evaluation import linear_probe as probing
-from oddframe.evaluation.finetune_probe import BatchNorm, tuned
+from oddframe.evaluation.finetune_probe import BatchNorm, fit_classifier
 from oddframe.evaluation.linear_probe import (
-    Embeddings,
-    Verdict,
+    Classification,
+    SideEmbeddings,
     chance_at_1,
-    embeddings,
+    embed_side,
+    find_neighbours,
     refuse_unlabelled,
-    retrieval,
-    wilson,
+    wilson_interval,
 )
 from oddframe.evaluation.measured_run import refuse_learned
 from oddframe.files import room, write_json
@@ -147,7 +147,7 @@ def probe(
     folder = room(fitted.folder / f"probe-{name}" if out is None else Path(out))
     job = Run(folder, seed=seed or 0, device=device)
     size = min(batch or BATCH, len(videos.train))
-    verdicts: dict[str, Verdict] = {}
+    verdicts: dict[str, Classification] = {}
     statistics: dict[str, str] = {}
     left_out: list[str] = []
     if linear and batch_norm == "updating":
@@ -182,7 +182,7 @@ def probe(
         train_videos=len(videos.train),
         test_videos=len(videos.test),
         left_out=tuple(left_out),
-        verdicts={what: verdict.told() for what, verdict in verdicts.items()},
+        verdicts={what: verdict.to_dict() for what, verdict in verdicts.items()},
         classes=tuple(first.classes),
         batch_norm=statistics,
         folder=folder,
@@ -220,10 +220,10 @@ def retrieve(
     fitted, embedder, name, videos = open_probe(run, data, root, split, device)
     folder = room(fitted.folder / f"retrieval-{name}" if out is None else Path(out))
     train, test = embed_split(embedder, videos, RETRIEVAL_CLIPS, fitted.folder)
-    found, nearest, cosine = retrieval(
+    found, nearest, cosine = find_neighbours(
         train.vector.mean(1), train.labels, test.vector.mean(1), test.labels
     )
-    by_pixels, *_ = retrieval(train.pixels, train.labels, test.pixels, test.labels)
+    by_pixels, *_ = find_neighbours(train.pixels, train.labels, test.pixels, test.labels)
     count = len(test.videos)
     result = RetrievalResult(
         run=fitted.folder,
@@ -233,7 +233,7 @@ def retrieve(
         test_videos=len(videos.test),
         left_out=(*train.left_out, *test.left_out),
         embeddings=found,
-        interval_at_1=wilson(round(found["R@1"] * count), count),
+        interval_at_1=wilson_interval(round(found["R@1"] * count), count),
         pixels=by_pixels,
         chance_at_1=chance_at_1(train.labels, test.labels),
         page=folder / "retrieval.html",
@@ -264,19 +264,19 @@ def open_probe(
 
 def embed_split(
     embedder: Embedder, split: Split, positions: int, folder: Path
-) -> tuple[Embeddings, Embeddings]:
+) -> tuple[SideEmbeddings, SideEmbeddings]:
     """Embeddings of both sides, kept beside the run."""
     kept = folder / "embedded"
-    train = embeddings(embedder, split.train, positions, kept, "embedding, train")
-    test = embeddings(embedder, split.test, positions, kept, "embedding, test")
+    train = embed_side(embedder, split.train, positions, kept, "embedding, train")
+    test = embed_side(embedder, split.test, positions, kept, "embedding, test")
     return train, test
 
 
 def train_classifier(
     embedder: Embedder, split: Split, job: Run, training: Training, whole: bool
-) -> Verdict:
+) -> Classification:
     """A classifier trained on the network, with all of it or with its statistics alone."""
-    return tuned(
+    return fit_classifier(
         embedder,
         (split.train, split.test),
         job,

@@ -1,10 +1,12 @@
-"""A small network that learns to reconstruct normal embeddings; what it cannot reconstruct is anomalous.
+"""A small network that learns to reconstruct normal embeddings; what it cannot reconstruct is
+anomalous.
 
-E. Randellini, *Video anomaly detection with pretrained space-time models*: batch norm, two or three layers, a ReLU
-latent, and the squared error summed over the D numbers of an embedding. Where we differ: the loss is a mean over the
-batch and not a sum, so that it does not grow with the batch; the variational form, which the original has and never
-uses, follows Kingma & Welling (2014). As there, the weights kept are those best on validation videos: those that the
-data set keeps apart, or every fifth video where it keeps none.
+E. Randellini, *Video anomaly detection with pretrained space-time models*: batch norm, two or three
+layers, a ReLU latent, and the squared error summed over the D numbers of an embedding. Where we
+differ: the loss is a mean over the batch and not a sum, so that it does not grow with the batch;
+the variational form, which the original has and never uses, follows Kingma & Welling (2014). As
+there, the weights kept are those best on validation videos: those that the data set keeps apart, or
+every fifth video where it keeps none.
 
 N embeddings in a batch, D numbers each, L in the latent.
 """
@@ -41,7 +43,8 @@ FEWEST = (
 
 
 class AutoencoderNetwork(nn.Module):
-    """Batch norm, layers D → layers[0] → … → L with ReLU, and mirrored back; dropout between layers.
+    """Batch norm, layers D → layers[0] → … → L with ReLU, and mirrored back; dropout between
+    layers.
 
     The latent is non-negative (ReLU), or a Gaussian when variational.
     """
@@ -78,7 +81,9 @@ class AutoencoderNetwork(nn.Module):
         return out
 
     def loss(self, e: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Squared error to the target, summed over D; the negative evidence bound (unit variance) when variational."""
+        """Squared error to the target, summed over D; the negative evidence bound (unit variance)
+        when variational.
+        """
         if not self.variational:
             return {"loss": (self(e) - target).square().sum(1).mean()}
         mean, log_variance = self.latent(self.encoder(e)).chunk(2, 1)
@@ -135,7 +140,9 @@ class Autoencoder(Head):
     def split(
         self, embedded: Sequence[VideoEmbeddings], validation: Sequence[VideoEmbeddings]
     ) -> tuple[list[VideoEmbeddings], list[VideoEmbeddings]]:
-        """What to learn from and what to choose the epoch by. Raises BadInput for fewer than four clips."""
+        """What to learn from and what to choose the epoch by. Raises BadInput for fewer than four
+        clips.
+        """
         videos = [one for one in embedded if len(one)]
         width_of(videos)
         if total(videos) < FEWEST:
@@ -158,14 +165,18 @@ class Autoencoder(Head):
         return self.fitted_for(vectors).code(vectors)
 
     def fitted_for(self, vectors: Tensor) -> AutoencoderNetwork:
-        """The network, in double precision. Raises BadInput when it has not learned, or learned other embeddings."""
+        """The network, in double precision. Raises BadInput when it has not learned, or learned
+        other embeddings.
+        """
         if self.net is None:
             raise BadInput("the autoencoder has not learned yet; fit it first")
         refuse_other_width(self.net.width, vectors)
         return self.net
 
     def load_published(self, weights: Mapping[str, Tensor]) -> None:
-        """Take the weights of a published autoencoder, by this network's names. Raises BadInput where they differ."""
+        """Take the weights of a published autoencoder, by this network's names. Raises BadInput
+        where they differ.
+        """
         net = self.make_network(len(weights["encoder.0.weight"]))
         put_published(net, weights, "the file's autoencoder (--layers must be as there)")
         self.net = net.double().eval().requires_grad_(False)
@@ -187,7 +198,9 @@ class Autoencoder(Head):
 def split_off_validation(
     embedded: Sequence[VideoEmbeddings],
 ) -> tuple[list[VideoEmbeddings], list[VideoEmbeddings]]:
-    """What to learn from, and every fifth video to choose the epoch by; or the last fifth of the only long one."""
+    """What to learn from, and every fifth video to choose the epoch by; or the last fifth of the
+    only long one.
+    """
     every = min(len(embedded), round(1 / VALIDATION_SHARE))
     if every > 1:
         first: list[VideoEmbeddings] = []

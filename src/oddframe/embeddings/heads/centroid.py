@@ -1,4 +1,6 @@
-"""The distance to the nearest class centroid, as E. Randellini's action video autoencoder judges beside its error."""
+"""The distance to the nearest class centroid, as E. Randellini's action video autoencoder judges
+beside its error.
+"""
 
 from __future__ import annotations
 

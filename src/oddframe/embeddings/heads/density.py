@@ -1,9 +1,11 @@
-"""How dense normal embeddings are, at several scales: one network f(x, σ) whose gradient undoes Gaussian noise.
+"""How dense normal embeddings are, at several scales: one network f(x, σ) whose gradient undoes
+Gaussian noise.
 
-MULDE (Micorek et al., CVPR 2024). If ∇ₓ f(x + σ ε, σ) is ε / σ on average, f is, up to a constant for each σ, the
-negative log-density of the embeddings smoothed with noise of scale σ. Where we differ: Adam with the usual moments, a
-cosine from 1e-3 over fifteen hundred steps (minutes on a processor), and, unless a mixture is asked for, the largest of
-the standardised scales decides, which needs no further fit.
+MULDE (Micorek et al., CVPR 2024). If ∇ₓ f(x + σ ε, σ) is ε / σ on average, f is, up to a constant
+for each σ, the negative log-density of the embeddings smoothed with noise of scale σ. Where we
+differ: Adam with the usual moments, a cosine from 1e-3 over fifteen hundred steps (minutes on a
+processor), and, unless a mixture is asked for, the largest of the standardised scales decides,
+which needs no further fit.
 
 N embeddings in a batch, D numbers each, L scales.
 """
@@ -68,7 +70,9 @@ class Energy(nn.Module):
 
 
 class Density(Head):
-    """The largest, over scales, of f in units of its spread on normal embeddings; or −log p of them in a mixture."""
+    """The largest, over scales, of f in units of its spread on normal embeddings; or −log p of them
+    in a mixture.
+    """
 
     name = "density"
     reads = ("steps", "reduce", "components")
@@ -176,7 +180,9 @@ class Density(Head):
 
 
 def hidden_for(width: int) -> int:
-    """Hidden units, as the recipe has them: 256 for few numbers, 1024 for hundreds, more for thousands."""
+    """Hidden units, as the recipe has them: 256 for few numbers, 1024 for hundreds, more for
+    thousands.
+    """
     if width < 32:
         return 256
     return 1024 if width <= 1024 else 2048

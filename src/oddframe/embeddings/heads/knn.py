@@ -1,7 +1,7 @@
 """The distance to the nearest normal embeddings, of which a well-spread sample is remembered.
 
-Karsten Roth et al., *Towards Total Recall in Industrial Anomaly Detection* (PatchCore), CVPR 2022, on whole clips and
-without its weighting. M embeddings, B of them remembered, D numbers each.
+Karsten Roth et al., *Towards Total Recall in Industrial Anomaly Detection* (PatchCore), CVPR 2022,
+on whole clips and without its weighting. M embeddings, B of them remembered, D numbers each.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class Neighbours(Head):
 
 
 def coreset(points: Floats, size: int, random: np.random.Generator) -> Ints:
-    """Ascending positions of `size` of the points (M, D), so chosen that no point is far from all of them.
+    """Ascending positions of `size` of the points (M, D), so chosen that no point is far from all
+    of them.
 
     Greedy k-centre (Sener & Savarese, ICLR 2018) on a random projection, as PatchCore does it.
     """

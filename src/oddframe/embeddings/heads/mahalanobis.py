@@ -1,7 +1,7 @@
 """The distance to the nearest class centroid, in units of how embeddings spread around it.
 
-Kimin Lee et al., *A Simple Unified Framework for Detecting Out-of-Distribution Samples*, NeurIPS 2018; the covariance
-is shrunk as Ledoit & Wolf (2004) find best.
+Kimin Lee et al., *A Simple Unified Framework for Detecting Out-of-Distribution Samples*, NeurIPS
+2018; the covariance is shrunk as Ledoit & Wolf (2004) find best.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The negative log-density of an embedding under a mixture of Gaussians that was fitted to normal ones.
+"""The negative log-density of an embedding under a mixture of Gaussians that was fitted to normal
+ones.
 
 N embeddings, K Gaussians, D numbers.
 """

@@ -1,16 +1,21 @@
-"""Ready-made space-time networks with a head: what is far from the embeddings of normal video is anomalous.
+"""Ready-made space-time networks with a head: what is far from the embeddings of normal video is
+anomalous.
 
-E. Randellini, *Video anomaly detection with pretrained space-time models*: a network trained on actions embeds clips,
-and a small model that knows normal embeddings judges new ones.
+E. Randellini, *Video anomaly detection with pretrained space-time models*: a network trained on
+actions embeds clips, and a small model that knows normal embeddings judges new ones.
 
 Where we differ from the published code:
-- the network is always in eval mode, where the original's batch norm and dropout went on as in training;
-- a stream is cut into clips of a fixed duration, where the original squeezed each whole film into eight frames; only
-  videos shorter than a clip are resampled to its length as there (`resample_short`);
-- training and judging see the same whole picture, where the original cropped at random and squashed when judging;
-- when the network is fine-tuned the target is detached, or shrinking all embeddings to a point would be the best it
-  could do;
-- the default head is knn, which needs no training; `recipes/embedding-*.yaml` are the published configurations.
+- the network is always in eval mode, where the original's batch norm and dropout went on as in
+  training;
+- a stream is cut into clips of a fixed duration, where the original squeezed each whole film into
+  eight frames; only videos shorter than a clip are resampled to its length as there
+  (`resample_short`);
+- training and judging see the same whole picture, where the original cropped at random and squashed
+  when judging;
+- when the network is fine-tuned the target is detached, or shrinking all embeddings to a point
+  would be the best it could do;
+- the default head is knn, which needs no training; `recipes/embedding-*.yaml` are the published
+  configurations.
 """
 
 from __future__ import annotations
@@ -50,18 +55,24 @@ class Embedding(Embedder):
     """A ready-made video network and a small model of what its embeddings are like on normal video.
 
     Args:
-        network: The network; docs: Embedding lists what each wants to see. With run, one of your own runs embeds.
-        weights: Of the network: random, hub (downloaded from where they are published), or a file; with run, its
-            folder. A file of the published autoencoder gives the head too, which is then not trained.
-        head: What knows which embeddings are normal. While the network is unfrozen, its layers and training count.
+        network: The network; docs: Embedding lists what each wants to see. With run, one of your
+            own runs embeds.
+        weights: Of the network: random, hub (downloaded from where they are published), or a file;
+            with run, its folder. A file of the published autoencoder gives the head too, which is
+            then not trained.
+        head: What knows which embeddings are normal. While the network is unfrozen, its layers and
+            training count.
         clip_seconds: How long a clip lasts; as the network was trained unless given.
         hop_seconds: Time from one clip to the next; half a clip unless given.
         clip_length: Frames in a clip; as the network was trained unless given.
-        size: Pixels of the square that frames are scaled to; as the network was trained unless given.
-        resample_short: Sample videos that are shorter than a clip to its length, repeating frames: those of data in
-            classes, always, or never; where not, they are left out.
-        unfreeze_epoch: Epoch from which on the network is trained along with an autoencoder; never unless given.
-        unfreeze_from: First part of the network that is then trained: its name's beginning, or a parameter's number.
+        size: Pixels of the square that frames are scaled to; as the network was trained unless
+            given.
+        resample_short: Sample videos that are shorter than a clip to its length, repeating frames:
+            those of data in classes, always, or never; where not, they are left out.
+        unfreeze_epoch: Epoch from which on the network is trained along with an autoencoder; never
+            unless given.
+        unfreeze_from: First part of the network that is then trained: its name's beginning, or a
+            parameter's number.
         precision: What the network computes in; auto takes bfloat16 where it is faster.
     """
 
@@ -193,7 +204,9 @@ class Embedding(Embedder):
     def finetune_network(
         self, net: nn.Module, frozen: int, videos: Sequence[Video], run: Run
     ) -> None:
-        """Train an autoencoder on frozen embeddings first, then both together for the epochs that are left."""
+        """Train an autoencoder on frozen embeddings first, then both together for the epochs that
+        are left.
+        """
         training = self.head.options.training
         first = replace(training, epochs=frozen, keep="last")
         head = Autoencoder(replace(self.head.options, training=first))

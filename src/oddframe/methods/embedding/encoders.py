@@ -1,4 +1,5 @@
-"""Ready-made networks that turn a clip into a vector, by name: what each wants to see, and where its weights are.
+"""Ready-made networks that turn a clip into a vector, by name: what each wants to see, and where
+its weights are.
 
 N clips, C channels, T frames, H × W pixels; embeddings of D numbers.
 """
@@ -107,13 +108,16 @@ class FrameAverage(nn.Module):
 
 
 class TokenAverage(nn.Module):
-    """A network of the transformers library whose last tokens are averaged, and then normalised where it says so."""
+    """A network of the transformers library whose last tokens are averaged, and then normalised
+    where it says so.
+    """
 
     def __init__(self, model: nn.Module, argument: str, normed: int = 0) -> None:
         super().__init__()
         self.model = model
         self.argument = argument
-        # under the name that VideoMAE's weights have for it; a model that was tuned has it instead of its last layer's
+        # under the name that VideoMAE's weights have for it; a model that was tuned has it instead
+        # of its last layer's
         self.fc_norm = nn.LayerNorm(normed) if normed else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -126,7 +130,9 @@ class TokenAverage(nn.Module):
 
 
 def library(module: str, wants: str, extra: str) -> Any:
-    """A module that not everybody has installed. Raises BadInput, one line, that says how to get it."""
+    """A module that not everybody has installed. Raises BadInput, one line, that says how to get
+    it.
+    """
     try:
         return import_module(module)
     except ImportError as error:
@@ -142,7 +148,9 @@ def library(module: str, wants: str, extra: str) -> Any:
 def make_torchvision(
     name: str, last: str, _clip_length: int, size: int, *, picture: bool = False
 ) -> nn.Module:
-    """A network of torchvision, its layer `last` taken off; one for pictures is averaged over frames."""
+    """A network of torchvision, its layer `last` taken off; one for pictures is averaged over
+    frames.
+    """
     module = "torchvision.models" if picture else "torchvision.models.video"
     models = library(module, name, "networks")
     options = {"image_size": size} if name == "vit_b_16" else {}

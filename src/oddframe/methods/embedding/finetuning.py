@@ -1,10 +1,11 @@
 """Training an encoder along with an autoencoder of its embeddings, without a collapse of both.
 
-The original asks both to make the error between an embedding and its reconstruction small. An encoder can do that by
-making embeddings small: at a point, nothing is left to reconstruct. Here the target is detached: the encoder may make
-embeddings easier to reconstruct only by what reaches the autoencoder, whose batch norm takes their scale away. That
-leaves the scale to chance, and with it the error, so a term keeps it where it began: the error is counted in units of
-the embeddings' variance, and the log of that variance, against what it was first, adds its square.
+The original asks both to make the error between an embedding and its reconstruction small. An
+encoder can do that by making embeddings small: at a point, nothing is left to reconstruct. Here the
+target is detached: the encoder may make embeddings easier to reconstruct only by what reaches the
+autoencoder, whose batch norm takes their scale away. That leaves the scale to chance, and with it
+the error, so a term keeps it where it began: the error is counted in units of the embeddings'
+variance, and the log of that variance, against what it was first, adds its square.
 
 N clips, D numbers an embedding.
 """
@@ -39,11 +40,12 @@ def finetune(
     first: str = "0",
     detach: bool = True,
 ) -> list[dict[str, float]]:
-    """Train both in place on `clips` random clips an epoch; returns the rows of the training's history.
+    """Train both in place on `clips` random clips an epoch; returns the rows of the training's
+    history.
 
-    `prepare` makes what `net` takes of uint8 clips. Parameters of `net` before `first` stay as they are, and so does
-    its batch norm. `detach=False` is the original's way, kept to show what it leads to.
-    Raises ValueError for a `first` that there is not.
+    `prepare` makes what `net` takes of uint8 clips. Parameters of `net` before `first` stay as they
+    are, and so does its batch norm. `detach=False` is the original's way, kept to show what it
+    leads to. Raises ValueError for a `first` that there is not.
     """
     unfreeze(net, first)
     both = EncoderWithAutoencoder(net, autoencoder, prepare, detach)

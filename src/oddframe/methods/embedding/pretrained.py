@@ -1,4 +1,6 @@
-"""Published weights into our networks: from a file, or from where their authors offer them when that is asked for."""
+"""Published weights into our networks: from a file, or from where their authors offer them when
+that is asked for.
+"""
 
 from __future__ import annotations
 
@@ -49,9 +51,9 @@ def load_pretrained(
 ) -> tuple[str, dict[str, Tensor]]:
     """Load `weights`, which is "hub" or a file, into a network.
 
-    Returns where they came from, in words, and the weights of the autoencoder by the names of the head autoencoder,
-    where the file is one of the published system. Raises BadInput, one line, for weights of another network, and for
-    what is not there and cannot be downloaded.
+    Returns where they came from, in words, and the weights of the autoencoder by the names of the
+    head autoencoder, where the file is one of the published system. Raises BadInput, one line, for
+    weights of another network, and for what is not there and cannot be downloaded.
     """
     if weights == "hub":
         source = f"{encoder.url} ({encoder.terms})"
@@ -77,8 +79,9 @@ def load_pretrained(
 def split_autoencoder(state: Weights) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The weights of the network, and those of a published autoencoder by our names for its layers.
 
-    Published are `encoder.batchNorm1`, `encoder.layer_1` … and `decoder.layer_3` … `decoder.layer_1`; ours number the
-    layers in the order in which they are passed, ReLU and dropout counted.
+    Published are `encoder.batchNorm1`, `encoder.layer_1` … and `decoder.layer_3` …
+    `decoder.layer_1`; ours number the layers in the order in which they are passed, ReLU and
+    dropout counted.
     """
     network: dict[str, Tensor] = {}
     autoencoder: dict[str, Tensor] = {}
@@ -101,7 +104,9 @@ def split_autoencoder(state: Weights) -> tuple[dict[str, Tensor], dict[str, Tens
 
 
 def download_weights(encoder: Encoder) -> Path:
-    """The file of the published weights in torch's cache, downloaded if need be. Raises BadInput, one line."""
+    """The file of the published weights in torch's cache, downloaded if need be. Raises BadInput,
+    one line.
+    """
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     path = folder / encoder.file
     if path.is_file():
@@ -146,7 +151,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def load_network(net: nn.Module, state: Weights, name: str, path: Path) -> None:
-    """Put tensors into a network; all of its own must be there, and nothing else but a classifier may be.
+    """Put tensors into a network; all of its own must be there, and nothing else but a classifier
+    may be.
 
     Raises BadInput, one line, that names what is missing, unexpected, or of another shape.
     """

@@ -1,8 +1,10 @@
-"""Slow and SlowFast ResNet-50 (Feichtenhofer et al., ICCV 2019), with the parameter names of PyTorchVideo's weights.
+"""Slow and SlowFast ResNet-50 (Feichtenhofer et al., ICCV 2019), with the parameter names of
+PyTorchVideo's weights.
 
-The slow pathway sees few frames and has most of the channels, the fast one sees all and has an eighth; what the fast
-one finds flows into the slow one after each stage. Both are packed here from one clip: the slow pathway takes every
-fourth frame, or nearly (linspace from the first to the last, as published).
+The slow pathway sees few frames and has most of the channels, the fast one sees all and has an
+eighth; what the fast one finds flows into the slow one after each stage. Both are packed here from
+one clip: the slow pathway takes every fourth frame, or nearly (linspace from the first to the last,
+as published).
 
 N clips, C channels, T frames, H × W pixels; embeddings of D numbers.
 """
@@ -97,7 +99,9 @@ class Stage(nn.Module):
 
 
 class Projection(nn.Module):
-    """The classifier's layer, which only counts parameters and carries their names: embeddings are taken before it."""
+    """The classifier's layer, which only counts parameters and carries their names: embeddings are
+    taken before it.
+    """
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
@@ -123,7 +127,9 @@ class SlowR50(nn.Module):
 
 
 class Pathways(nn.Module):
-    """A slow and a fast part of the network, and the convolution that leads from the fast to the slow."""
+    """A slow and a fast part of the network, and the convolution that leads from the fast to the
+    slow.
+    """
 
     def __init__(self, slow: nn.Module, fast: nn.Module, channels: int | None) -> None:
         super().__init__()
@@ -150,7 +156,9 @@ class Fusion(nn.Module):
 
 
 class SlowFastR50(nn.Module):
-    """(N, 2304) from clips (N, 3, T, H, W), T a multiple of 4; published for 32 frames over two seconds at 256²."""
+    """(N, 2304) from clips (N, 3, T, H, W), T a multiple of 4; published for 32 frames over two
+    seconds at 256².
+    """
 
     def __init__(self, classes: int = 0) -> None:
         super().__init__()
@@ -184,7 +192,9 @@ def slow_frames(count: int) -> Tensor:
 
 
 def pooled(x: Tensor) -> Tensor:
-    """(N, C): averages over all frames and windows of 7 × 7 cells, and then over the windows, as published."""
+    """(N, C): averages over all frames and windows of 7 × 7 cells, and then over the windows, as
+    published.
+    """
     T, H, W = x.shape[2:]
     window = (T, min(POOLED, H), min(POOLED, W))
     return nn.functional.avg_pool3d(x, window, 1).mean((2, 3, 4))

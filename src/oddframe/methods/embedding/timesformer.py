@@ -1,6 +1,8 @@
-"""TimeSformer (Bertasius et al., ICML 2021): attention through time, then through space, then an MLP, twelve times.
+"""TimeSformer (Bertasius et al., ICML 2021): attention through time, then through space, then an
+MLP, twelve times.
 
-Our own definition with the parameter names of the weights on the Hugging Face hub, so that no other library is needed.
+Our own definition with the parameter names of the weights on the Hugging Face hub, so that no other
+library is needed.
 
 N clips, C channels, T frames, P patches a frame, D numbers a token.
 """
@@ -66,7 +68,9 @@ class Attention(nn.Module):
 
 
 class DividedAttention(nn.Module):
-    """Divided space-time attention, equations 8 and 9 of the paper, and an MLP; each adds to what it was given."""
+    """Divided space-time attention, equations 8 and 9 of the paper, and an MLP; each adds to what
+    it was given.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -99,7 +103,8 @@ class DividedAttention(nn.Module):
 
 
 class TokenEmbeddings(nn.Module):
-    """Patches to tokens that know their place and time: (N, 1 + P T, D) from (N, 3, T, H, W), the class token first.
+    """Patches to tokens that know their place and time: (N, 1 + P T, D) from (N, 3, T, H, W), the
+    class token first.
 
     Positions of other sizes and lengths than published are the nearest published ones.
     """
@@ -154,7 +159,9 @@ class LayerStack(nn.Module):
 
 
 class TimeSformer(nn.Module):
-    """(N, D), the class token, from clips (N, 3, T, H, W) with sides that are multiples of the patch."""
+    """(N, D), the class token, from clips (N, 3, T, H, W) with sides that are multiples of the
+    patch.
+    """
 
     def __init__(
         self,

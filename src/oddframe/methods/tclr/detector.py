@@ -1,24 +1,30 @@
-"""TCLR: clips of one video are alike in any view (instance contrast), and yet its moments are told apart (temporal
-contrast, between local clips, and between them and the moments of a global clip). No label is needed.
+"""TCLR: clips of one video are alike in any view (instance contrast), and yet its moments are told
+apart (temporal contrast, between local clips, and between them and the moments of a global clip).
+No label is needed.
 
-Ishan Dave, Rohit Gupta, Mamshad Nayeem Rizve, Mubarak Shah, *TCLR: Temporal Contrastive Learning for Video
-Representation*, CVIU 2022. Published on UCF101 with R3D-18: a linear classifier on frozen features 69.9 %, the network
-fine-tuned 82 %, nearest-neighbour retrieval R@1 56.1 %; its authors ask for a GPU of 48 GB.
+Ishan Dave, Rohit Gupta, Mamshad Nayeem Rizve, Mubarak Shah, *TCLR: Temporal Contrastive Learning
+for Video Representation*, CVIU 2022. Published on UCF101 with R3D-18: a linear classifier on frozen
+features 69.9 %, the network fine-tuned 82 %, nearest-neighbour retrieval R@1 56.1 %; its authors
+ask for a GPU of 48 GB.
 
-The losses are those of the published code, where the local-local loss is a sum over the batch (the more videos, the
-more it weighs) and the local instance loss counts fourteen times its mean; `LossWeights` changes both.
+The losses are those of the published code, where the local-local loss is a sum over the batch (the
+more videos, the more it weighs) and the local instance loss counts fourteen times its mean;
+`LossWeights` changes both.
 
 Where we differ from the published code:
 - embeddings are judged by a head: the original finds no anomaly;
-- 100 epochs unless asked, published are up to 1000; a linear warm-up unless `--warm-up-factors` gives the published
-  steps; colours in RGB unless `--channel-order bgr`; `recipes/tclr-published.yaml` has all of these as published;
-- crops are drawn from the whole width, where the published ones never reach the right quarter of a 4:3 frame;
+- 100 epochs unless asked, published are up to 1000; a linear warm-up unless `--warm-up-factors`
+  gives the published steps; colours in RGB unless `--channel-order bgr`;
+  `recipes/tclr-published.yaml` has all of these as published;
+- crops are drawn from the whole width, where the published ones never reach the right quarter of a
+  4:3 frame;
 - hue turns in YIQ, which takes a tenth of the time of HSV;
-- the gradient is taken pass by pass, in a tenth of the memory (`--gradient-cache plain` takes it at once);
+- the gradient is taken pass by pass, in a tenth of the memory (`--gradient-cache plain` takes it at
+  once);
 - films of more than `max_video_frames` frames count as several videos.
 
-B videos in a batch, V = 2 views of each, P local clips, D numbers in a vector of length one; C channels, T frames in a
-clip, S pixels a side.
+B videos in a batch, V = 2 views of each, P local clips, D numbers in a vector of length one; C
+channels, T frames in a clip, S pixels a side.
 """
 
 from collections.abc import Callable, Sequence
@@ -78,8 +84,8 @@ def step_through(
 ) -> Losses:
     """The losses of a batch (B, 2, 1 + P, C, T, S, S), their gradient pushed back.
 
-    Each of the 2 (1 + P) clips of a sample is a pass of its own, because batch norm is to see one view of one clip at a
-    time, as published.
+    Each of the 2 (1 + P) clips of a sample is a pass of its own, because batch norm is to see one
+    view of one clip at a time, as published.
     """
     views, clips = batch.shape[1:3]
 
@@ -106,31 +112,39 @@ def step_through(
 
 
 def to_floats(pixels: Tensor, channel_order: ChannelOrder) -> Tensor:
-    """Clips (…, C, T, H, W) uint8 of RGB as the network is given them: from 0 to 1, published networks in BGR."""
+    """Clips (…, C, T, H, W) uint8 of RGB as the network is given them: from 0 to 1, published
+    networks in BGR.
+    """
     ordered = pixels.flip(-4) if channel_order == "bgr" else pixels
     return ordered.float() / 255
 
 
 class TCLR(Embedder):
-    """Learns video without labels, by contrast between videos and between moments of a video; embeddings are judged.
+    """Learns video without labels, by contrast between and within videos; judges embeddings.
 
     Args:
-        network: R3D-18 or R(2+1)D-18 as published (33 and 31 million numbers), or a small one (0.9 million) for a CPU.
+        network: R3D-18 or R(2+1)D-18 as published (33 and 31 million numbers), or a small one (0.9
+            million) for a CPU.
         weights: File of published weights; the network is then taken as it is and not trained.
         channel_order: Order of the colours; the published networks were given BGR.
-        clip_length: Frames in a clip, a multiple of 4; a quarter of it is the number of local clips.
-        train_frame_step: Frames from one to the next of a local clip; a sample spans clip_length x clip_length / 4 x
-            train_frame_step frames.
+        clip_length: Frames in a clip, a multiple of 4; a quarter of it is the number of local
+            clips.
+        train_frame_step: Frames from one to the next of a local clip; a sample spans clip_length x
+            clip_length / 4 x train_frame_step frames.
         frame_step: Frames from one to the next of a clip that is judged.
         hop: Frames from one clip that is judged to the next.
-        size: Pixels a side of the squares learned from; what is judged is as high, and as wide as the video's shape.
+        size: Pixels a side of the squares learned from; what is judged is as high, and as wide as
+            the video's shape.
         projection: Numbers in the vectors that are contrasted.
-        max_video_frames: Frames of the longest film that counts as one video; what is longer is cut into pieces.
-        keep_time: Keep what is found at each moment of a clip (published for retrieval) instead of its mean.
-        gradient_cache: Take the gradient pass by pass, in a tenth of the memory and 4/3 of the time (exact), or of all
-            passes at once (plain).
+        max_video_frames: Frames of the longest film that counts as one video; what is longer is cut
+            into pieces.
+        keep_time: Keep what is found at each moment of a clip (published for retrieval) instead of
+            its mean.
+        gradient_cache: Take the gradient pass by pass, in a tenth of the memory and 4/3 of the time
+            (exact), or of all passes at once (plain).
         losses: What each loss counts, and how it is taken.
-        training: How the network is trained; published are up to 1000 epochs in batches of 40 videos.
+        training: How the network is trained; published are up to 1000 epochs in batches of 40
+            videos.
         head: What says how far from normal an embedding is.
     """
 

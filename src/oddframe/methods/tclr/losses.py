@@ -26,8 +26,10 @@ class LossWeights:
         global_instance: Weight of the contrast between global clips of different videos.
         local_instance: Weight of the contrast between local clips of different videos.
         local_local: Weight of the contrast between the local clips of one video.
-        global_local: Weight of the contrast between the moments of a video's global clip and its local clips.
-        local_local_reduce: Sum the local-local loss over the videos of a batch, as published, or take its mean.
+        global_local: Weight of the contrast between the moments of a video's global clip and its
+            local clips.
+        local_local_reduce: Sum the local-local loss over the videos of a batch, as published, or
+            take its mean.
         temperature: What similarities are divided by before they are compared.
     """
 
@@ -45,8 +47,8 @@ class LossWeights:
 def contrast(
     global_clips: Tensor, moments: Tensor, local_clips: Tensor, weights: LossWeights
 ) -> Losses:
-    """The four losses and their weighted sum, of global clips (V, B, D), their moments (V, P, B, D) and the local
-    clips (V, P, B, D).
+    """The four losses and their weighted sum, of global clips (V, B, D), their moments (V, P, B, D)
+    and the local clips (V, P, B, D).
     """
     tau = weights.temperature
     ic2 = nt_xent(global_clips[0], global_clips[1], tau)
@@ -63,7 +65,9 @@ def contrast(
 
 
 def nt_xent(one: Tensor, other: Tensor, temperature: float) -> Tensor:
-    """(…): SimCLR's loss of pairs (…, n, D): each of 2n vectors is to find its counterpart among the 2n - 1 others."""
+    """(…): SimCLR's loss of pairs (…, n, D): each of 2n vectors is to find its counterpart among
+    the 2n - 1 others.
+    """
     n = one.shape[-2]
     both = torch.cat([one, other], dim=-2)  # (…, 2n, D)
     similarity = both @ both.transpose(-1, -2) / temperature  # (…, 2n, 2n)
@@ -77,7 +81,8 @@ def nt_xent(one: Tensor, other: Tensor, temperature: float) -> Tensor:
 
 
 def local_instances(local_clips: Tensor, temperature: float) -> Tensor:
-    """IC1: any two local clips of a video, of whatever view and time, are each other's counterparts among videos.
+    """IC1: any two local clips of a video, of whatever view and time, are each other's counterparts
+    among videos.
 
     Published: every ordered pair counts a quarter, so each of the 28 pairs a half.
     """
@@ -96,7 +101,9 @@ def local_local(local_clips: Tensor, temperature: float, reduce: Reduction = "su
 
 
 def global_local(moments: Tensor, local_clips: Tensor, temperature: float) -> Tensor:
-    """GL: within a video, a moment of the global clip is to find the local clip of its time, and that the moment."""
+    """GL: within a video, a moment of the global clip is to find the local clip of its time, and
+    that the moment.
+    """
     total = []
     for one in moments.transpose(1, 2):  # (B, P, D)
         for other in local_clips.transpose(1, 2):

@@ -1,8 +1,10 @@
-"""Networks for clips whose last stage keeps time: R3D-18 and R(2+1)D-18 as TCLR changes them, and a small one.
+"""Networks for clips whose last stage keeps time: R3D-18 and R(2+1)D-18 as TCLR changes them, and a
+small one.
 
-N clips, C channels, T frames, H × W pixels. Modules are called as in torchvision, whose blocks these are, so that
-published weights fit. Du Tran et al., *A Closer Look at Spatiotemporal Convolutions*, CVPR 2018; Ishan Dave et al.,
-*TCLR: Temporal Contrastive Learning for Video Representation*, CVIU 2022.
+N clips, C channels, T frames, H × W pixels. Modules are called as in torchvision, whose blocks
+these are, so that published weights fit. Du Tran et al., *A Closer Look at Spatiotemporal
+Convolutions*, CVPR 2018; Ishan Dave et al., *TCLR: Temporal Contrastive Learning for Video
+Representation*, CVIU 2022.
 """
 
 from collections.abc import Callable
@@ -29,9 +31,9 @@ TIME_REDUCTION = 4
 class VideoResNet(nn.Module):
     """Clips (N, 3, T, H, W) to features (N, width, T / 4, 1, 1): averaged over space, time kept.
 
-    Against torchvision's R3D-18 and R(2+1)D-18 the classifier is gone and two modules of the last stage's first block
-    differ, as published: its first convolution is a plain 3×3×3 one (also in R(2+1)D), dilated by two in time instead
-    of strided, and its shortcut is strided in space only.
+    Against torchvision's R3D-18 and R(2+1)D-18 the classifier is gone and two modules of the last
+    stage's first block differ, as published: its first convolution is a plain 3×3×3 one (also in
+    R(2+1)D), dilated by two in time instead of strided, and its shortcut is strided in space only.
     """
 
     def __init__(self, network: NetworkName = "r3d18") -> None:
@@ -69,7 +71,9 @@ class VideoResNet(nn.Module):
 
 
 class PooledFeatures(nn.Module):
-    """A video network's features as embeddings: the mean over time (N, width), or all moments (N, width T / 4)."""
+    """A video network's features as embeddings: the mean over time (N, width), or all moments (N,
+    width T / 4).
+    """
 
     def __init__(self, network: nn.Module, keep_time: bool) -> None:
         super().__init__()
@@ -84,7 +88,9 @@ class PooledFeatures(nn.Module):
 
 
 class ProjectionHead(nn.Module):
-    """Features (N, width) to unit vectors (N, size), for contrast alone; what is kept is the features before it."""
+    """Features (N, width) to unit vectors (N, size), for contrast alone; what is kept is the
+    features before it.
+    """
 
     def __init__(self, width: int = 512, size: int = 128) -> None:
         super().__init__()
@@ -101,7 +107,9 @@ class ProjectionHead(nn.Module):
 
 
 class ContrastedNetwork(nn.Sequential):
-    """A network and the head that its features are contrasted through; `0.` and `1.` in the published files."""
+    """A network and the head that its features are contrasted through; `0.` and `1.` in the
+    published files.
+    """
 
     def __init__(self, network: NetworkName = "r3d18", size: int = 128) -> None:
         body = VideoResNet(network)
@@ -110,8 +118,8 @@ class ContrastedNetwork(nn.Sequential):
     def forward(self, clips: Tensor, by_time: bool = False) -> tuple[Tensor, ...]:
         """(N, size): one vector a clip, of its mean over time (mode `d` of the published code).
 
-        With `by_time` (mode `s`) then one vector (N, size) for each position in time. The head sees each of these as a
-        batch of its own, which matters to its batch norm.
+        With `by_time` (mode `s`) then one vector (N, size) for each position in time. The head sees
+        each of these as a batch of its own, which matters to its batch norm.
         """
         features = self[0](clips)[..., 0, 0]  # (N, width, T / 4)
         vectors = [self[1](features.mean(2))]
@@ -122,10 +130,11 @@ class ContrastedNetwork(nn.Sequential):
 
 
 def load_tclr(model: ContrastedNetwork, path: Path) -> None:
-    """Put weights that TCLR's authors published into a model: the network, and the head where the file has one.
+    """Put weights that TCLR's authors published into a model: the network, and the head where the
+    file has one.
 
-    Reads what was saved from one GPU or several, with head or classifier or neither. Raises BadInput that names what is
-    missing and what is unexpected.
+    Reads what was saved from one GPU or several, with head or classifier or neither. Raises
+    BadInput that names what is missing and what is unexpected.
     """
     weights = without(read_published(path), r"module\.")
     put_published(model[0], without(weights, r"0\.", leave=r"1\.|(0\.)?fc\."), path)

@@ -1,7 +1,9 @@
-"""Samples for contrast within videos and between them: a global clip and the local clips that tile its span, in two
-views, as TCLR is trained on them (Dave et al., CVIU 2022; timing and limits of the published code).
+"""Samples for contrast within videos and between them: a global clip and the local clips that tile
+its span, in two views, as TCLR is trained on them (Dave et al., CVIU 2022; timing and limits of the
+published code).
 
-P local clips, C channels, T frames in a clip, H × W pixels, S pixels a side of what is learned from.
+P local clips, C channels, T frames in a clip, H × W pixels, S pixels a side of what is learned
+from.
 """
 
 from collections.abc import Sequence
@@ -20,7 +22,8 @@ from oddframe.video.reader import content_hash, frames_at
 from oddframe.video.sampling import DRAWS, Skipped, frames_of
 
 TRIES = 3  # starts tried in a video before another takes its place
-# of the frames that a sample spans: what is missing at the end is mirrored, shorter video is left out
+# of the frames that a sample spans: what is missing at the end is mirrored, shorter video is left
+# out
 SHORTEST = 7 / 8
 
 
@@ -51,7 +54,8 @@ class Timing:
 
 
 class TwoViews(Dataset[Tensor]):
-    """One sample of each video an epoch, in random order: (2, 1 + P, C, T, S, S) uint8. Each frame is decoded once.
+    """One sample of each video an epoch, in random order: (2, 1 + P, C, T, S, S) uint8. Each frame
+    is decoded once.
 
     Films of more than `max_video_frames` frames are cut into pieces that count as videos. Those
     too short or unreadable are left out and listed in `skipped`; raises BadInput when fewer than
@@ -132,7 +136,9 @@ class TwoViews(Dataset[Tensor]):
     def decode(
         self, number: int, random: np.random.Generator
     ) -> tuple[Tensor, list[list[int]]] | None:
-        """Frames (n, H, W, C), and for each clip the positions of its frames among them; None where damage is."""
+        """Frames (n, H, W, C), and for each clip the positions of its frames among them; None where
+        damage is.
+        """
         frames = self.frames[number]
         start = int(random.integers(max(1, len(frames) - self.timing.span)))
         clips = [mirrored(clip, len(frames) - start) for clip in self.timing.clips()]

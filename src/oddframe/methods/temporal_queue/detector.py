@@ -1,23 +1,26 @@
-"""The temporal queue: a queue of frames slides through a film; frames inside it are to be alike, and unlike the rest.
+"""The temporal queue: a queue of frames slides through a film; frames inside it are to be alike,
+and unlike the rest.
 
-After github.com/caffeinekeyboard/TCLR_Anomaly_Detection, which trained an encoder of single frames and drew what it
-found, but judged nothing.
+After github.com/caffeinekeyboard/TCLR_Anomaly_Detection, which trained an encoder of single frames
+and drew what it found, but judged nothing.
 
 Where we differ from the published code:
 - any head judges the embeddings;
-- ResNet-18 unless asked (published: ResNet-50), the loss infonce (published: pairwise), colours in RGB with ImageNet's
-  mean and spread (published: BGR from 0 to 1); `recipes/temporal-queue-published.yaml` has all of these as published;
+- ResNet-18 unless asked (published: ResNet-50), the loss infonce (published: pairwise), colours in
+  RGB with ImageNet's mean and spread (published: BGR from 0 to 1);
+  `recipes/temporal-queue-published.yaml` has all of these as published;
 - frames are scaled to a square of 256 pixels, where the original took them as large as they come;
-- films are cut into as few equal segments as `--segment` allows, and every frame belongs to one, where the original
-  read a fixed number of frames and always made five segments of them;
+- films are cut into as few equal segments as `--segment` allows, and every frame belongs to one,
+  where the original read a fixed number of frames and always made five segments of them;
 - batch norm is given whole queues when embedding too, never single frames in training mode;
 - the pictures from before training are kept, where the original wrote over them.
 
-Its loss `pairwise` is no normalised probability: its attraction includes each frame with itself, which hides the rest,
-and embeddings may collapse under it. `infonce` has one. With a fixed camera, far frames that look alike are pushed
-apart all the same, whichever loss is taken.
+Its loss `pairwise` is no normalised probability: its attraction includes each frame with itself,
+which hides the rest, and embeddings may collapse under it. `infonce` has one. With a fixed camera,
+far frames that look alike are pushed apart all the same, whichever loss is taken.
 
-n frames in a segment, Q in the queue, R outside, D numbers in an embedding; C channels, H × W pixels.
+n frames in a segment, Q in the queue, R outside, D numbers in an embedding; C channels, H × W
+pixels.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -106,8 +109,9 @@ def step_through(
 ) -> Losses:
     """The loss of the queues that begin at these frames of a segment, its gradient pushed back.
 
-    One queue is one pass and all else another, as published. Of several, the segment is encoded in passes of a queue's
-    length, and the mean of their losses is pushed back pass by pass: never more than a queue's graph is held.
+    One queue is one pass and all else another, as published. Of several, the segment is encoded in
+    passes of a queue's length, and the mean of their losses is pushed back pass by pass: never more
+    than a queue's graph is held.
     """
     frames = batch[0]
     starts = batch[1].tolist()
@@ -134,11 +138,13 @@ def step_through(
 
 
 class TemporalQueue(Embedder):
-    """Learns single frames by contrast of a queue of consecutive ones with the rest of their film; judges each frame.
+    """Learns single frames by contrast of a queue of them with the rest of their film.
 
     Args:
-        network: ResNet-18 or 50 (11 and 24 million numbers), or two convolutions and two layers (34 million).
-        weights: File of ImageNet weights as torchvision has them, to begin with; the classifier is left out.
+        network: ResNet-18 or 50 (11 and 24 million numbers), or two convolutions and two layers (34
+            million).
+        weights: File of ImageNet weights as torchvision has them, to begin with; the classifier is
+            left out.
         size: Pixels a side of the square that a frame is scaled to.
         channel_order: Order of the colours.
         normalise: Give colours the mean and spread of ImageNet's, as ResNets were published for.
@@ -193,7 +199,9 @@ class TemporalQueue(Embedder):
         return UnitVectors(self.model)
 
     def prepare(self, pixels: Tensor) -> Tensor:
-        """The frames (N, 3, size, size) of clips (N, 3, 1, size, size) of one frame, as the network is given them."""
+        """The frames (N, 3, size, size) of clips (N, 3, 1, size, size) of one frame, as the network
+        is given them.
+        """
         return self.prepare_frames(pixels[:, :, 0])
 
     def prepare_frames(self, frames: Tensor) -> Tensor:

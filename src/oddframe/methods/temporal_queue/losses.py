@@ -16,16 +16,19 @@ Loss = Literal["pairwise", "pairwise-no-diagonal", "infonce"]
 
 @dataclass(frozen=True)
 class QueueOptions:
-    """The queue of frames that slides through a segment of a film, and how it is contrasted with the rest.
+    """The queue of frames that slides through a segment of a film, and how it is contrasted with
+    the rest.
 
     Args:
-        segment: Frames in the longest segment that a film is cut into; a queue is contrasted with the rest of its own.
+        segment: Frames in the longest segment that a film is cut into; a queue is contrasted with
+            the rest of its own.
         queue: Frames in the queue.
         offset: Frames from one place of the queue to the next.
-        loss: As published (pairwise), the same without each frame's similarity to itself, or with a normalised
-            probability (infonce).
+        loss: As published (pairwise), the same without each frame's similarity to itself, or with a
+            normalised probability (infonce).
         temperature: What similarities are divided by before they are compared.
-        update: A step for each queue, as published, or one for all of a segment, in the memory of one.
+        update: A step for each queue, as published, or one for all of a segment, in the memory of
+            one.
     """
 
     segment: Annotated[int, Range(3, 1_000_000)] = 140
@@ -46,10 +49,11 @@ class QueueOptions:
 
 
 def pairwise(inside: Tensor, outside: Tensor, temperature: float, diagonal: bool = True) -> Tensor:
-    """log of the mean similarity across less log of the mean similarity within; similarities are exp(cosine / τ).
+    """log of the mean similarity across less log of the mean similarity within; similarities are
+    exp(cosine / τ).
 
-    As published a frame's similarity to itself counts within. It is the largest there is, so that attraction is hardly
-    felt; without `diagonal` it does not count.
+    As published a frame's similarity to itself counts within. It is the largest there is, so that
+    attraction is hardly felt; without `diagonal` it does not count.
     """
     within = inside @ inside.T / temperature  # (Q, Q)
     across = inside @ outside.T / temperature  # (Q, R)
@@ -64,9 +68,11 @@ def pairwise(inside: Tensor, outside: Tensor, temperature: float, diagonal: bool
 
 
 def infonce(inside: Tensor, outside: Tensor, temperature: float) -> Tensor:
-    """Each frame of the queue is to find each other one of it among the frames outside: the mean over ordered pairs.
+    """Each frame of the queue is to find each other one of it among the frames outside: the mean
+    over ordered pairs.
 
-    After van den Oord et al., *Representation Learning with Contrastive Predictive Coding*, 2018, equation 4.
+    After van den Oord et al., *Representation Learning with Contrastive Predictive Coding*, 2018,
+    equation 4.
     """
     within = inside @ inside.T / temperature  # (Q, Q)
     across = (inside @ outside.T / temperature).logsumexp(1, keepdim=True)  # (Q, 1)

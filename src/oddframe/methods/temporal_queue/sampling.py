@@ -1,4 +1,5 @@
-"""Films in order, cut into segments through which a queue slides, as the temporal queue is trained on them.
+"""Films in order, cut into segments through which a queue slides, as the temporal queue is trained
+on them.
 
 n frames in a segment, C channels, H × W pixels.
 """
@@ -27,7 +28,8 @@ class Segment:
 
 
 class Queues(Dataset[tuple[Tensor, Tensor]]):
-    """Items are (n, C, H, W) uint8 frames of a segment, and (k,) where its queues begin: one of them, or all.
+    """Items are (n, C, H, W) uint8 frames of a segment, and (k,) where its queues begin: one of
+    them, or all.
 
     Films are cut into as few segments of equal length as `segment`, the longest, allows. Those too
     short or unreadable are left out and listed in `skipped`; raises BadInput when none is left.
