@@ -1,6 +1,7 @@
 """The table: which keys, what numbers, and a reason for every one that is missing."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from oddframe.datasets.annotations import read_truth
 from oddframe.errors import BadInput, BadTruth, BadVideo, Leak
 from oddframe.evaluation import metric_registry, metrics
 from oddframe.evaluation.evaluated_video import EvaluatedVideo, every_frame
-from oddframe.evaluation.localization import find_places
+from oddframe.evaluation.localization import Localization, find_places
 from oddframe.evaluation.protocol import (
     by_kind,
     curves,
@@ -226,6 +228,41 @@ def test_maps_may_lie_on_disk(tmp_path: Path) -> None:
     np.save(tmp_path / "map.npy", video.map.astype(np.float16))
     on_disk = replace(video, map=np.load(tmp_path / "map.npy", mmap_mode="r"))
     assert measured(on_disk) == measured(video)
+
+
+def test_memory_does_not_grow_with_masks(tmp_path: Path) -> None:
+    def peak_of(frames: int) -> tuple[int, Localization]:
+        masks = np.zeros((frames, 240, 320), np.uint8)
+        masks[frames // 2 :, 60:120, 80:160] = 1
+        np.savez_compressed(tmp_path / f"{frames}.masks.npz", masks=masks)
+        drawn = "." * (frames // 2) + "#" * (frames - frames // 2)
+        video = film(str(frames), drawn)
+        del masks
+        tracemalloc.start()
+        truth = read_truth(tmp_path, str(frames), frames)
+        assert truth is not None
+        found = find_places([replace(video, truth=truth)])
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak, found
+
+    few, many = peak_of(40), peak_of(400)
+    assert many[0] < 1.1 * few[0] + (1 << 20), "400 masks of 75 kB would be 30 MB"
+    assert few[1].pixel_auc == many[1].pixel_auc == 1
+    assert few[1].peak_in_region == many[1].peak_in_region == 1
+
+
+def test_stored_masks_measure_as_those_in_memory_do(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    video = film("a", "..##.###", random.random(8).tolist())
+    mask = random.random((8, 16, 16)) < 0.05 * video.truth.frame[:, None, None]
+    np.savez_compressed(tmp_path / "a.masks.npz", masks=mask)
+    (tmp_path / "a.txt").write_text(" ".join(str(int(odd)) for odd in video.truth.frame))
+    stored = read_truth(tmp_path, "a", 8)
+    assert stored is not None
+    one = measured(replace(video, truth=replace(video.truth, mask=mask)))
+    other = measured(replace(video, truth=replace(stored, note="")))
+    assert one == other
 
 
 def test_a_normal_video_needs_no_mask_and_counts_with_its_false_regions() -> None:
