@@ -50,6 +50,7 @@ SHARED_BY_DATASETS = {
     "datasets.annotations",
     "datasets.base",
     "datasets.classes",
+    "datasets.dad_labels",
     "datasets.discovery",
     "datasets.inventory",
     "datasets.masks",

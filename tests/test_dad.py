@@ -18,7 +18,7 @@ from oddframe import evaluate, fit
 from oddframe.cli.main import main
 from oddframe.cli.render import lines_of
 from oddframe.datasets.base import data_set, open_data
-from oddframe.datasets.dad import rows_in, truth_in, truth_of
+from oddframe.datasets.dad_labels import read_label_table, recording_mask_truth, recording_truth
 from oddframe.datasets.inventory import take_inventory
 from oddframe.errors import BadInput, BadTruth
 from oddframe.evaluation.evaluated_video import EvaluatedVideo
@@ -163,7 +163,7 @@ def label(tmp_path: Path, text: str) -> Path:
 
 
 def test_blank_cells_are_those_of_the_row_above(tmp_path: Path) -> None:
-    rows = rows_in(
+    rows = read_label_table(
         label(
             tmp_path,
             "val,rec,start,end,label\nval01,rec1,,,\n,,0,9,N\n,,10,20,A\n\n,rec2,0,5,n\n2,1,0,7,A\n,,8,9,\n",
@@ -205,7 +205,7 @@ def test_blank_cells_are_those_of_the_row_above(tmp_path: Path) -> None:
 )
 def test_labels_that_cannot_be_right_are_one_line(tmp_path: Path, text: str, why: str) -> None:
     with pytest.raises(BadTruth) as error:
-        rows_in(label(tmp_path, text))
+        read_label_table(label(tmp_path, text))
     assert why in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -213,12 +213,14 @@ def test_labels_that_cannot_be_right_are_one_line(tmp_path: Path, text: str, why
 def test_gaps_in_numbers_move_no_label(tmp_path: Path) -> None:
     for number in (0, 1, 2, 7, 8, 9, 10):
         cv2.imwrite(str(tmp_path / f"img_{number}.png"), np.zeros((8, 8), np.uint8))
-    truth = truth_of(label(tmp_path, "val01,rec1,0,6,N\n,,7,9999,A\n"), "val01_rec1", tmp_path, 7)
+    truth = recording_truth(
+        label(tmp_path, "val01,rec1,0,6,N\n,,7,9999,A\n"), "val01_rec1", tmp_path, 7
+    )
     assert truth.frame.tolist() == [False] * 3 + [True] * 4
     assert "1 gaps" in truth.note
     assert "labels go up to frame 9999, its pictures to 10" in truth.note
     with pytest.raises(BadTruth, match="7 numbered pictures, but 5 frames"):
-        truth_of(tmp_path / "LABEL.csv", "val01_rec1", tmp_path, 5)
+        recording_truth(tmp_path / "LABEL.csv", "val01_rec1", tmp_path, 5)
 
 
 def test_labels_of_recordings_that_are_not_there_are_noted(
@@ -364,16 +366,16 @@ def test_masks_go_by_the_numbers_of_frames_too(tmp_path: Path) -> None:
     mask = np.zeros(10_000, np.int8)
     mask[7:] = 1
     np.save(tmp_path / "01_0001.npy", mask)
-    truth = truth_in(tmp_path / "01_0001.npy", tmp_path, 7)
+    truth = recording_mask_truth(tmp_path / "01_0001.npy", tmp_path, 7)
     assert truth.frame.tolist() == [False] * 3 + [True] * 4
     assert "1 gaps" in truth.note
     assert "labels go up to frame 9999, its pictures to 10" in truth.note
     np.save(tmp_path / "01_0001.npy", mask[:10])
     with pytest.raises(BadTruth, match=r"has 10 labels, but the frames of .* go up to number 10"):
-        truth_in(tmp_path / "01_0001.npy", tmp_path, 7)
+        recording_mask_truth(tmp_path / "01_0001.npy", tmp_path, 7)
     np.save(tmp_path / "01_0001.npy", np.zeros((11, 4, 4)))
     with pytest.raises(BadTruth, match=r"got an array of shape \(11, 4, 4\)"):
-        truth_in(tmp_path / "01_0001.npy", tmp_path, 7)
+        recording_mask_truth(tmp_path / "01_0001.npy", tmp_path, 7)
 
 
 # Films in place of folders of pictures.
@@ -496,6 +498,6 @@ def test_a_damaged_film_is_said_and_the_others_are_written(
     assert "--frames writes pictures of dad, and needs OUT" in refused(
         2, "prepare", "dad", root, "--frames"
     )
-    assert "--frames is for dad" in refused(
+    assert "--frames writes pictures of dad" in refused(
         2, "prepare", "class-folders", root, tmp_path / "o", "--frames"
     )

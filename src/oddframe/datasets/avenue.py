@@ -31,8 +31,7 @@ FRAMES_APART = (
     2  # decoders differ by one at the end of these files, labels were made with one of them
 )
 MASK_FOLDER = "testing_label_mask"
-CELL = "volLabel"
-FPS = 25.0
+MASK_CELL = "volLabel"
 PIXEL_BYTES = 16  # a pixel of a mask may be a number of 8 bytes, of a picture with larger sides
 
 
@@ -96,7 +95,7 @@ avenue/
 
     def read_shared(self, base: Path) -> Split:
         """The layout of others; the authors' masks, where they are there too, say more than ranges."""
-        split = read_shared_layout(base, self.name, FPS)
+        split = read_shared_layout(base, self.name, 25.0)
         labels = label_files(find_ground_truth(base, base.parent))
         testing = nearest(base, "testing")
         frames = None if testing is None else frames_of(testing)
@@ -112,7 +111,7 @@ def find_films(folder: Path | None, labels: dict[int, Path]) -> list[Video]:
         path = labels.get(int(found.name)) if found.name.isdigit() else None
         if path is not None:
             truth = partial(mask_truth, path, found.source)
-        videos.append(Video(found.name, found.source, fps=FPS, truth=truth))
+        videos.append(Video(found.name, found.source, fps=25.0, truth=truth))
     return videos
 
 
@@ -137,14 +136,14 @@ def mask_truth(path: Path, source: Path, frames: int) -> Truth:
 
 def read_label_cell(path: Path, most_bytes: int) -> list[NDArray[Any]]:
     """The masks of a file `<n>_label.mat`, (360, 640) each, above 0 where odd."""
-    pictures = read_cell(path, CELL, most_bytes)
+    pictures = read_cell(path, MASK_CELL, most_bytes)
     if not pictures:
-        raise BadTruth(f"{path}: {CELL} is a cell of masks, got an empty one")
+        raise BadTruth(f"{path}: {MASK_CELL} is a cell of masks, got an empty one")
     first = pictures[0].shape
     for picture in pictures:
         if picture.ndim != 2 or picture.shape != first or 0 in picture.shape:
             raise BadTruth(
-                f"{path}: {CELL} is a cell of masks of one size, got {picture.shape} beside {first}"
+                f"{path}: {MASK_CELL} is a cell of masks of one size, got {picture.shape} beside {first}"
             )
     return pictures
 

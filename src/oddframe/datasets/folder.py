@@ -24,7 +24,7 @@ TRUTH = ("truth", "labels", "ground_truth")
 NORMAL = {"normal", "normals", "good", "ok", "ordinary", "regular", "typical"}
 ANOMALOUS = {"abnormal", "abnormals", "anomaly", "anomalies", "anomalous", "anomal"}
 
-SHOWN = 4  # paths in a note
+SHOWN_PATHS = 4  # paths in a note
 # of folders only: in the name of a film these words may mean anything
 BAD = {"bad", "odd", "defect", "defects", "defective", "outlier", "outliers"}
 
@@ -146,8 +146,8 @@ def sort_by_name(videos: list[Found], folder: Path) -> Sorted:
 
 def paths_of(videos: list[Found], folder: Path) -> str:
     """The paths of the first few videos, and how many more there are."""
-    paths = [str(found.video.source.relative_to(folder)) for found in videos[:SHOWN]]
-    more = f" and {len(videos) - SHOWN} more" if len(videos) > SHOWN else ""
+    paths = [str(found.video.source.relative_to(folder)) for found in videos[:SHOWN_PATHS]]
+    more = f" and {len(videos) - SHOWN_PATHS} more" if len(videos) > SHOWN_PATHS else ""
     return ", ".join(paths) + more
 
 

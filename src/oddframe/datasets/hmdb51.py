@@ -8,9 +8,9 @@ from oddframe.errors import BadInput
 from oddframe.files import listing
 from oddframe.types import Video
 
-VIDEO_FOLDERS = ("hmdb51", "hmdb51_org", "HMDB51", "videos")
-LIST_FOLDERS = ("testTrainMulti_7030_splits", "splits")
-SOME_CLASSES = ("brush_hair", "cartwheel", "wave")  # by which a folder of clips is known
+HMDB_VIDEO_FOLDERS = ("hmdb51", "hmdb51_org", "HMDB51", "videos")
+HMDB_LIST_FOLDERS = ("testTrainMulti_7030_splits", "splits")
+HMDB_SOME_CLASSES = ("brush_hair", "cartwheel", "wave")  # by which a folder of clips is known
 SIDES = {"0": "neither", "1": "train", "2": "test"}
 
 
@@ -31,9 +31,9 @@ testTrainMulti_7030_splits/         beside or in it
     def find(self, root: Path) -> dict[str, Path]:
         if not root.is_dir():
             return {}
-        lists = nearest(root, *LIST_FOLDERS) or nearest(root.parent, *LIST_FOLDERS)
-        videos = nearest(root, *VIDEO_FOLDERS)
-        if videos is None and nearest(root, *SOME_CLASSES) is not None:
+        lists = nearest(root, *HMDB_LIST_FOLDERS) or nearest(root.parent, *HMDB_LIST_FOLDERS)
+        videos = nearest(root, *HMDB_VIDEO_FOLDERS)
+        if videos is None and nearest(root, *HMDB_SOME_CLASSES) is not None:
             videos = root
         found = {"hmdb51": videos, "testTrainMulti_7030_splits": lists}
         return {name: place for name, place in found.items() if place is not None}

@@ -26,7 +26,7 @@ from oddframe.errors import BadTruth
 from oddframe.types import Bools, Truth, Video
 from oddframe.video.reader import times_of
 
-CELL = "gt"
+RANGE_CELL = "gt"
 FRAME_MASK_FOLDERS = ("test_frame_mask", "frame_masks", "frame_mask", "test_frame_masks")
 LABEL_FILE_BYTES = 1 << 26  # of frame labels: no set of these has a million frames
 
@@ -71,7 +71,7 @@ def read_shared_layout(base: Path, name: str, fps: float) -> Split:
 
 def cell_truth(path: Path, position: int, videos: int, frames: int) -> Truth:
     """The truth of the test video at `position` of NAME.mat, of which there are `videos`."""
-    cells = read_cell(path, CELL, LABEL_FILE_BYTES)
+    cells = read_cell(path, RANGE_CELL, LABEL_FILE_BYTES)
     if len(cells) != videos:
         raise BadTruth(f"{path} has ranges of {len(cells)} videos, but there are {videos} to test")
     return Truth(flags_in(path, ranges_of_cell(path, cells[position]), frames))
@@ -83,7 +83,9 @@ def ranges_of_cell(path: Path, cell: NDArray[Any]) -> Ranges:
         return []
     rows = cell.reshape(2, 1) if cell.shape == (1, 2) else cell
     if rows.ndim != 2 or len(rows) != 2 or not np.isfinite(rows).all():
-        raise BadTruth(f"{path}: {CELL} is a row of starts and a row of ends, got {cell.shape}")
+        raise BadTruth(
+            f"{path}: {RANGE_CELL} is a row of starts and a row of ends, got {cell.shape}"
+        )
     whole = rows.astype(np.int64)
     if (whole != rows).any():
         raise BadTruth(f"{path}: frames are whole numbers, got {rows.tolist()}")

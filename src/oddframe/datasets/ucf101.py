@@ -14,9 +14,9 @@ from oddframe.files import listing
 from oddframe.types import Video
 from oddframe.video.reader import VIDEO_ENDINGS
 
-VIDEO_FOLDERS = ("UCF-101", "UCF101")
-LIST_FOLDERS = ("ucfTrainTestlist", "ucf101", "UCF101TrainTestSplits-RecognitionTask")
-SOME_CLASSES = ("ApplyEyeMakeup", "Archery", "YoYo")  # by which a folder of clips is known
+UCF_VIDEO_FOLDERS = ("UCF-101", "UCF101")
+UCF_LIST_FOLDERS = ("ucfTrainTestlist", "ucf101", "UCF101TrainTestSplits-RecognitionTask")
+UCF_SOME_CLASSES = ("ApplyEyeMakeup", "Archery", "YoYo")  # by which a folder of clips is known
 GROUP = re.compile(r"_(g\d+)_c\d+$")
 
 
@@ -42,10 +42,10 @@ ucfTrainTestlist/                   beside or in it
     def find(self, root: Path) -> dict[str, Path]:
         if not root.is_dir():
             return {}
-        lists = nearest(root, *LIST_FOLDERS) or nearest(root.parent, *LIST_FOLDERS)
-        names = [name for name in VIDEO_FOLDERS if lists is None or lists.name != name]
+        lists = nearest(root, *UCF_LIST_FOLDERS) or nearest(root.parent, *UCF_LIST_FOLDERS)
+        names = [name for name in UCF_VIDEO_FOLDERS if lists is None or lists.name != name]
         videos = nearest(root, *names)
-        if videos is None and nearest(root, *SOME_CLASSES) is not None:
+        if videos is None and nearest(root, *UCF_SOME_CLASSES) is not None:
             videos = root
         found = {"UCF-101": videos, "ucfTrainTestlist": lists}
         return {name: place for name, place in found.items() if place is not None}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from oddframe.datasets.dad import PARTS, Dad, Stream, as_shipped, numbers_of, odd_in, rows_in
+from oddframe.datasets.dad import HALVES, Dad, Stream, official_streams
+from oddframe.datasets.dad_labels import anomalous_frames, frame_numbers, read_label_table
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadInput, BadVideo, OddframeError
 from oddframe.files import aside, room
@@ -55,7 +56,7 @@ def lay_out(data: Dad, root: Path, out: Path, *, frames: bool = False) -> DadLay
         raise BadInput(f"{root} is laid out so already, and is read as it is: leave OUT away")
     data.read_split(root)  # which says what is wrong with ROOT before anything is made
     base, folder = places["DAD"], room(out)
-    streams, label = as_shipped(base), nearest(base, "LABEL.csv")
+    streams, label = official_streams(base), nearest(base, "LABEL.csv")
     new = 0
     for one in streams:
         new += link_to(one.source, place_of(folder, one), root)
@@ -64,8 +65,8 @@ def lay_out(data: Dad, root: Path, out: Path, *, frames: bool = False) -> DadLay
     pictures = write_films(films, folder, damaged) if frames else 0
     masks, without = write_masks(folder, streams, label, damaged)
     recordings: dict[str, dict[str, int]] = {}
-    for part in PARTS:
-        recordings[part] = dict(Counter(one.stream for one in streams if one.part == part))
+    for part in HALVES:
+        recordings[part] = dict(Counter(one.stream for one in streams if one.half == part))
     return DadLayout(
         out=folder,
         recordings=recordings,
@@ -81,7 +82,7 @@ def lay_out(data: Dad, root: Path, out: Path, *, frames: bool = False) -> DadLay
 
 def place_of(folder: Path, one: Stream) -> Path:
     """Where a stream lies in the layout."""
-    stream = folder / one.part / one.stream
+    stream = folder / one.half / one.stream
     if one.source.is_file():
         return stream / "videos" / f"{one.short}{one.source.suffix.lower()}"
     return stream / "frames" / one.short
@@ -92,7 +93,7 @@ def write_films(films: Sequence[Stream], folder: Path, damaged: list[str]) -> in
     written = 0
     with progress("writing", len(films), "films") as tick:
         for one in films:
-            pictures = folder / one.part / one.stream / "frames" / one.short
+            pictures = folder / one.half / one.stream / "frames" / one.short
             try:
                 written += write_film(one.source, pictures)
             except BadVideo as error:
@@ -164,9 +165,9 @@ def write_masks(
     """How many masks were written, and the recordings that LABEL.csv does not name. `damaged` receives lines."""
     tested: dict[tuple[str, str], list[Stream]] = {}
     for one in streams:
-        if one.part == "testing":
+        if one.half == "testing":
             tested.setdefault((one.recording, one.short), []).append(one)
-    rows, without = rows_in(label) if label is not None else {}, []
+    rows, without = read_label_table(label) if label is not None else {}, []
     for (recording, short), views in tested.items():
         if recording not in rows:
             without.append(recording)
@@ -174,9 +175,9 @@ def write_masks(
         length = 0
         for one in views:
             try:
-                length = max(length, 1 + int(numbers_of(one.source).max(initial=-1)))
+                length = max(length, 1 + int(frame_numbers(one.source).max(initial=-1)))
             except BadVideo as error:
                 damaged.append(str(error))
         with aside(folder / "testing" / "frame_masks" / f"{short}.npy") as part:
-            np.save(part, odd_in(rows[recording], np.arange(length)).astype(np.int8))
+            np.save(part, anomalous_frames(rows[recording], np.arange(length)).astype(np.int8))
     return len(tested) - len(without), without
