@@ -203,9 +203,9 @@ def test_a_device_that_is_not_here_is_refused_before_anything_is_read(
 @pytest.mark.parametrize(
     ("option", "says"),
     [
-        ("--fps 0", "--fps is from 0.001 to 1 000, got 0.0"),
-        ("--fps=-3", "--fps is from 0.001 to 1 000, got -3.0"),
-        ("--fps quick", "--fps takes a number, got 'quick'"),
+        ("--frame-rate 0", "--frame-rate is from 0.001 to 1 000, got 0.0"),
+        ("--frame-rate=-3", "--frame-rate is from 0.001 to 1 000, got -3.0"),
+        ("--frame-rate quick", "--frame-rate takes a number, got 'quick'"),
         (
             "--false-alarms-per-hour 0",
             "--false-alarms-per-hour is from 1e-06 to 1 000 000.0, got 0.0",
@@ -565,8 +565,8 @@ def test_the_api_raises_what_the_words_say(street: Path, fitted: Path, tmp_path:
         oddframe.score(fitted, [tmp_path / "gone.mp4"], out=tmp_path / "out")
     with pytest.raises(BadInput, match="no video was named"):
         oddframe.score(fitted, [], out=tmp_path / "out")
-    with pytest.raises(BadInput, match="fps is from"):
-        oddframe.score(fitted, [street / "test"], out=tmp_path / "out", fps=float("nan"))
+    with pytest.raises(BadInput, match="frame_rate is from"):
+        oddframe.score(fitted, [street / "test"], out=tmp_path / "out", frame_rate=float("nan"))
     with pytest.raises(BadInput, match="did you mean 'simulated'"):
         oddframe.evaluate(fitted, "simulate", root=street)
     with pytest.raises(BadInput, match="did you mean 'runner'"):

@@ -10,7 +10,7 @@ import pytest
 
 from oddframe.errors import BadInput
 from oddframe.types import Bytes, ClipSpec, Video
-from oddframe.video.reader import read
+from oddframe.video.reader import read, times_of
 from oddframe.video.writer import video_writer
 
 
@@ -130,3 +130,14 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     )
     assert done.stdout.startswith(f"cannot write {path}: ")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_pause_of_days_is_shortened_and_what_follows_keeps_its_step(tmp_path: Path) -> None:
+    frame = np.zeros((16, 16, 3), np.uint8)
+    with video_writer(tmp_path / "a.mp4", 25, (16, 16)) as film:
+        for seconds in (0, 1, 86_001, 86_002, 250_000, 400_000):
+            film.write(frame, float(seconds))
+    half = 43_200
+    assert times_of(Video("a", tmp_path / "a.mp4")) == pytest.approx(
+        [0, 1, 1 + half, 2 + half, 2 + 2 * half, 2 + 3 * half]
+    )

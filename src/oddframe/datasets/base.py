@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from oddframe.datasets.discovery import check_fps, with_rate
 from oddframe.datasets.tree import compare, layouts, plain_name
 from oddframe.errors import BadInput, unknown
 from oddframe.options import Range
@@ -91,20 +92,37 @@ class DataSet(ABC):
 
 
 def open_data(
-    data: str, root: Path | None = None, stream: str | None = None, split: int | None = None
+    data: str,
+    root: Path | None = None,
+    stream: str | None = None,
+    split: int | None = None,
+    fps: float | None = None,
 ) -> tuple[str, Split]:
     """The name and the videos of what DATA means on the command line.
 
     DATA is the name of a data set, which is at `root`, or the path of a folder or video of somebody's own. With a
     stream, such as one of several cameras, only the videos of that label, whatever its case. `split` is the number of
-    an official split, of data sets that have several.
+    an official split, of data sets that have several; `fps` is the rate of all videos, where given.
     """
+    check_fps(fps)
     name, found = read_data(data, root, split)
+    if fps is not None:
+        found = at_rate(found, fps)
     for note in found.notes:
         logger.warning(f"note: {note}")
     if stream is None or stream == "all":
         return name, found
     return name, only_stream(name, found, stream)
+
+
+def at_rate(split: Split, fps: float) -> Split:
+    """The same videos at another number of frames a second."""
+    return replace(
+        split,
+        train=[with_rate(video, fps) for video in split.train],
+        test=[with_rate(video, fps) for video in split.test],
+        val=[with_rate(video, fps) for video in split.val],
+    )
 
 
 def only_stream(name: str, split: Split, stream: str) -> Split:

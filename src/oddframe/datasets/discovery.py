@@ -164,6 +164,15 @@ def with_truth(videos: list[Found], folder: Path) -> list[Video]:
     return given
 
 
+def with_rate(video: Video, fps: float) -> Video:
+    """The video at another number of frames a second; so are the seconds in which its truth may be written."""
+    truth = video.truth
+    if isinstance(truth, partial) and truth.func is truth_of:
+        folder, name, own = truth.args
+        truth = partial(truth_of, folder, name, replace(own, fps=fps))
+    return replace(video, fps=fps, truth=truth)
+
+
 def nothing_in(folder: Path) -> str:
     """Why a folder holds no video, in one line."""
     endings: Counter[str] = Counter()

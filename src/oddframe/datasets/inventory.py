@@ -7,7 +7,8 @@ from pathlib import Path
 
 import av
 
-from oddframe.datasets.base import Counts, DataSet, Split
+from oddframe.datasets.base import Counts, DataSet, Split, at_rate
+from oddframe.datasets.discovery import check_fps
 from oddframe.errors import BadTruth, BadVideo
 from oddframe.progress import progress
 from oddframe.types import ClipSpec, Truth, Video
@@ -51,9 +52,15 @@ class CheckedVideo:
     kinds: Counter[str] = field(default_factory=Counter)
 
 
-def take_inventory(data: DataSet, root: Path) -> Inventory:
-    """Count frames, without decoding, and read all truth. Raises BadInput, with TREE, where nothing fits."""
+def take_inventory(data: DataSet, root: Path, fps: float | None = None) -> Inventory:
+    """Count frames, without decoding, and read all truth. Raises BadInput, with TREE, where nothing fits.
+
+    `fps` is the rate of all videos, where given: truth may be written in seconds.
+    """
+    check_fps(fps)
     split = data.read_split(root)
+    if fps is not None:
+        split = at_rate(split, fps)
     inventory = count_split(split, data.missing(root))
     return replace(inventory, notes=(*inventory.notes, *data.differences(root, inventory)))
 

@@ -83,7 +83,6 @@ def measure_run(
         "fit": fitted.facts["seconds"]["fit"],
         "score": round(time.perf_counter() - began, 3),
     }
-    used = [video for video, _, _ in scored]
     stored = [one for _, one, _ in scored]
     judged = [one for _, _, one in scored]
     for one in judged:
@@ -100,7 +99,7 @@ def measure_run(
         "dataset": name,
         "detector": fitted.detector.name,
         **found.to_dict(),
-        "baselines": measure_baselines(used, judged),
+        "baselines": measure_baselines([one.video for one in stored], judged),
         "seconds": seconds,
         "threshold": {"rarity": threshold.rarity, "note": threshold.note},
         "flagged_normal_frames": asdict(flagged_normal_frames(judged, threshold)),

@@ -5,8 +5,10 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 from oddframe.detector import Detector
+from oddframe.errors import BadVideo
 from oddframe.files import hold_folder
 from oddframe.left_out import do_each
 from oddframe.progress import logger
@@ -23,7 +25,8 @@ from oddframe.scoring.run_folder import (
     save_run,
 )
 from oddframe.types import Video
-from oddframe.video.reader import content_hash, times_of
+from oddframe.video.levels import learn_levels
+from oddframe.video.reader import content_hash, facts_of, times_of
 from oddframe.video.scene_check import SceneCheck, check_videos
 
 
@@ -85,6 +88,11 @@ def fit_and_save(
     folder = run.folder
     facts = circumstances()
     videos, left_out = do_each(videos, readable, name_of=lambda video: video.name)
+    levels = learn_levels(videos)
+    if levels is not None:
+        videos = [replace(video, levels=levels) for video in videos]
+        apart = tuple(replace(video, levels=levels) for video in run.validation)
+        run = replace(run, validation=apart)
     check = SceneCheck((), None)
     if one_scene:
         check = check_videos(videos, one_shape=True)
@@ -105,8 +113,11 @@ def fit_and_save(
     facts |= {"method": detector.name, "options": detector.options, "data": data}
     if stream:
         facts["stream"] = stream
+    if levels is not None:
+        facts["levels"] = levels
     facts |= {
         "seed": run.seed,
+        "frame_rate": float(median(facts_of(video).fps for video in videos)),
         "trained_on": learned_from,
         "validated_on": [video.name for video in run.validation],
         "left_out": [one.why for one in left_out],
@@ -126,7 +137,8 @@ def fit_and_save(
 
 def readable(video: Video) -> Video:
     """The video, if it can be read. Raises BadVideo."""
-    times_of(video)
+    if len(times_of(video)) < 2:
+        raise BadVideo(f"{video.source} is one picture: nothing can be learned from it")
     return video
 
 

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from oddframe import __version__
+from oddframe.datasets.discovery import with_rate
 from oddframe.detector import Detector
 from oddframe.errors import BadInput, BadRun
 from oddframe.files import finish_replacing, listing, room, together, write_json
+from oddframe.progress import logger
 from oddframe.results import Result, to_plain
 from oddframe.run import refuse_device
 from oddframe.scoring.calibration import Calibration, Threshold, load_calibration, save_calibration
@@ -25,8 +27,9 @@ from oddframe.scoring.events import find_events
 from oddframe.scoring.pipeline import concatenate, score_video
 from oddframe.serialization import STATE, load, read_json, read_words, save
 from oddframe.types import Event, Scores, Video
-from oddframe.video.reader import video_of
+from oddframe.video.reader import facts_of, video_of
 
+OTHER_RATE = 0.25  # difference of frame rates from which on speeds do not compare
 USUAL_RATE = 1.0  # false alarms per hour
 UNFINISHED = ("remembered", "checkpoints")  # what a fit that was interrupted goes on from
 PARTS = (STATE, "detector.json", "calibration.npz")  # of a run, beside run.json
@@ -44,8 +47,31 @@ class FittedDetector(Result):
 
     def score(self, video: Video | str | Path, damage: list[str] | None = None) -> Scores:
         """Rarities (−log10 p) of a whole video, smoothed, with maps where the method has them. Raises BadVideo."""
-        video = video if isinstance(video, Video) else video_of(video)
+        video = self.as_learned(video if isinstance(video, Video) else video_of(video))
         return self.rare(concatenate(score_video(self.detector, video, damage=damage), video.name))
+
+    def as_learned(self, video: Video) -> Video:
+        """The video at the grey levels, and a folder of pictures at the rate, of what was learned from.
+
+        A rate at which speeds do not compare with those learned is a warning. Raises BadVideo.
+        """
+        levels = self.facts.get("levels")
+        if levels is not None:
+            video = replace(video, levels=(float(levels[0]), float(levels[1])))
+        learned = self.facts.get("frame_rate")
+        if learned is None:  # of a run that does not say
+            return video
+        facts = facts_of(video)
+        if facts.codec == "pictures" and video.fps is None:
+            return with_rate(video, float(learned))
+        highest = self.detector.spec.fps or math.inf  # faster video is thinned to this rate
+        ratio = min(facts.fps, highest) / min(float(learned), highest)
+        if abs(ratio - 1) > OTHER_RATE:
+            logger.warning(
+                f"{video.name}: scored at {facts.fps:g} frames a second, learned at {learned:g}:"
+                " speeds do not compare"
+            )
+        return video
 
     def rare(self, scores: Scores) -> Scores:
         """The same scores, map and boxes on the scale of rarity; that of maps and boxes has no ceiling."""

@@ -51,15 +51,19 @@ def score_to(path: Path, fitted: FittedDetector, video: Video, *, maps: bool = T
     The file holds `frame`, `seconds`, `score`, `raw`, `rarity`, with maps `map` (rarities), for each part of the score
     `part.NAME` and `raw.NAME`, and `key`. Raises BadVideo, also when the video changes while it is read.
     """
+    video = fitted.as_learned(video)
     before = state_of(video.source)
-    which = {"video": content_hash(video.source), "fps": video.fps, "span": video.span}
+    content = content_hash(video.source)
+    which = {"video": content, "fps": video.fps, "span": video.span}
+    if video.levels is not None:
+        which["levels"] = video.levels
     key = json.dumps(which | {"detector": fingerprint(fitted), "maps": maps})
     stored = _found(path, key, video)
     if stored is not None:
         return stored
     with aside(path) as part:
         _write_scores(part, fitted, video, key, maps)
-        if state_of(video.source) != before:
+        if state_of(video.source) != before or content_hash(video.source, again=True) != content:
             raise BadVideo(f"{video.source} changed while it was read; score it again")
     stored = _found(path, key, video)
     if stored is None:

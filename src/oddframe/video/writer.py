@@ -23,6 +23,9 @@ REPEATABLE = {"x264-params": "mbtree=0"}
 TICKS = 10_000  # time stamps are at least this fine, in parts of a second
 BT601 = 6  # FFmpeg's number (SMPTE 170M) of the colours into which it converts RGB where nothing is asked
 LONGEST_SIDE = 16384  # libx264 takes no more
+LONGEST_STEP = (
+    43200  # seconds between two frames: mp4 counts a step, and x264 three, in 31 bits of ticks
+)
 
 
 @contextmanager
@@ -71,6 +74,7 @@ class VideoWriter:
         self._step = 1 / rate
         self._tick = Fraction(1, rate.numerator * ceil(TICKS / rate.numerator))
         self._last = -1
+        self._left_out = 0  # ticks by which pauses were shortened
         self._container = container
         height, width = (side + side % 2 for side in size)
         self._stream = container.add_stream(
@@ -87,7 +91,8 @@ class VideoWriter:
     def write(self, pixels: Bytes, seconds: float | None = None) -> None:
         """Add a frame, (H, W, 3) RGB or (H, W, 1) grey uint8, at `seconds` or one step of the rate after the last.
 
-        A time that is not after the last frame's is moved to the next tick.
+        A time that is not after the last frame's is moved to the next tick, and a pause of more than LONGEST_STEP is
+        shortened to that.
         """
         if pixels.dtype != np.uint8 or pixels.shape not in ((*self.size, 3), (*self.size, 1)):
             raise ValueError(
@@ -100,7 +105,11 @@ class VideoWriter:
         whole[:, width:] = whole[:, width - 1 : width]
         picture = av.VideoFrame.from_ndarray(whole, format="rgb24")
         due = self._last + round(self._step / self._tick) if self.frames else 0
-        wanted = due if seconds is None else round(seconds / self._tick)
+        wanted = due if seconds is None else round(seconds / self._tick) - self._left_out
+        latest = self._last + round(LONGEST_STEP / self._tick)
+        if wanted > latest:
+            self._left_out += wanted - latest
+            wanted = latest
         self._last = picture.pts = max(wanted, self._last + 1)
         picture.time_base = self._tick
         self._container.mux(self._stream.encode(picture))

@@ -14,6 +14,7 @@ from oddframe.errors import BadInput, OddframeError
 from oddframe.evaluation.measured_run import MeasuredRun, measure_run, refuse_learned, test_videos
 from oddframe.files import aside, room, write_json
 from oddframe.left_out import LeftOut, problem_with
+from oddframe.options import FramesPerSecond
 from oddframe.progress import ProgressCallback, logger
 from oddframe.results import Result, to_plain, workflow
 from oddframe.scoring.run_folder import FittedDetector, load_run
@@ -88,6 +89,7 @@ def compare(
     split: OfficialSplit | None = None,
     stream: str | None = None,
     out: str | Path = Path("compared"),
+    frame_rate: FramesPerSecond | None = None,
     device: str = "cpu",
     progress: ProgressCallback | None = None,
 ) -> Comparison:
@@ -105,6 +107,7 @@ def compare(
         stream: of videos with several, the one to measure on; the one that each run has learned
             unless given.
         out: where results go; made if need be.
+        frame_rate: frames per second, for folders of pictures and files that say it wrongly.
         device: where networks run: cpu, cuda, cuda:1 …
         progress: called with how far the work is.
     """
@@ -115,7 +118,7 @@ def compare(
     for run in runs:
         fitted = load_run(run, device)
         label = stream or fitted.facts.get("stream")
-        name, found = open_data(str(data), place, label, split)
+        name, found = open_data(str(data), place, label, split, frame_rate)
         tests = test_videos(name, found)
         refuse_learned(fitted, tests)
         opened.append((fitted, tests))

@@ -10,7 +10,7 @@ from oddframe.errors import BadInput, OddframeError
 from oddframe.evaluation.measured_run import measure_run, refuse_learned, test_videos
 from oddframe.files import room, write_json
 from oddframe.left_out import LeftOut, problem_with
-from oddframe.options import AlarmsPerHour
+from oddframe.options import AlarmsPerHour, FramesPerSecond
 from oddframe.progress import ProgressCallback
 from oddframe.results import Result, to_plain, workflow
 from oddframe.scoring.run_folder import load_run
@@ -76,6 +76,7 @@ def evaluate(
     overlay: bool = False,
     animation: bool = False,
     report: bool = True,
+    frame_rate: FramesPerSecond | None = None,
     device: str = "cpu",
     progress: ProgressCallback | None = None,
 ) -> EvaluationResult:
@@ -95,6 +96,7 @@ def evaluate(
         overlay: write the video with heat map, boxes and score ribbon for every test video.
         animation: write NAME.growing.mp4 for every test video, the score growing beside it.
         report: write the pictures and the report; without it only evaluation.json and the scores.
+        frame_rate: frames per second, for folders of pictures and files that say it wrongly.
         device: where networks run: cpu, cuda, cuda:1 …
         progress: called with how far the work is.
     """
@@ -102,7 +104,9 @@ def evaluate(
         raise BadInput("--overlay and --animation belong to the report; leave --no-report away")
     fitted = load_run(run, device)
     place = None if root is None else Path(root)
-    name, found = open_data(str(data), place, stream or fitted.facts.get("stream"), split)
+    name, found = open_data(
+        str(data), place, stream or fitted.facts.get("stream"), split, frame_rate
+    )
     tests = test_videos(name, found)
     refuse_learned(fitted, tests)
     threshold = fitted.threshold_for(false_alarms_per_hour)

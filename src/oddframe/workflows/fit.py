@@ -8,7 +8,7 @@ from oddframe.datasets.base import OfficialSplit, Split, open_data
 from oddframe.datasets.discovery import collect_videos
 from oddframe.detector import Detector
 from oddframe.errors import BadInput, unknown
-from oddframe.options import AlarmsPerHour, Seed, Threads, check_ranges
+from oddframe.options import AlarmsPerHour, FramesPerSecond, Seed, Threads, check_ranges
 from oddframe.progress import ProgressCallback
 from oddframe.registry import member, members
 from oddframe.results import workflow
@@ -35,6 +35,7 @@ def fit(
     keep_all: bool = False,
     resume: bool = True,
     cache: str | Path | None = None,
+    frame_rate: FramesPerSecond | None = None,
     options: Mapping[str, object] | None = None,
     progress: ProgressCallback | None = None,
 ) -> FittedDetector:
@@ -61,11 +62,13 @@ def fit(
         resume: go on where an earlier fit into the same folder was interrupted.
         cache: where embeddings are kept for the next fit, of whatever head; in your own cache folder
             unless given.
+        frame_rate: frames per second, for folders of pictures and files that say it wrongly;
+            the run records the rate.
         options: of a method that is given by name.
         progress: called with how far the work is.
     """
     detector = detector_of(method, options)
-    name, found = normal_videos(data, root, stream, split)
+    name, found = normal_videos(data, root, stream, split, frame_rate)
     fitted = fit_videos(
         detector,
         found.train,
@@ -120,15 +123,16 @@ def normal_videos(
     root: str | Path | None,
     stream: str | None,
     split: int | None = None,
+    frame_rate: float | None = None,
 ) -> tuple[str, Split]:
     """The name of the data, and a split with normal videos. Raises BadInput."""
     paths = [data] if isinstance(data, str | Path) else list(data)
     if len(paths) != 1:
         if root is not None or stream is not None or split is not None:
             raise BadInput("--root, --stream and --split go with one data set; several paths came")
-        return "videos", Split(collect_videos([Path(path) for path in paths]), [])
+        return "videos", Split(collect_videos([Path(path) for path in paths], frame_rate), [])
     place = None if root is None else Path(root)
-    name, found = open_data(str(paths[0]), place, stream, split)
+    name, found = open_data(str(paths[0]), place, stream, split, frame_rate)
     if not found.train:
         raise BadInput(f"{name} has no normal video to learn from; put some into its train folder")
     return name, found

@@ -18,7 +18,7 @@ from oddframe.evaluation.metrics import auc
 from oddframe.evaluation.video_set import VideoSet
 from oddframe.files import room, write_json
 from oddframe.left_out import LeftOut, do_each, problem_with
-from oddframe.options import Range
+from oddframe.options import FramesPerSecond, Range
 from oddframe.progress import ProgressCallback
 from oddframe.results import Result, to_plain, workflow
 from oddframe.scoring.calibration import Threshold
@@ -81,6 +81,7 @@ def fuse(
     out: str | Path = Path("fused"),
     rarity: Rarity | None = None,
     overlay: bool = False,
+    frame_rate: FramesPerSecond | None = None,
     device: str = "cpu",
     progress: ProgressCallback | None = None,
 ) -> Fusion:
@@ -97,13 +98,14 @@ def fuse(
         out: where results go.
         rarity: mean rarity from which there is an event; the mean of the runs' thresholds unless given.
         overlay: write the video of one stream with the score ribbon for every recording.
+        frame_rate: frames per second, for folders of pictures and files that say it wrongly.
         device: where networks run: cpu, cuda, cuda:1 …
         progress: called with how far the work is.
     """
     if len(runs) < 2:
         raise BadInput("fusing takes two runs or more, and then the data set they are measured on")
     began = time.perf_counter()
-    opened = open_streams(runs, str(data), None if root is None else Path(root), device)
+    opened = open_streams(runs, str(data), None if root is None else Path(root), device, frame_rate)
     folder = room(Path(out))
     threshold = mean_threshold([one.fitted.threshold for one in opened], rarity)
     streams: dict[str, dict[str, EvaluatedVideo]] = {}
@@ -136,7 +138,11 @@ def fuse(
 
 
 def open_streams(
-    runs: Sequence[str | Path], data: str, root: Path | None, device: str
+    runs: Sequence[str | Path],
+    data: str,
+    root: Path | None,
+    device: str,
+    frame_rate: float | None = None,
 ) -> list[Stream]:
     """Every run with its stream and test videos. Raises BadInput, BadRun or Leak, before anything is scored."""
     fitted = [load_run(run, device) for run in runs]
@@ -147,7 +153,7 @@ def open_streams(
             raise BadInput(f"{run} has learned no single stream; fit it with --stream")
         if label in [other.label for other in opened]:
             raise BadInput(f"two runs have learned the stream {label}; give one of each")
-        _, split = open_data(data, root, label)
+        _, split = open_data(data, root, label, fps=frame_rate)
         tests = test_videos(f"{data}, stream {label},", split)
         refuse_learned(one, tests)
         opened.append(Stream(label, one, tuple(tests)))

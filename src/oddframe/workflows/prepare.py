@@ -10,7 +10,7 @@ from oddframe.datasets.classes import ClassData
 from oddframe.datasets.dad import Dad
 from oddframe.datasets.inventory import Inventory, take_inventory
 from oddframe.errors import BadInput, OddframeError
-from oddframe.options import Seed
+from oddframe.options import FramesPerSecond, Seed
 from oddframe.preparation.dad_layout import DadLayout, lay_out
 from oddframe.preparation.split_clips import ClipsAClass, ClipSplit, Dividing, divide_into
 from oddframe.progress import ProgressCallback
@@ -68,6 +68,7 @@ def prepare(
     target: ClipsAClass = 0,
     vary: Literal["train", "all"] = "train",
     frames: bool = False,
+    frame_rate: FramesPerSecond | None = None,
     progress: ProgressCallback | None = None,
 ) -> Preparation | ClipSplit | DadLayout:
     """Check a data set on disk: what is there, what is missing, whether the counts are the published ones.
@@ -91,6 +92,7 @@ def prepare(
         vary: parts in which copies are made, train or all (train and val).
         frames: write films of `dad` as pictures into OUT, img_<n>.png without loss; otherwise they
             are only linked.
+        frame_rate: frames per second, for folders of pictures and files that say it wrongly.
         progress: called with how far the work is.
     """
     data = data_set(name, split)
@@ -104,8 +106,10 @@ def prepare(
         raise BadInput("--vary says in which parts copies are made; --target says how many")
     if frames and (out is None or not isinstance(data, Dad)):
         raise BadInput("--frames writes pictures of dad, and needs OUT, a folder for them")
+    if frame_rate is not None and out is not None:
+        raise BadInput("--frame-rate is for counting and for truth in seconds: leave OUT away")
     if out is None:
-        inventory = take_inventory(data, place)
+        inventory = take_inventory(data, place, frame_rate)
         grouped = isinstance(data, ClassData)
         counts = data.counts
         misfits: tuple[str, ...] = ()

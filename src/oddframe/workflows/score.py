@@ -62,7 +62,7 @@ def score(
     animation: bool = False,
     frames: bool = False,
     film: bool = False,
-    fps: FramesPerSecond | None = None,
+    frame_rate: FramesPerSecond | None = None,
     device: str = "cpu",
     progress: ProgressCallback | None = None,
 ) -> ScoreResult:
@@ -84,13 +84,14 @@ def score(
         animation: write NAME.growing.mp4, the score growing beside the video.
         frames: write the overlay as pictures too, one a frame, into NAME.overlay.
         film: write folders of pictures as videos too, NAME.film.mp4.
-        fps: frames per second, for folders of pictures and files that say it wrongly.
+        frame_rate: frames per second, for folders of pictures and files that say it wrongly;
+            of pictures that of the run unless given.
         device: where networks run: cpu, cuda, cuda:1 …
         progress: called with how far the work is.
     """
     fitted = load_run(run, device)
     threshold = fitted.threshold_for(false_alarms_per_hour)
-    given = collect_videos([Path(path) for path in videos], fps)
+    given = collect_videos([Path(path) for path in videos], frame_rate)
     if film and not any(video.source.is_dir() for video in given):
         raise BadInput("--film makes videos of folders of pictures, and there is none among them")
     folder = room(Path(out))
