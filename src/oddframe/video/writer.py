@@ -22,8 +22,8 @@ THREADS = 2  # not the machine's number of cores: the encoder's bytes depend on 
 REPEATABLE = {"x264-params": "mbtree=0"}
 TICKS = 10_000  # time stamps are at least this fine, in parts of a second
 BT601 = 6  # FFmpeg's number (SMPTE 170M) of the colours into which it converts RGB where nothing is asked
-LONGEST_SIDE = 16384  # libx264 takes no more
-LONGEST_STEP = (
+LONGEST_SIDE = 16384  # ticks between two frames: twice as many are more than mp4 and x264 can count
+LONGEST_STEP = 200_000_000
     43200  # seconds between two frames: mp4 counts a step, and x264 three, in 31 bits of ticks
 )
 
@@ -91,8 +91,8 @@ class VideoWriter:
     def write(self, pixels: Bytes, seconds: float | None = None) -> None:
         """Add a frame, (H, W, 3) RGB or (H, W, 1) grey uint8, at `seconds` or one step of the rate after the last.
 
-        A time that is not after the last frame's is moved to the next tick, and a pause of more than LONGEST_STEP is
-        shortened to that.
+        A time that is not after the last frame's is moved to the next tick, and a pause of hours (LONGEST_STEP)
+        is shortened.
         """
         if pixels.dtype != np.uint8 or pixels.shape not in ((*self.size, 3), (*self.size, 1)):
             raise ValueError(
@@ -106,7 +106,7 @@ class VideoWriter:
         picture = av.VideoFrame.from_ndarray(whole, format="rgb24")
         due = self._last + round(self._step / self._tick) if self.frames else 0
         wanted = due if seconds is None else round(seconds / self._tick) - self._left_out
-        latest = self._last + round(LONGEST_STEP / self._tick)
+        latest = self._last + LONGEST_STEP
         if wanted > latest:
             self._left_out += wanted - latest
             wanted = latest
