@@ -22,10 +22,9 @@ THREADS = 2  # not the machine's number of cores: the encoder's bytes depend on 
 REPEATABLE = {"x264-params": "mbtree=0"}
 TICKS = 10_000  # time stamps are at least this fine, in parts of a second
 BT601 = 6  # FFmpeg's number (SMPTE 170M) of the colours into which it converts RGB where nothing is asked
-LONGEST_SIDE = 16384  # ticks between two frames: twice as many are more than mp4 and x264 can count
+LONGEST_SIDE = 16384  # libx264 takes no more
+# ticks between two frames: twice as many are more than mp4 and x264 can count
 LONGEST_STEP = 200_000_000
-    43200  # seconds between two frames: mp4 counts a step, and x264 three, in 31 bits of ticks
-)
 
 
 @contextmanager
