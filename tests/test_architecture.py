@@ -34,6 +34,7 @@ FLOORS = (  # from the roof down
     ("run",),
     (
         "types",
+        "array_spec",
         "errors",
         "cache",
         "progress",

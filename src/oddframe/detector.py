@@ -26,6 +26,7 @@ from typing import (
 
 from numpy.typing import NDArray
 
+from oddframe.array_spec import ArraySpec, check_arrays
 from oddframe.run import Run
 from oddframe.types import Clips, ClipSpec, Scores, Video
 
@@ -40,7 +41,8 @@ class Detector(ABC):
     """
 
     name: ClassVar[str]
-    learned: ClassVar[tuple[str, ...]] = ()  # the attributes, numpy arrays, that are learned
+    # the attributes, numpy arrays, that are learned, and what each must be
+    learned: ClassVar[Mapping[str, ArraySpec]] = {}
     options: dict[
         str, Any
     ]  # the arguments of __init__ with defaults filled in, dataclasses as dictionaries
@@ -105,8 +107,7 @@ class Detector(ABC):
     ) -> None:
         """Take back what `state` and `metadata` gave. Raises ValueError, one line, for what does not fit."""
         del metadata
-        if set(arrays) != set(self.learned):
-            raise ValueError(f"arrays {sorted(self.learned)} are needed, got {sorted(arrays)}")
+        check_arrays(arrays, self.learned)
         for name, array in arrays.items():
             setattr(self, name, array)
 

@@ -46,14 +46,14 @@ def load(folder: Path) -> Detector:
     kind = member("methods", words["method"], "method")
     try:
         detector: Detector = kind.of(words["options"])
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise BadRun(
             f"{folder}/detector.json has options that {words['method']} does not take: {error}"
         ) from error
     arrays, metadata = read_state(folder / STATE)
     try:
         detector.load_state(arrays, metadata)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
         raise BadRun(
             f"{folder / STATE} does not fit a {detector.name} with these options: {error}"
         ) from error
@@ -101,8 +101,11 @@ def read_state(path: Path) -> tuple[dict[str, NDArray[Any]], Mapping[str, Any]]:
         with safe_open(path, framework="numpy") as file:
             plain = json.loads((file.metadata() or {}).get(PLAIN, "{}"))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError, OSError) as error:
+    except (SafetensorError, ValueError, OSError, RecursionError) as error:
         raise BadRun(f"{path} is damaged or cut short; fit again or copy it anew") from error
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise BadRun(f"{path} is damaged: {name} holds numbers that are not finite; fit again")
     if not isinstance(plain, dict):
         raise BadRun(f"{path} is damaged: its metadata is no JSON object; fit again")
     return arrays, plain
@@ -118,7 +121,7 @@ def read_json(path: Path) -> dict[str, Any]:
         )
     try:
         value = json.loads(path.read_text())
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, UnicodeDecodeError, RecursionError) as error:
         raise BadRun(f"{path} is damaged: {error}") from error
     if not isinstance(value, dict):
         raise BadRun(f"{path} is damaged: it holds no JSON object")

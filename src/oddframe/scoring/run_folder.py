@@ -164,12 +164,25 @@ def load_run(folder: str | Path, device: str = "cpu") -> FittedDetector:
     calibration = load_calibration(folder / "calibration.npz")
     try:
         given = dict(facts["threshold"])
-        threshold = Threshold(**{**given, "interval": (given["interval"][0], given["interval"][1])})
+        threshold = Threshold(**{**given, "interval": tuple(given["interval"])})
+        check_threshold(threshold)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise BadRun(
             f"{folder}/run.json is damaged: its threshold cannot be read ({error})"
         ) from error
     return FittedDetector(folder, detector, calibration, threshold, facts)
+
+
+def check_threshold(threshold: Threshold) -> None:
+    """Raise ValueError for values that no threshold has."""
+    numbers = [threshold.rarity, threshold.asked, threshold.expected, threshold.supported]
+    numbers += threshold.interval
+    for number in numbers:
+        is_number = isinstance(number, int | float) and not isinstance(number, bool)
+        if not is_number or not 0 <= number < math.inf:
+            raise ValueError(f"it holds {str(number)[:40]!r}, no number of 0 or more")
+    if len(threshold.interval) != 2 or not isinstance(threshold.counted, bool):
+        raise ValueError("an interval has two ends, and `counted` is true or false")
 
 
 def room_for_run(folder: Path) -> Path:

@@ -11,13 +11,14 @@ N clips, T frames in a clip, H × W pixels; the grid has h × w cells, A of them
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from oddframe.array_spec import ArraySpec
 from oddframe.detector import Detector
 from oddframe.errors import BadInput, BadVideo
 from oddframe.methods.flowgrid.explanation import compare_motion, window_around
@@ -70,16 +71,16 @@ class FlowGrid(Detector):
     """
 
     name = "flowgrid"
-    learned = (
-        "mean",
-        "spread",
-        "bank",
-        "origin",
-        "background",
-        "noise_level",
-        "longest_dwell",
-        "reference_level",
-    )
+    learned: ClassVar[dict[str, ArraySpec]] = {
+        "mean": ArraySpec((6,)),
+        "spread": ArraySpec((6,), low=1e-4),
+        "bank": ArraySpec(("B", 7)),
+        "origin": ArraySpec(("B", 3), kind="i", low=0),
+        "background": ArraySpec(("h", "w")),
+        "noise_level": ArraySpec(("h", "w"), low=0),
+        "longest_dwell": ArraySpec(("h", "w"), low=0),
+        "reference_level": ArraySpec((), low=0),
+    }
 
     def __init__(
         self,
@@ -409,10 +410,26 @@ class FlowGrid(Detector):
     ) -> None:
         plain = metadata or {}
         super().load_state(arrays, plain)
-        grid = plain["grid"]
-        self.grid = MotionGrid(grid["frame_step"], tuple(grid["windows"]), grid["stride"])
-        self.learned_from = list(plain["learned_from"])
+        grid = MotionGrid(**{**plain["grid"], "windows": tuple(plain["grid"]["windows"])})
+        sources = plain["learned_from"]
+        check_grid(grid)
+        if not len(self.bank) or not self.background.size:
+            raise ValueError("nothing was learned")
+        known = isinstance(sources, list) and all(isinstance(one, str) for one in sources)
+        if not known or self.origin[:, 0].max() >= len(sources):
+            raise ValueError("the bank comes from videos that are not named")
+        if self.origin[:, 2].max() >= self.background.size:
+            raise ValueError("the bank has cells that are not on the grid")
+        self.grid, self.learned_from = grid, sources
         self.tree = None
+
+
+def check_grid(grid: MotionGrid) -> None:
+    """Raise ValueError for a grid that no fit chooses."""
+    numbers = (grid.frame_step, grid.stride, *grid.windows)
+    whole = all(isinstance(number, int) for number in numbers) and len(grid.windows) == 2
+    if not whole or min(numbers) < 1 or max(numbers) > 20_000:
+        raise ValueError(f"its grid is {numbers}, not whole numbers from 1 to 20 000")
 
 
 def refuse_tiny(videos: Sequence[Video]) -> None:
