@@ -1,8 +1,8 @@
-"""Files that are never half there, folders of results that one program writes at a time, and folders listed as a
-person would.
+"""Files that are never half there, folders of results that one program writes at a time, and
+folders listed as a person would.
 
-A file is written beside its place, as `.NAME.HOST-PROCESS.part.ENDING`, and renamed when it is whole. What a killed
-program left of these is removed by the next that writes into the folder.
+A file is written beside its place, as `.NAME.HOST-PROCESS.part.ENDING`, and renamed when it is
+whole. What a killed program left of these is removed by the next that writes into the folder.
 """
 
 import errno
@@ -32,10 +32,12 @@ NEW, COMMITTED = ".new", ".next"  # files that are being written, and those that
 
 @contextmanager
 def aside(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; renamed to `path` when the block ends well, removed when it does not.
+    """A path beside `path` to write to; renamed to `path` when the block ends well, removed when it
+    does not.
 
-    The name keeps its ending, which encoders and numpy go by. Raises BadInput, one line, when the disk is full, when
-    the folder cannot be written, or when a folder of results (`open_results`) has a file there that is not oddframe's.
+    The name keeps its ending, which encoders and numpy go by. Raises BadInput, one line, when the
+    disk is full, when the folder cannot be written, or when a folder of results (`open_results`)
+    has a file there that is not oddframe's.
     """
     results = results_around(path)
     if results is not None:
@@ -59,7 +61,9 @@ def aside(path: Path) -> Iterator[Path]:
 
 
 def part_of(path: Path) -> Path:
-    """Where this program writes what will be `path`. Names have at most 255 bytes, so only their beginning is kept."""
+    """Where this program writes what will be `path`. Names have at most 255 bytes, so only their
+    beginning is kept.
+    """
     return path.with_name(f".{path.stem[:50]}.{host()}-{os.getpid()}.part{path.suffix}")
 
 
@@ -69,7 +73,9 @@ def host() -> str:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what programs of this machine that run no more were writing into a folder or a folder in it."""
+    """Remove what programs of this machine that run no more were writing into a folder or a folder
+    in it.
+    """
     for path in [*folder.glob(".*.part*"), *folder.glob("*/.*.part*")]:
         found = PART.match(path.name)
         if found is not None and found[1] == host() and not is_running(int(found[2])):
@@ -100,9 +106,10 @@ _held: ContextVar[frozenset[Path]] = ContextVar(
 def open_results(folder: Path, *names: str) -> Iterator[Path]:
     """Hold a folder of results, made if need be, against other programs while the block lasts.
 
-    Within it `aside` replaces only what oddframe wrote there before. What a killed program left half written is
-    removed. `names` are files that will be written: one that is there and not oddframe's is refused at once. Raises
-    BadInput when another program holds the folder, or when it cannot be written.
+    Within it `aside` replaces only what oddframe wrote there before. What a killed program left
+    half written is removed. `names` are files that will be written: one that is there and not
+    oddframe's is refused at once. Raises BadInput when another program holds the folder, or when it
+    cannot be written.
     """
     folder = room(folder)
     place = folder.resolve()
@@ -150,7 +157,8 @@ def _name_in(folder: Path, path: Path) -> str:
 def _refuse_foreign(folder: Path, path: Path) -> None:
     if path.exists() and _name_in(folder, path) not in _owned[folder]:
         raise BadInput(
-            f"{path} is there and was not written by oddframe; move it, or name another folder with --out"
+            f"{path} is there and was not written by oddframe; "
+            "move it, or name another folder with --out"
         )
 
 
@@ -181,7 +189,9 @@ def hold_folder(folder: Path) -> Iterator[None]:
 
 
 def _locked_file(folder: Path) -> BinaryIO | None:
-    """The open lock file; None where the system or the drive has no locks. Raises BadInput when it is held."""
+    """The open lock file; None where the system or the drive has no locks. Raises BadInput when it
+    is held.
+    """
     if sys.platform == "win32":
         return None
     import fcntl
@@ -197,7 +207,8 @@ def _locked_file(folder: Path) -> BinaryIO | None:
             file.close()
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 raise BadInput(
-                    f"{folder} is in use by another oddframe; wait for it, or name another folder with --out"
+                    f"{folder} is in use by another oddframe; "
+                    "wait for it, or name another folder with --out"
                 ) from error
             return None
         if _is_same(file, folder / LOCK):
@@ -219,11 +230,12 @@ def _is_same(file: BinaryIO, path: Path) -> bool:
 
 @contextmanager
 def together(folder: Path, *names: str) -> Iterator[Path]:
-    """A folder to write these files to; they replace those in `folder`, all or none, when the block ends well.
+    """A folder to write these files to; they replace those in `folder`, all or none, when the block
+    ends well.
 
-    One rename decides: before it `folder` is as it was; after it the new files count, and whatever is not yet in its
-    place is put there by the next program that calls `finish_replacing`. Raises BadInput, one line, when they cannot
-    be written.
+    One rename decides: before it `folder` is as it was; after it the new files count, and whatever
+    is not yet in its place is put there by the next program that calls `finish_replacing`. Raises
+    BadInput, one line, when they cannot be written.
     """
     new = folder / NEW
     try:
@@ -243,7 +255,9 @@ def together(folder: Path, *names: str) -> Iterator[Path]:
 
 
 def finish_replacing(folder: Path) -> None:
-    """Put the files in place that somebody who was killed in `together` had already made to count. Raises OSError."""
+    """Put the files in place that somebody who was killed in `together` had already made to count.
+    Raises OSError.
+    """
     committed = folder / COMMITTED
     if not committed.is_dir():
         return
@@ -253,7 +267,9 @@ def finish_replacing(folder: Path) -> None:
 
 
 def room(folder: Path) -> Path:
-    """A folder for results, made if need be. Raises BadInput, before any work is done, when it cannot be written to."""
+    """A folder for results, made if need be. Raises BadInput, before any work is done, when it
+    cannot be written to.
+    """
     folder = Path(folder).expanduser()
     try:
         if folder.exists() and not folder.is_dir():

@@ -18,7 +18,9 @@ BASELINES = ("constant", "frame-difference")
 def measure_baselines(
     tests: Sequence[Video], judged: Sequence[EvaluatedVideo]
 ) -> Mapping[str, Mapping[str, float | None]]:
-    """Micro AUC of each baseline by its name. `tests` are the videos that `judged` were scored from."""
+    """Micro AUC of each baseline by its name. `tests` are the videos that `judged` were scored
+    from.
+    """
     return {name: {"micro_auc": baseline_auc(name, tests, judged)} for name in BASELINES}
 
 

@@ -1,4 +1,6 @@
-"""Runs side by side: a row a run, and a row a method over its seeds, for every metric of the registry."""
+"""Runs side by side: a row a run, and a row a method over its seeds, for every metric of the
+registry.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace

@@ -1,4 +1,6 @@
-"""One test video, scored and decided: what evaluation is given. T frames, M maps (fewer than T at a lower rate)."""
+"""One test video, scored and decided: what evaluation is given. T frames, M maps (fewer than T at a
+lower rate).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,12 +26,10 @@ class EvaluatedVideo:
     seconds: Floats  # (T,)
     events: Sequence[Event] = ()
     map: Floats | None = None  # (M, h, w), may lie on disk: it is read one picture at a time
-    map_frame: Ints | None = (
-        None  # (M,) source frame, rising, that each map and each set of boxes belongs to
-    )
-    boxes: tuple[Floats, ...] | None = (
-        None  # M × (n, 5); where given, these are the regions detected, not the map's
-    )
+    # (M,) source frame, rising, that each map and each set of boxes belongs to
+    map_frame: Ints | None = None
+    # M × (n, 5); where given, these are the regions detected, not the map's
+    boxes: tuple[Floats, ...] | None = None
     parts: Mapping[str, Floats] = field(
         default_factory=dict
     )  # (T,) each, smoothed: what the score was made of
@@ -84,7 +84,8 @@ class EvaluatedVideo:
         rows = self.truth.tracks
         if rows is not None and len(rows) and (rows[:, 0].min() < 0 or rows[:, 0].max() >= T):
             raise BadTruth(
-                f"{self.video}: a track is at frame {rows[:, 0].max():g}, but the video has {T} frames"
+                f"{self.video}: a track is at frame {rows[:, 0].max():g}, "
+                f"but the video has {T} frames"
             )
 
 
@@ -123,7 +124,8 @@ def align_with_truth(scored: ScoredVideo, threshold: Threshold) -> EvaluatedVide
 
 
 def last_scored(frame: Ints, frames: int) -> Ints:
-    """Which of the (rising) scored frames speaks for each of so many: the last so far; before the first, the first.
+    """Which of the (rising) scored frames speaks for each of so many: the last so far; before the
+    first, the first.
 
     >>> last_scored(np.array([1, 3]), 5).tolist()
     [0, 0, 0, 1, 1]
@@ -132,7 +134,8 @@ def last_scored(frame: Ints, frames: int) -> Ints:
 
 
 def every_frame(scores: Scores, frames: int) -> Floats:
-    """A score for each of so many frames: one that no clip speaks for holds the last; before the first, the first.
+    """A score for each of so many frames: one that no clip speaks for holds the last; before the
+    first, the first.
 
     Raises BadVideo where there is no score at all.
     """

@@ -25,7 +25,9 @@ class KindDetection:
 
 
 def detection_by_kind(judged: Sequence[EvaluatedVideo]) -> dict[str, KindDetection]:
-    """For each kind of anomaly that the truth names, its segments and how many of them were detected."""
+    """For each kind of anomaly that the truth names, its segments and how many of them were
+    detected.
+    """
     counts: dict[str, KindDetection] = {}
     for video in judged:
         for name, start, end in segments_by_kind(video):

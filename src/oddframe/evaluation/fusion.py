@@ -1,7 +1,7 @@
 """Several streams of one recording, such as two cameras on one driver: what each says, added up.
 
-Detectors of different streams count in one unit, rarity, so their mean needs no weights and no statistic of the test.
-T frames in a recording.
+Detectors of different streams count in one unit, rarity, so their mean needs no weights and no
+statistic of the test. T frames in a recording.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,15 +16,18 @@ from oddframe.types import Floats
 
 
 def fused(streams: Mapping[str, Mapping[str, EvaluatedVideo]]) -> list[EvaluatedVideo]:
-    """Each recording as judged by all streams that have it: the mean of their rarities, frame by frame.
+    """Each recording as judged by all streams that have it: the mean of their rarities, frame by
+    frame.
 
-    `streams` holds, by the stream's name, its recordings by theirs. A frame that only some streams have is judged by
-    those; a recording that some lack by the others, and a line says so. Raises BadInput when streams share nothing.
+    `streams` holds, by the stream's name, its recordings by theirs. A frame that only some streams
+    have is judged by those; a recording that some lack by the others, and a line says so. Raises
+    BadInput when streams share nothing.
     """
     names = list(dict.fromkeys(name for recordings in streams.values() for name in recordings))
     if not any(sum(name in recordings for recordings in streams.values()) > 1 for name in names):
         raise BadInput(
-            f"the streams {', '.join(streams)} have no recording in common, so there is nothing to fuse"
+            f"the streams {', '.join(streams)} have no recording in common, "
+            "so there is nothing to fuse"
         )
     both = []
     for name in names:

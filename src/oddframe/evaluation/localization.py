@@ -1,4 +1,6 @@
-"""Where: maps and boxes held against masks and tracks. M maps of a video of T frames; R true regions."""
+"""Where: maps and boxes held against masks and tracks. M maps of a video of T frames; R true
+regions.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,7 +41,9 @@ class Localization:
 
 
 def find_places(judged: Sequence[EvaluatedVideo]) -> Localization:
-    """Hold maps (or boxes) against masks and tracks. Goes through the maps a few times, one picture in memory."""
+    """Hold maps (or boxes) against masks and tracks. Goes through the maps a few times, one picture
+    in memory.
+    """
     why: dict[str, str] = {}
     told = [video for video in judged if not video.truth.frame.any() or _where(video.truth)]
     notes = _notes(judged, told)
@@ -71,7 +75,9 @@ def find_places(judged: Sequence[EvaluatedVideo]) -> Localization:
 
 
 def _sweep(videos: Sequence[EvaluatedVideo], truth: Sequence[Floats], boxes: bool) -> RegionCurve:
-    """Strict levels first, some at a time; the loose ones, with specks all over, are mostly never needed."""
+    """Strict levels first, some at a time; the loose ones, with specks all over, are mostly never
+    needed.
+    """
     levels = metrics.levels_of(*(_box_values(videos) if boxes else _map_values(videos)))
     whole = RegionSweep(levels[:0])
     for start in range(0, len(levels), AT_ONCE):
@@ -143,7 +149,9 @@ def _maps(video: EvaluatedVideo) -> Iterator[tuple[Floats, Ints]]:
 
 
 def _spans_of_maps(video: EvaluatedVideo) -> Ints:
-    """(M, 2): by the rule of `held`, a map stands for its frame and those after it up to the next map."""
+    """(M, 2): by the rule of `held`, a map stands for its frame and those after it up to the next
+    map.
+    """
     assert video.map_frame is not None
     speaker, each = last_scored(video.map_frame, len(video.value)), np.arange(len(video.map_frame))
     return np.stack(
@@ -152,7 +160,9 @@ def _spans_of_maps(video: EvaluatedVideo) -> Ints:
 
 
 def _map_values(videos: Sequence[EvaluatedVideo]) -> tuple[Floats, Floats]:
-    """Values of the maps, evenly from all of them and at most about a million, and every map's highest."""
+    """Values of the maps, evenly from all of them and at most about a million, and every map's
+    highest.
+    """
     maps = [map for video in videos if video.map is not None for map in [video.map]]
     share = min(1.0, SAMPLE / max(1, sum(part.size for part in maps)))
     random, values, peaks = np.random.default_rng(0), [], []

@@ -39,7 +39,9 @@ class MeasuredRun:
 
 
 def test_videos(name: str, split: Split) -> list[Video]:
-    """The test videos that have truth, under names that can be printed. Raises BadInput where none has."""
+    """The test videos that have truth, under names that can be printed. Raises BadInput where none
+    has.
+    """
     with_truth = [video for video in split.test if video.truth is not None]
     if not with_truth:
         raise BadInput(
@@ -66,7 +68,8 @@ def refuse_learned(fitted: FittedDetector, tests: Sequence[Video]) -> None:
 def measure_run(
     fitted: FittedDetector, name: str, tests: Sequence[Video], threshold: Threshold, folder: Path
 ) -> tuple[MeasuredRun, tuple[LeftOut, ...]]:
-    """Score test videos into a folder and measure the scores; those that cannot be scored are left out.
+    """Score test videos into a folder and measure the scores; those that cannot be scored are left
+    out.
 
     Call it within `hold_score_files`.
     """

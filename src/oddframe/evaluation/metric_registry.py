@@ -1,7 +1,8 @@
 """The metrics of the table. One is added in one place: a function here with `@metric` over it.
 
-JSON, the table on the terminal, the report and the comparison of runs take name, meaning and the reason for an
-undefined number from it. docs: Evaluation has the definitions; the arithmetic on plain arrays is in metrics.py.
+JSON, the table on the terminal, the report and the comparison of runs take name, meaning and the
+reason for an undefined number from it. docs: Evaluation has the definitions; the arithmetic on
+plain arrays is in metrics.py.
 """
 
 from collections.abc import Callable

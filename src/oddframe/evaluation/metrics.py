@@ -1,7 +1,8 @@
-"""The numbers. Each function takes plain arrays of what is true and what was said; higher scores are stranger.
+"""The numbers. Each function takes plain arrays of what is true and what was said; higher scores
+are stranger.
 
-V videos, F frames of all of them, E events and S true segments of one video; h × w cells of a map. A number that is
-not defined (one class only, nothing to count) is None; whoever asks knows why.
+V videos, F frames of all of them, E events and S true segments of one video; h × w cells of a map.
+A number that is not defined (one class only, nothing to count) is None; whoever asks knows why.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,9 @@ from oddframe.types import Bools, Floats
 
 
 def roc(odd: Bools, score: Floats) -> tuple[Floats, Floats]:
-    """False and true positive rates from (0, 0) to (1, 1), one point for each distinct score. Needs both classes."""
+    """False and true positive rates from (0, 0) to (1, 1), one point for each distinct score. Needs
+    both classes.
+    """
     hits, alarms = _counts(odd, score)
     return np.append(0.0, (alarms - hits) / (alarms[-1] - hits[-1])), np.append(
         0.0, hits / hits[-1]
@@ -29,7 +32,9 @@ def auc(odd: Bools, score: Floats) -> float | None:
 
 
 def average_precision(odd: Bools, score: Floats) -> float | None:
-    """Precision at each distinct score, weighted by the recall gained there (scikit-learn's definition)."""
+    """Precision at each distinct score, weighted by the recall gained there (scikit-learn's
+    definition).
+    """
     if not odd.any():
         return None
     hits, alarms = _counts(odd, score)
@@ -37,7 +42,9 @@ def average_precision(odd: Bools, score: Floats) -> float | None:
 
 
 def equal_error_rate(odd: Bools, score: Floats) -> float | None:
-    """The rate at which as large a share of normal frames is called odd as of odd frames normal, on the ROC's lines."""
+    """The rate at which as large a share of normal frames is called odd as of odd frames normal, on
+    the ROC's lines.
+    """
     if not _both(odd):
         return None
     x, y = roc(odd, score)
@@ -50,7 +57,8 @@ def equal_error_rate(odd: Bools, score: Floats) -> float | None:
 def interval(
     odd: Sequence[Bools], score: Sequence[Floats], seed: int = 0, draws: int = 2000
 ) -> list[float] | None:
-    """The 95 % bootstrap interval of the micro AUC: whole videos drawn with replacement, for frames of one are alike.
+    """The 95 % bootstrap interval of the micro AUC: whole videos drawn with replacement, for frames
+    of one are alike.
 
     Draws of one class only are drawn again. None for fewer than two videos.
     """
@@ -72,10 +80,12 @@ def interval(
 def as_published(
     odd: Sequence[Bools], raw: Sequence[Floats], smoothing: float = 0.0
 ) -> tuple[float | None, float | None]:
-    """Micro and macro AUC as papers count them: each video's scores stretched to [0, 1] by its own lowest and highest.
+    """Micro and macro AUC as papers count them: each video's scores stretched to [0, 1] by its own
+    lowest and highest.
 
-    `smoothing` is the width (sigma, frames) of a Gaussian centred on each frame, which reads the future; 0 is none.
-    Macro is over all videos, each padded with a fake normal frame of score 0 and a fake odd one of the highest score.
+    `smoothing` is the width (sigma, frames) of a Gaussian centred on each frame, which reads the
+    future; 0 is none. Macro is over all videos, each padded with a fake normal frame of score 0 and
+    a fake odd one of the highest score.
     """
     stretched = [min_max(blur(scores, smoothing)) for scores in raw]
     macro = [padded_auc(flags, scores) for flags, scores in zip(odd, stretched, strict=True)]
@@ -111,7 +121,8 @@ class Match:
     """Which of a video's events overlap a true segment, and how late each segment was noticed."""
 
     right: Bools  # (E,)
-    delay: Floats  # (S,) seconds from the segment's start to the first event in it; NaN where it was missed
+    # (S,) seconds from the segment's start to the first event in it; NaN where it was missed
+    delay: Floats
 
 
 def match_events(events: Floats, segments: Floats) -> Match:
@@ -131,7 +142,8 @@ def match_events(events: Floats, segments: Floats) -> Match:
 def precision_recall_f1(
     matches: Sequence[Match],
 ) -> tuple[float | None, float | None, float | None]:
-    """Share of events that are right, share of segments noticed, and their harmonic mean, over all videos.
+    """Share of events that are right, share of segments noticed, and their harmonic mean, over all
+    videos.
 
     Without events precision is undefined and F1 is 0; without segments recall and F1 are undefined.
     """
@@ -149,7 +161,9 @@ def precision_recall_f1(
 
 
 def shared_seconds(events: Floats, segments: Floats) -> float:
-    """Seconds of the events (E, 2) that lie within segments (S, 2), which do not overlap each other."""
+    """Seconds of the events (E, 2) that lie within segments (S, 2), which do not overlap each
+    other.
+    """
     low = np.maximum(events[:, None, 0], segments[None, :, 0])
     high = np.minimum(events[:, None, 1], segments[None, :, 1])
     return float((high - low).clip(0).sum())
@@ -162,11 +176,13 @@ def median_delay(matches: Sequence[Match]) -> float | None:
 
 
 class PixelCounts:
-    """Pixel AUC over any number of maps in bounded memory: a histogram of odd and normal pixels over the scores.
+    """Pixel AUC over any number of maps in bounded memory: a histogram of odd and normal pixels
+    over the scores.
 
-    A pixel takes the value of the map's cell that its centre lies in (nearest, nothing interpolated). Bins lie between
-    `edges`; pixels in one bin count as ties, so the AUC is exact when every distinct score is an edge. Every picture
-    weighs the same, whatever the size of its mask.
+    A pixel takes the value of the map's cell that its centre lies in (nearest, nothing
+    interpolated). Bins lie between `edges`; pixels in one bin count as ties, so the AUC is exact
+    when every distinct score is an edge. Every picture weighs the same, whatever the size of its
+    mask.
     """
 
     def __init__(self, edges: Floats) -> None:
@@ -190,10 +206,11 @@ class PixelCounts:
 
 
 def shares(mask: Bools, h: int, w: int) -> tuple[Floats, Floats]:
-    """What share of the picture is odd and lies in each of h × w cells, and what share lies in each cell at all.
+    """What share of the picture is odd and lies in each of h × w cells, and what share lies in each
+    cell at all.
 
-    A pixel belongs to the cell that its centre lies in; where the mask is coarser than the map, a cell takes the pixel
-    that its own centre lies in.
+    A pixel belongs to the cell that its centre lies in; where the mask is coarser than the map, a
+    cell takes the pixel that its own centre lies in.
     """
     odd, sides = np.asarray(mask) > 0, []
     for axis, cells in enumerate((h, w)):
@@ -251,7 +268,8 @@ def _counts(odd: Bools, score: Floats) -> tuple[Floats, Floats]:
 
 
 def _pairs(odd: Sequence[Bools], score: Sequence[Floats]) -> Floats:
-    """(V, V): pairs of an odd frame of video i and a normal one of video j that are in the right order, ties half.
+    """(V, V): pairs of an odd frame of video i and a normal one of video j that are in the right
+    order, ties half.
 
     Any choice of videos has its micro AUC from this table, without sorting again.
     """
@@ -280,10 +298,11 @@ def _peak_cell(map: Floats) -> tuple[tuple[float, float], tuple[float, float]]:
 
 
 def levels_of(values: Floats, peaks: Floats, most: int = 128) -> Floats:
-    """Thresholds for a sweep, falling: where few pictures have anything above, and on down to the lowest value.
+    """Thresholds for a sweep, falling: where few pictures have anything above, and on down to the
+    lowest value.
 
-    Half are quantiles of the pictures' highest values, half quantiles of all values at tails that double. When there
-    are no more distinct values than levels, they are all of them.
+    Half are quantiles of the pictures' highest values, half quantiles of all values at tails that
+    double. When there are no more distinct values than levels, they are all of them.
     """
     distinct = np.unique(np.concatenate([values, peaks]))
     if len(distinct) > most:

@@ -1,4 +1,6 @@
-"""From what was scored to the table. Knows no method and decodes nothing; docs: Evaluation says what numbers mean."""
+"""From what was scored to the table. Knows no method and decodes nothing; docs: Evaluation says
+what numbers mean.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -71,8 +73,9 @@ def measure(
 ) -> Evaluation:
     """Every metric of the registry on evaluated videos.
 
-    `expected_false_alarms` (per hour) is the calibration's word; it stands apart from what is measured. `places` saves
-    finding them again when `curves` is asked for too. Raises BadInput without videos.
+    `expected_false_alarms` (per hour) is the calibration's word; it stands apart from what is
+    measured. `places` saves finding them again when `curves` is asked for too. Raises BadInput
+    without videos.
     """
     test = VideoSet(judged, lookahead, seed, places)
     numbers: dict[Column, dict[str, Number]] = {"honest": {}, "as_published": {}, "place": {}}
@@ -113,7 +116,9 @@ def notes_on(test: VideoSet) -> list[str]:
 
 
 def notes_on_long_events(test: VideoSet) -> list[str]:
-    """A note where one event covers a video that is mostly normal: event precision counts it as right."""
+    """A note where one event covers a video that is mostly normal: event precision counts it as
+    right.
+    """
     covered = []
     for video in test.videos:
         filmed = filmed_seconds(video.seconds)
@@ -124,13 +129,15 @@ def notes_on_long_events(test: VideoSet) -> list[str]:
     if not covered:
         return []
     return [
-        f"one event covers all of {_first_names(covered)}: it meets every odd stretch, so event precision, recall and "
-        "delay say nothing there; read event time precision"
+        f"one event covers all of {_first_names(covered)}: it meets every odd stretch, "
+        "so event precision, recall and delay say nothing there; read event time precision"
     ]
 
 
 def by_part(judged: Sequence[EvaluatedVideo]) -> dict[str, dict[str, dict[str, float | None]]]:
-    """For each part of the score that all videos have, its micro and macro AUC, honest and as published."""
+    """For each part of the score that all videos have, its micro and macro AUC, honest and as
+    published.
+    """
     odd = [video.truth.frame for video in judged]
     found = {}
     for name in judged[0].parts:
@@ -149,7 +156,8 @@ def by_part(judged: Sequence[EvaluatedVideo]) -> dict[str, dict[str, dict[str, f
 
 
 def by_kind(judged: Sequence[EvaluatedVideo]) -> dict[str, dict[str, float | int | None]]:
-    """For each kind of anomaly, the AUC of its frames against all normal ones, how many frames it has, how many
+    """For each kind of anomaly, the AUC of its frames against all normal ones, how many frames it
+    has, how many
     segments, and how many of these an event overlaps."""
     told = [video for video in judged if video.truth.kind is not None]
     if not told:
@@ -173,8 +181,8 @@ def by_kind(judged: Sequence[EvaluatedVideo]) -> dict[str, dict[str, float | int
 
 
 def curves(judged: Sequence[EvaluatedVideo], places: Localization | None = None) -> dict[str, Any]:
-    """For plots, at most 500 points each: ROC of all frames and of each video (None for one class), and detection rates
-    against false regions per frame (None without places).
+    """For plots, at most 500 points each: ROC of all frames and of each video (None for one class),
+    and detection rates against false regions per frame (None without places).
     """
     test = VideoSet(judged, places=places)
     curve = test.localization.curve

@@ -1,8 +1,9 @@
-"""Smoothing of test scores as papers do it, for the column `as published`. All of it reads the future.
+"""Smoothing of test scores as papers do it, for the column `as published`. All of it reads the
+future.
 
-T frames of one video; M maps of h × w cells. Values are anomaly scores stretched to [0, 1] within their video.
-Source: Wang et al., Video Anomaly Detection by Solving Decoupled Spatio-Temporal Jigsaw Puzzles (ECCV 2022), the
-authors' code, tool/evaluate.py and aggregate.py.
+T frames of one video; M maps of h × w cells. Values are anomaly scores stretched to [0, 1] within
+their video. Source: Wang et al., Video Anomaly Detection by Solving Decoupled Spatio-Temporal
+Jigsaw Puzzles (ECCV 2022), the authors' code, tool/evaluate.py and aggregate.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,8 @@ SIDE = 5  # of the 3-D mean filter
 def published_aucs(
     videos: Sequence[EvaluatedVideo], smoothing: str = ""
 ) -> tuple[float | None, float | None]:
-    """Micro and macro AUC of each video's stretched raw scores, smoothed in one of the ways of SMOOTHINGS.
+    """Micro and macro AUC of each video's stretched raw scores, smoothed in one of the ways of
+    SMOOTHINGS.
 
     None where the frames are of one class, or where the smoothing needs maps and a video has none.
     """
@@ -56,8 +58,8 @@ def smooth_as_published(video: EvaluatedVideo, smoothing: str) -> Floats:
 
 
 def gaussian_49(values: Floats) -> Floats:
-    """The authors' 49 weights, which lie one frame off their centre, over a video whose ends are continued by its own
-    first and last 24 values in their order.
+    """The authors' 49 weights, which lie one frame off their centre, over a video whose ends are
+    continued by its own first and last 24 values in their order.
     """
     half = TAPS // 2
     support = np.arange(1, TAPS + 1)
@@ -82,7 +84,8 @@ def mean_43(values: Floats) -> Floats:
 
 
 def peaks_of_mean_3d(video: EvaluatedVideo) -> Floats:
-    """(T,) the highest cell of each map after a 5 × 5 × 5 mean; beyond the video's ends and sides nothing is odd.
+    """(T,) the highest cell of each map after a 5 × 5 × 5 mean; beyond the video's ends and sides
+    nothing is odd.
 
     Maps are read one after another, five in memory.
     """

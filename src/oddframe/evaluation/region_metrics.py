@@ -1,7 +1,7 @@
 """Region-based detection rates (RBDC, TBDC): how many true regions and tracks a detector finds.
 
-Ramachandra & Jones, Street Scene (WACV 2020). h × w cells of a map; boxes are x1 y1 x2 y2 as fractions of the picture.
-K levels of a sweep, falling; R true regions.
+Ramachandra & Jones, Street Scene (WACV 2020). h × w cells of a map; boxes are x1 y1 x2 y2 as
+fractions of the picture. K levels of a sweep, falling; R true regions.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,8 +23,9 @@ Found = tuple[
 def tracks_of_masks(masks: Masks) -> Floats:
     """Connected parts linked from frame to frame, (R, 6) rows: frame track x1 y1 x2 y2.
 
-    A part goes on as the track of the frame before that it shares most pixels with; where two parts claim one track
-    the larger share has it and the other begins a new one. A frame without parts ends all tracks.
+    A part goes on as the track of the frame before that it shares most pixels with; where two parts
+    claim one track the larger share has it and the other begins a new one. A frame without parts
+    ends all tracks.
     """
     rows: list[Floats] = []
     nothing: Ints = np.zeros((0, 0), np.int32)
@@ -57,7 +58,9 @@ def overlap(these: Floats, those: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class RegionCurve:
-    """Detection rates against false regions per frame, from the strictest level on. Starts at (0, 0), stops at 1."""
+    """Detection rates against false regions per frame, from the strictest level on. Starts at (0,
+    0), stops at 1.
+    """
 
     false: Floats  # (P,) false regions per frame, never falling
     regions: Floats  # (P,) share of true regions found
@@ -65,11 +68,13 @@ class RegionCurve:
 
 
 class RegionSweep:
-    """Counts, at each of K falling levels, the true regions and tracks found and the false regions: RBDC and TBDC.
+    """Counts, at each of K falling levels, the true regions and tracks found and the false regions:
+    RBDC and TBDC.
 
-    Videos are added one at a time and nothing of them is kept but counts. A true region is found at a level when a
-    detected one overlaps it by 0.1 (intersection over union); a track when a tenth of its regions are; a detected
-    region is false when it overlaps no true one so (Ramachandra & Jones, Street Scene, WACV 2020).
+    Videos are added one at a time and nothing of them is kept but counts. A true region is found at
+    a level when a detected one overlaps it by 0.1 (intersection over union); a track when a tenth
+    of its regions are; a detected region is false when it overlaps no true one so (Ramachandra &
+    Jones, Street Scene, WACV 2020).
     """
 
     def __init__(self, levels: Floats) -> None:
@@ -78,7 +83,9 @@ class RegionSweep:
         self.false, self.regions_found, self.tracks_found = np.zeros((3, len(self.levels)), int)
 
     def add(self, found: Iterable[Found], truth: Floats, frames: int) -> None:
-        """One video of so many frames: what was detected (`parts_at`, `boxes_at`), and (R, 6) rows of true tracks."""
+        """One video of so many frames: what was detected (`parts_at`, `boxes_at`), and (R, 6) rows
+        of true tracks.
+        """
         truth = truth[np.argsort(truth[:, 0], kind="stable")]
         first = np.searchsorted(truth[:, 0], np.arange(frames + 1))
         _, track = np.unique(truth[:, 1], return_inverse=True)
@@ -102,7 +109,9 @@ class RegionSweep:
 
     @property
     def full(self) -> bool:
-        """Whether the loosest level gives more than one false region per frame: looser ones cannot matter."""
+        """Whether the loosest level gives more than one false region per frame: looser ones cannot
+        matter.
+        """
         return bool((self.false > self.frames).any())
 
     def joined(self, looser: "RegionSweep") -> "RegionSweep":
@@ -117,8 +126,9 @@ class RegionSweep:
     def curve(self) -> RegionCurve:
         """Loosen the threshold until the first level with more than one false region per frame.
 
-        Where regions of a map flow together a looser level can have fewer false regions, and lose true ones. What was
-        paid stays paid and what was found stays found: both run to their highest so far.
+        Where regions of a map flow together a looser level can have fewer false regions, and lose
+        true ones. What was paid stays paid and what was found stays found: both run to their
+        highest so far.
         """
         false = np.maximum.accumulate(self.false / max(self.frames, 1))
         stop = int(np.searchsorted(false, 1, side="right"))
@@ -141,7 +151,9 @@ def area(x: Floats, y: Floats) -> float:
 
 
 def parts_at(maps: Floats, spans: Ints, levels: Floats) -> Iterator[Found]:
-    """What a method with maps detects: the connected parts at each level. `spans` (M, 2) are the frames of each map."""
+    """What a method with maps detects: the connected parts at each level. `spans` (M, 2) are the
+    frames of each map.
+    """
     for map, (start, end) in zip(maps, spans, strict=True):
         if end <= start:
             continue

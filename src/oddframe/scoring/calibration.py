@@ -1,5 +1,6 @@
-"""One unit for all methods: rarity, −log10 of the share of normal frames that score as high. Thresholds are chosen as
-false alarms per hour on normal video that the method did not fit; never by looking at test labels.
+"""One unit for all methods: rarity, −log10 of the share of normal frames that score as high.
+Thresholds are chosen as false alarms per hour on normal video that the method did not fit; never by
+looking at test labels.
 """
 
 import math
@@ -21,12 +22,12 @@ from oddframe.video.filmed_time import JUMP, filmed_seconds, usual_step
 
 TAIL_SHARE = 0.02  # of normal frames lie above the level from which the tail is modelled
 GRID = np.round(np.arange(0.5, 8.01, 0.05), 2)  # rarities at which false alarms are counted
-COUNTED = 3  # events that must have been seen for a rate to count as measured (their relative error is 1/√3)
-SHAPES = (
-    0.0,
-    0.5,
-)  # of the tail; a negative one would mean a highest possible score, which no recording can show
-PIECE = 60.0  # seconds into which normal video is cut for resampling, so that one long film is not all or nothing
+# events that must have been seen for a rate to count as measured (their relative error is 1/√3)
+COUNTED = 3
+# of the tail; a negative one would mean a highest possible score, which no recording can show
+SHAPES = (0.0, 0.5)
+# seconds into which normal video is cut for resampling, so that one long film is not all or nothing
+PIECE = 60.0
 SMALL = 1 << 26  # bytes of an array with a number a piece: ten million minutes of video
 HEADER = 4096  # bytes, at most, before the numbers of an .npy
 CEILING = 12.0  # no finite recording supports more than one in 10^12
@@ -34,7 +35,9 @@ CEILING = 12.0  # no finite recording supports more than one in 10^12
 
 @dataclass(frozen=True)
 class Tail:
-    """Generalised Pareto tail of normal scores: P(S ≥ s) = share · (1 + shape · (s − level) / scale)^(−1 / shape)."""
+    """Generalised Pareto tail of normal scores: P(S ≥ s) = share · (1 + shape · (s − level) /
+    scale)^(−1 / shape).
+    """
 
     level: float
     share: float
@@ -49,10 +52,10 @@ class Threshold:
     rarity: float
     asked: float  # false alarms per hour that were asked for
     expected: float  # false alarms per hour at this threshold, as far as the normal video can tell
-    interval: tuple[
-        float, float
-    ]  # 95 % of resamples of the normal video put the rate in here; from 0 if not counted
-    counted: bool  # True: false alarms as rare as this were counted. False: the tail was extended beyond the recording
+    # 95 % of resamples of the normal video put the rate in here; from 0 if not counted
+    interval: tuple[float, float]
+    # True: false alarms as rare as this were counted; False: the tail was extended
+    counted: bool
     supported: float  # the lowest rate that the normal video could show by counting
     note: str
 
@@ -61,9 +64,8 @@ class Threshold:
 class Calibration:
     """What normal video scores, by detectors that had not seen it."""
 
-    scores: tuple[
-        Floats, ...
-    ]  # one array a piece (a minute at most): the smoothed scores of its frames, ascending
+    # one array a piece (a minute at most): the smoothed scores of its frames, ascending
+    scores: tuple[Floats, ...]
     seconds: tuple[float, ...]  # how long each is
     alarms: Floats  # (pieces, len(GRID)) events that begin in each, at each rarity of GRID
     view: Bytes | None = field(
@@ -76,10 +78,11 @@ class Calibration:
         return sum(self.seconds) / 3600
 
     def rarity(self, score: Floats, ceiling: float = CEILING) -> Floats:
-        """−log10 p of scores of any shape: 0 for the most ordinary, 2 for one in a hundred normal frames, and so on.
+        """−log10 p of scores of any shape: 0 for the most ordinary, 2 for one in a hundred normal
+        frames, and so on.
 
-        Where scores are ranked, as the cells of a map are, the ceiling is infinite: under it all that is strange would
-        be equally so.
+        Where scores are ranked, as the cells of a map are, the ceiling is infinite: under it all
+        that is strange would be equally so.
         """
         with np.errstate(over="ignore"):
             rounded = np.asarray(
@@ -94,7 +97,9 @@ class Calibration:
 
     @cached_property
     def tail(self) -> Tail | None:
-        """The model above the TAIL_SHARE of normal frames; None where normal scores do not vary there."""
+        """The model above the TAIL_SHARE of normal frames; None where normal scores do not vary
+        there.
+        """
         return _fit_tail(self._ascending, self.curve)
 
     @cached_property
@@ -114,14 +119,18 @@ class Calibration:
         return tail.level + over * tail.scale
 
     def rate(self, rarity: float) -> float:
-        """False alarms per hour at a threshold: counted where enough were seen, else extended along the tail.
+        """False alarms per hour at a threshold: counted where enough were seen, else extended along
+        the tail.
 
-        The rarest rate that was counted gives the height, the frames' tail the slope: a unit is ten times rarer.
+        The rarest rate that was counted gives the height, the frames' tail the slope: a unit is ten
+        times rarer.
         """
         return self._rate(rarity, lambda anchor: rarity - anchor)
 
     def threshold(self, per_hour: float, seed: int = 0) -> Threshold:
-        """The lowest rarity at which no more than `per_hour` false alarms an hour are expected. Raises BadInput."""
+        """The lowest rarity at which no more than `per_hour` false alarms an hour are expected.
+        Raises BadInput.
+        """
         if not per_hour > 0 or not math.isfinite(per_hour):
             raise BadInput(f"false alarms per hour is a number above 0, got {per_hour}")
         supported = COUNTED / self.hours
@@ -137,7 +146,8 @@ class Calibration:
         if counted:
             note = f"counted on {recording}"
         else:
-            low = 0.0  # a recording in which nothing so rare was counted cannot exclude that there is nothing
+            # a recording in which nothing so rare was counted cannot exclude that there is nothing
+            low = 0.0
             note = (
                 f"{recording} can show no rate below {_few(supported)} per hour; {per_hour:g} per hour is an "
                 f"extension of its tail and may really be up to {_few(high)}"
@@ -147,7 +157,8 @@ class Calibration:
     def _rate(
         self, rarity: float, fall: Callable[[float], float], draw: Callable[[float], float] = float
     ) -> float:
-        """`fall` gives the rarity between a level at which alarms were counted and the threshold asked about.
+        """`fall` gives the rarity between a level at which alarms were counted and the threshold
+        asked about.
 
         `draw` makes the mean number of alarms out of the number counted.
         """
@@ -164,8 +175,9 @@ class Calibration:
     def _resampled(self, rarity: float, seed: int, times: int = 200) -> list[float]:
         """Rates at this threshold had other video of the same kind been recorded.
 
-        Three things vary: which pieces are recorded (bootstrap), how many alarms chance puts into them (Poisson), and
-        the tail's shape, of which a few minutes tell less than their resamples differ.
+        Three things vary: which pieces are recorded (bootstrap), how many alarms chance puts into
+        them (Poisson), and the tail's shape, of which a few minutes tell less than their resamples
+        differ.
         """
         random, rates = np.random.default_rng(seed), []
         for _ in range(times):
@@ -193,7 +205,8 @@ class Calibration:
 
 
 def calibrate(held_out: Sequence[Scores], how: str) -> Calibration:
-    """Learn the scale from smoothed scores, one Scores a normal video, of detectors that had not seen it.
+    """Learn the scale from smoothed scores, one Scores a normal video, of detectors that had not
+    seen it.
 
     Raises BadInput when there is nothing to learn from.
     """
@@ -288,7 +301,9 @@ def refuse_large(members: Sequence[ZipInfo], names: Sequence[str], most: int) ->
 
 
 def refuse_misfit(scores: Floats, frames: Ints, seconds: Floats, alarms: Floats) -> None:
-    """Raises ValueError for arrays that no calibration has: of other shapes, not finite, or below zero."""
+    """Raises ValueError for arrays that no calibration has: of other shapes, not finite, or below
+    zero.
+    """
     fit = alarms.shape == (len(frames), len(GRID)) and seconds.shape == frames.shape
     if not fit or scores.shape != (int(frames.sum()),) or not len(scores):
         raise ValueError("its parts do not fit each other")
@@ -300,7 +315,9 @@ def refuse_misfit(scores: Floats, frames: Ints, seconds: Floats, alarms: Floats)
 
 
 def _cuts(scores: Scores) -> Ints:
-    """Where pieces of at most PIECE filmed seconds, of equally many frames, begin in a video's scores."""
+    """Where pieces of at most PIECE filmed seconds, of equally many frames, begin in a video's
+    scores.
+    """
     count = math.ceil(filmed_seconds(scores.seconds) / PIECE - 0.01)
     count = max(1, min(count, len(scores)))  # a leap of the clock makes no more pieces than frames
     return np.unique(np.arange(count) * len(scores) // count)
@@ -312,7 +329,9 @@ def _part(scores: Scores, start: int, end: int) -> Scores:
 
 
 def _alarms(scores: Scores, begins: Floats) -> Floats:
-    """(pieces, len(GRID)): events that begin in each piece of a video, which may go on into the next."""
+    """(pieces, len(GRID)): events that begin in each piece of a video, which may go on into the
+    next.
+    """
     found = np.zeros((len(begins), len(GRID)))
     for k, level in enumerate(GRID):
         starts = [
@@ -325,7 +344,9 @@ def _alarms(scores: Scores, begins: Floats) -> Floats:
 
 
 def _around(scores: Scores, level: float) -> Scores:
-    """The frames that reach a level, with their neighbours: no event depends on the others, and they are many."""
+    """The frames that reach a level, with their neighbours: no event depends on the others, and
+    they are many.
+    """
     loud = scores.value >= level
     near = loud.copy()
     near[1:] |= loud[:-1]
@@ -349,7 +370,8 @@ def _curve(scores: Floats) -> tuple[Floats, Floats]:
     first = np.flatnonzero(np.append(True, scores[1:] > scores[:-1]))
     knots = scores[first]
     at_least = len(scores) - first  # frames that score as high or higher
-    # as if one more normal frame had scored higher than all: nothing is rarer than the recording can show
+    # as if one more normal frame had scored higher than all: nothing is rarer than the recording
+    # can show
     higher = np.nextafter(knots[-1], np.inf, dtype=np.float32)
     return np.append(knots, higher).astype(np.float64), -np.log10(
         (np.append(at_least, 0) + 1) / (len(scores) + 1)
@@ -357,7 +379,9 @@ def _curve(scores: Floats) -> tuple[Floats, Floats]:
 
 
 def _fit_tail(scores: Floats, curve: tuple[Floats, Floats]) -> Tail | None:
-    """Generalised Pareto by probability-weighted moments (Hosking & Wallis 1987), its shape held in SHAPES."""
+    """Generalised Pareto by probability-weighted moments (Hosking & Wallis 1987), its shape held in
+    SHAPES.
+    """
     knots, rarities = curve
     at = min(int(np.searchsorted(rarities, -math.log10(TAIL_SHARE))), max(0, len(knots) - 11))
     level, share = float(knots[at]), float(10 ** -rarities[at])
@@ -379,7 +403,9 @@ def _tail(level: float, share: float, shape: float, mean: float) -> Tail:
 
 
 def _reshaped(tail: Tail, seen: float, random: np.random.Generator) -> Tail:
-    """The same mean excess, with a shape as far off as so many independent observations leave it open."""
+    """The same mean excess, with a shape as far off as so many independent observations leave it
+    open.
+    """
     mean = tail.scale / (1 - tail.shape)
     return _tail(tail.level, tail.share, tail.shape + random.normal() / math.sqrt(seen), mean)
 
@@ -391,7 +417,9 @@ def _tail_rarity(tail: Tail, score: Floats) -> Floats:
 
 
 def _piece_seconds(piece: Scores, video: Scores) -> float:
-    """Filmed seconds of a piece, by the step of its video where it is a frame on either side of a leap."""
+    """Filmed seconds of a piece, by the step of its video where it is a frame on either side of a
+    leap.
+    """
     step = usual_step(video.seconds)
     if len(piece) < 2 or usual_step(piece.seconds) > JUMP * step:
         return step * len(piece)

@@ -1,6 +1,7 @@
 """Connected components of score maps and masks: boxes, and the place of a peak.
 
-h × w cells of a map or pixels of a mask, which cover the whole picture; boxes are x1 y1 x2 y2 as fractions of it.
+h × w cells of a map or pixels of a mask, which cover the whole picture; boxes are x1 y1 x2 y2 as
+fractions of it.
 """
 
 import cv2
@@ -10,7 +11,9 @@ from oddframe.types import Bools, Floats, Ints
 
 
 def connected_components(map: Floats, threshold: float) -> Floats:
-    """The connected parts (8 neighbours) of a map that are ≥ threshold: (n, 5) boxes, and the highest value in each."""
+    """The connected parts (8 neighbours) of a map that are ≥ threshold: (n, 5) boxes, and the
+    highest value in each.
+    """
     labels, boxes = components_of(map >= threshold)
     high = np.full(len(boxes) + 1, -np.inf)
     np.maximum.at(high, labels.ravel(), np.asarray(map, float).ravel())
@@ -25,8 +28,8 @@ def regions_of_mask(mask: Bools) -> Floats:
 def place_of_peak(map: Floats, threshold: float) -> tuple[float, float, float, float]:
     """The box of the region that holds the map's highest cell.
 
-    It reaches down to the threshold, or, where the whole map is below, halfway from the median to the peak: an event
-    opened by a smoothed score still has a place.
+    It reaches down to the threshold, or, where the whole map is below, halfway from the median to
+    the peak: an event opened by a smoothed score still has a place.
     """
     peak = map.max()
     labels, boxes = components_of(
@@ -50,7 +53,9 @@ def label_components(mask: Bools) -> tuple[Ints, Ints]:
 
 
 def as_fractions(sides: Ints, shape: tuple[int, ...]) -> Floats:
-    """Boxes (n, 4) as fractions of the picture, from left, top, width and height in cells of a map of this shape."""
+    """Boxes (n, 4) as fractions of the picture, from left, top, width and height in cells of a map
+    of this shape.
+    """
     left, top, wide, high = sides.T
     h, w = shape
     return np.column_stack([left / w, top / h, (left + wide) / w, (top + high) / h])

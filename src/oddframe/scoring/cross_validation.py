@@ -1,7 +1,8 @@
 """Normal video that a detector was not fitted on, and its scores: what calibration learns from.
 
-Videos are cut into segments. Videos cut from one recording (`Video.group`) are never on both sides, and where videos
-have classes (`Video.label`) every class is on both sides if it has recordings enough.
+Videos are cut into segments. Videos cut from one recording (`Video.group`) are never on both sides,
+and where videos have classes (`Video.label`) every class is on both sides if it has recordings
+enough.
 """
 
 import math
@@ -45,16 +46,17 @@ class HeldOutScores:
 
 
 def fit_and_cross_validate(detector: Detector, videos: Sequence[Video], run: Run) -> HeldOutScores:
-    """Fit the detector, and score normal video that it, or one fitted in the same way, has not seen.
+    """Fit the detector, and score normal video that it, or one fitted in the same way, has not
+    seen.
 
-    Where fitting is quick the detector is fitted on everything, and others, each without one fold, do the scoring.
-    Otherwise about a fifth of the video is held out of fitting (`hold_out`). Raises BadInput with too little video
-    for either.
+    Where fitting is quick the detector is fitted on everything, and others, each without one fold,
+    do the scoring. Otherwise about a fifth of the video is held out of fitting (`hold_out`). Raises
+    BadInput with too little video for either.
     """
     segments = segments_of(videos)
     folds = folds_of(segments, run.random(SALT))
     if len(set(folds)) < 2:
-        seconds = sum(seconds_of(video) for video in videos)
+        seconds = sum(map(seconds_of, videos))
         raise BadInput(
             f"{seconds:.1f} s of normal video is too little to learn from and to "
             f"calibrate on; give at least {2 * SHORTEST:.0f} s, better an hour"
@@ -65,14 +67,15 @@ def fit_and_cross_validate(detector: Detector, videos: Sequence[Video], run: Run
 
 
 def segments_of(videos: Sequence[Video]) -> list[Video]:
-    """The same video in segments of at most ten minutes; few videos are cut finer, but none under ten seconds.
+    """The same video in segments of at most ten minutes; few videos are cut finer, but none under
+    ten seconds.
 
-    Lengths are filmed time, and a segment has at least FEWEST_FRAMES frames: a leap of the clock makes neither longer.
-    Segments of one video follow each other without overlap.
+    Lengths are filmed time, and a segment has at least FEWEST_FRAMES frames: a leap of the clock
+    makes neither longer. Segments of one video follow each other without overlap.
     """
     wanted = LONGEST
     if len(videos) < FEWEST:
-        total = sum(seconds_of(video) for video in videos)
+        total = sum(map(seconds_of, videos))
         wanted = min(LONGEST, max(SHORTEST, total / FEWEST))
     segments: list[Video] = []
     for video in videos:
@@ -106,11 +109,11 @@ def group_of(video: Video) -> str:
 def folds_of(segments: Sequence[Video], random: np.random.Generator) -> list[int]:
     """The fold of each segment: at most FOLDS, numbered from 0 without a gap.
 
-    A recording is in one fold. Recordings with classes are dealt to the folds class by class, in random order; without
-    classes those that follow each other share a fold, as they may be alike. Fewer than FEWEST_GROUPS recordings are
-    left out by segments, in order.
+    A recording is in one fold. Recordings with classes are dealt to the folds class by class, in
+    random order; without classes those that follow each other share a fold, as they may be alike.
+    Fewer than FEWEST_GROUPS recordings are left out by segments, in order.
     """
-    groups = list(dict.fromkeys(group_of(segment) for segment in segments))
+    groups = list(dict.fromkeys(map(group_of, segments)))
     if len(groups) < FEWEST_GROUPS:
         count = min(FOLDS, len(segments))
         return [k * count // len(segments) for k in range(len(segments))]
@@ -118,7 +121,9 @@ def folds_of(segments: Sequence[Video], random: np.random.Generator) -> list[int
     fold_of_group = {name: k * count // len(groups) for k, name in enumerate(groups)}
     by_class = groups_by_class(segments)
     if len(by_class) > 1:
-        dealt = [name for names in by_class.values() for name in _shuffle(names, random)]
+        dealt: list[str] = []
+        for names in by_class.values():
+            dealt += _shuffle(names, random)
         fold_of_group = {name: k % count for k, name in enumerate(dealt)}
     return [fold_of_group[group_of(segment)] for segment in segments]
 
@@ -128,13 +133,12 @@ def hold_out(
 ) -> tuple[list[Video], list[Video]]:
     """Segments to learn from, and about a fifth of them to calibrate on, drawn at random.
 
-    Whole recordings are drawn, from each class its share; the last recording of a class is never taken. Fewer than
-    FEWEST_GROUPS recordings are held out as segments that follow each other, so that few of them lie next to what is
-    learned from.
+    Whole recordings are drawn, from each class its share; the last recording of a class is never
+    taken. Fewer than FEWEST_GROUPS recordings are held out as segments that follow each other, so
+    that few of them lie next to what is learned from.
     """
     by_class = groups_by_class(segments)
-    groups = [name for names in by_class.values() for name in names]
-    if len(groups) < FEWEST_GROUPS:
+    if sum(map(len, by_class.values())) < FEWEST_GROUPS:
         count = max(1, round(SHARE * len(segments)))
         start = int(random.integers(len(segments) - count + 1))
         return (
@@ -144,12 +148,18 @@ def hold_out(
     chosen: set[str] = set()
     for label, count in _shares(by_class, random).items():
         chosen.update(_shuffle(by_class[label], random)[:count])
-    learned = [segment for segment in segments if group_of(segment) not in chosen]
-    return learned, [segment for segment in segments if group_of(segment) in chosen]
+    learned: list[Video] = []
+    held_out: list[Video] = []
+    for segment in segments:
+        side = held_out if group_of(segment) in chosen else learned
+        side.append(segment)
+    return learned, held_out
 
 
 def groups_by_class(videos: Sequence[Video]) -> dict[str, list[str]]:
-    """The recordings of each class, in order; a recording that holds several counts for the first of them."""
+    """The recordings of each class, in order; a recording that holds several counts for the first
+    of them.
+    """
     found: dict[str, list[str]] = defaultdict(list)
     known: set[str] = set()
     for video in videos:
@@ -163,7 +173,9 @@ def groups_by_class(videos: Sequence[Video]) -> dict[str, list[str]]:
 def refit_each_fold(
     detector: Detector, segments: Sequence[Video], folds: Sequence[int], run: Run
 ) -> Iterator[Scores]:
-    """Unsmoothed scores of each segment by a fresh detector fitted on the segments of all other folds."""
+    """Unsmoothed scores of each segment by a fresh detector fitted on the segments of all other
+    folds.
+    """
     fitted: dict[int, Detector] = {}
     for segment, fold in zip(segments, folds, strict=True):
         if fold not in fitted:
@@ -174,7 +186,9 @@ def refit_each_fold(
 
 
 def score_video_unsmoothed(detector: Detector, video: Video) -> Iterator[Scores]:
-    """Raw scores of a video or segment, batch by batch, without maps; nothing before the segment is looked at."""
+    """Raw scores of a video or segment, batch by batch, without maps; nothing before the segment is
+    looked at.
+    """
     for scores in score_video(detector, video, half_life=0.0, warm_up=False):
         yield _without_maps(scores)
 
@@ -194,7 +208,7 @@ def _cross_validate(
     else:
         raw = refit_each_fold(detector, segments, folds, run)
     smoothed = [_without_maps(concatenate(smooth([one], detector.half_life))) for one in raw]
-    whole_videos = len({group_of(segment) for segment in segments}) >= FEWEST_GROUPS
+    whole_videos = len(set(map(group_of, segments))) >= FEWEST_GROUPS
     unit = "videos" if whole_videos else "parts"
     how = f"leave one out, {len(set(folds))} folds of {unit}"
     return HeldOutScores(smoothed, how, _names(segments), ())
@@ -210,7 +224,7 @@ def _fit_and_hold_out(detector: Detector, segments: Sequence[Video], run: Run) -
         scores.append(concatenate(map(_without_maps, batches), segment.name))
     names = _names(rest)
     how = f"held-out share, {len(rest)} of {len(segments)} parts"
-    if len({group_of(segment) for segment in segments}) >= FEWEST_GROUPS:
+    if len(set(map(group_of, segments))) >= FEWEST_GROUPS:
         classes = len(groups_by_class(segments))
         drawn = "by class and source" if classes > 1 else "by source"
         how += f": {len(names)} of {len(_names(segments))} videos, drawn {drawn}"
@@ -219,18 +233,24 @@ def _fit_and_hold_out(detector: Detector, segments: Sequence[Video], run: Run) -
 
 
 def _shares(by_class: dict[str, list[str]], random: np.random.Generator) -> dict[str, int]:
-    """How many recordings of each class to hold out: about SHARE of all, at least one, never all of a class.
+    """How many recordings of each class to hold out: about SHARE of all, at least one, never all of
+    a class.
 
-    What rounding down leaves over goes to the classes that it wronged most, those alike in random order.
+    What rounding down leaves over goes to the classes that it wronged most, those alike in random
+    order.
     """
-    total = max(1, round(SHARE * sum(len(groups) for groups in by_class.values())))
-    most = {label: max(0, len(groups) - 1) for label, groups in by_class.items()}
-    if not any(most.values()):  # one recording a class: some classes cannot be learned from
-        most = {label: len(groups) for label, groups in by_class.items()}
-    shares = {
-        label: min(int(SHARE * len(groups)), most[label]) for label, groups in by_class.items()
-    }
-    lacking = {label: SHARE * len(by_class[label]) - shares[label] for label in by_class}
+    counts = {label: len(groups) for label, groups in by_class.items()}
+    total = max(1, round(SHARE * sum(counts.values())))
+    spared = 1
+    if max(counts.values()) == 1:  # one recording a class: some classes cannot be learned from
+        spared = 0
+    most: dict[str, int] = {}
+    shares: dict[str, int] = {}
+    lacking: dict[str, float] = {}
+    for label, count in counts.items():
+        most[label] = count - spared
+        shares[label] = min(int(SHARE * count), most[label])
+        lacking[label] = SHARE * count - shares[label]
     order = sorted(_shuffle(list(by_class), random), key=lambda label: -lacking[label])
     while sum(shares.values()) < min(total, sum(most.values())):
         for label in order:

@@ -1,4 +1,6 @@
-"""Scores of one video on disk: made once, in bounded memory, found again when the video meets the same detector."""
+"""Scores of one video on disk: made once, in bounded memory, found again when the video meets the
+same detector.
+"""
 
 import json
 import mmap
@@ -31,7 +33,9 @@ HIGHEST = float(np.finfo(MAPS).max)
 
 @dataclass(frozen=True)
 class ScoredVideo:
-    """One video as it was scored. `scores` holds rarities; its map lies on disk and is read as it is needed."""
+    """One video as it was scored. `scores` holds rarities; its map lies on disk and is read as it
+    is needed.
+    """
 
     video: Video
     scores: Scores
@@ -48,8 +52,9 @@ class ScoredVideo:
 def score_to(path: Path, fitted: FittedDetector, video: Video, *, maps: bool = True) -> ScoredVideo:
     """Score a video into `path` (.npz), or find it there, scored by the same detector.
 
-    The file holds `frame`, `seconds`, `score`, `raw`, `rarity`, with maps `map` (rarities), for each part of the score
-    `part.NAME` and `raw.NAME`, and `key`. Raises BadVideo, also when the video changes while it is read.
+    The file holds `frame`, `seconds`, `score`, `raw`, `rarity`, with maps `map` (rarities), for
+    each part of the score `part.NAME` and `raw.NAME`, and `key`. Raises BadVideo, also when the
+    video changes while it is read.
     """
     video = fitted.as_learned(video)
     before = state_of(video.source)
@@ -104,7 +109,9 @@ def hold_score_files(*paths: Path) -> Iterator[None]:
 
 
 def _write_scores(part: Path, fitted: FittedDetector, video: Video, key: str, maps: bool) -> None:
-    """Score a video into an .npz, batch by batch; maps go through a file, since those of a long video are large."""
+    """Score a video into an .npz, batch by batch; maps go through a file, since those of a long
+    video are large.
+    """
     columns: dict[str, list[Floats]] = {
         name: [] for name in ("frame", "seconds", "score", "raw", "rarity")
     }
@@ -177,7 +184,9 @@ def _both(
 
 
 def _found(path: Path, key: str, video: Video) -> ScoredVideo | None:
-    """What is stored there, if it is of this key; None when it is not, or damaged. Raises BadInput on a full disk."""
+    """What is stored there, if it is of this key; None when it is not, or damaged. Raises BadInput
+    on a full disk.
+    """
     if not path.is_file():
         return None
     try:
@@ -210,7 +219,9 @@ def _found(path: Path, key: str, video: Video) -> ScoredVideo | None:
 
 
 def _add_map(path: Path, rough: IO[bytes], shape: tuple[int, ...]) -> None:
-    """Put the bare numbers of a map into an .npz as numpy would, but piece by piece: that of a long video is large."""
+    """Put the bare numbers of a map into an .npz as numpy would, but piece by piece: that of a long
+    video is large.
+    """
     with (
         zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as packed,
         packed.open("map.npy", "w", force_zip64=True) as to,
@@ -225,8 +236,8 @@ def _add_map(path: Path, rough: IO[bytes], shape: tuple[int, ...]) -> None:
 
 
 def _map_of(path: Path) -> Floats:
-    """The map as a file in memory, unpacked into a nameless file beside the .npz: nobody else can cut it, and it goes
-    with the last array that reads it.
+    """The map as a file in memory, unpacked into a nameless file beside the .npz: nobody else can
+    cut it, and it goes with the last array that reads it.
     """
     with TemporaryFile(dir=path.parent) as file:
         with zipfile.ZipFile(path) as packed, packed.open("map.npy") as numbers:
@@ -242,7 +253,9 @@ def _map_of(path: Path) -> Floats:
 
 
 class _OnDisk(np.memmap[Any, Any]):
-    """A map on disk. What is read of it is a copy, and the pages go back: else a long video's whole map stays."""
+    """A map on disk. What is read of it is a copy, and the pages go back: else a long video's whole
+    map stays.
+    """
 
     _mmap: mmap.mmap  # numpy's own
 

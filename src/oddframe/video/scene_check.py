@@ -1,8 +1,8 @@
 """Whether videos show one scene: shape of the picture, steadiness of the camera, view and exposure.
 
-A handful of small grey frames a video are looked at, so that it costs next to nothing before a fit. Videos of many
-scenes, as data sets have them, have nothing in common and nothing is said of them; only what differs from a clear
-majority is named. V videos, K frames of one, h × w pixels.
+A handful of small grey frames a video are looked at, so that it costs next to nothing before a fit.
+Videos of many scenes, as data sets have them, have nothing in common and nothing is said of them;
+only what differs from a clear majority is named. V videos, K frames of one, h × w pixels.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,13 @@ from oddframe.video.reader import facts_of, read_frames, times_of
 WIDTH = 160  # pixels of the frames that are looked at
 FRAMES = 12  # of each video
 NOISE = 2.0  # edge strength that compression makes
-CELL = 8  # pixels of the squares in which edges are compared: finer detail moves with leaves and compression
+# pixels of the squares in which edges are compared: finer detail moves with leaves and compression
+CELL = 8
 FEWEST = 3  # videos from which on a majority can be told
 MAJORITY = 0.6  # share of the videos that has to agree
 SHAPE = 0.03  # by which ratios of width to height may differ
-SHAKE = 0.015  # of the width: how far the picture of a standing camera may jump, in the median of its frames
+# of the width: how far the picture of a standing camera may jump, in the median of its frames
+SHAKE = 0.015
 RESTLESS = (
     4.0  # times the shake of the other videos, from which on a camera is not held as they are
 )
@@ -90,7 +92,9 @@ def sample_scene(video: Video) -> SceneSample:
 
 
 def shake_of(frames: Bytes, background: Bytes) -> float:
-    """The median distance between frames (K, h, w) and their common background, in widths of the picture."""
+    """The median distance between frames (K, h, w) and their common background, in widths of the
+    picture.
+    """
     still = edges_of(background)
     distances = []
     for frame in frames:
@@ -112,7 +116,9 @@ def edges_of(picture: Bytes) -> Floats:
 
 
 def shift_between(edges: Floats, others: Floats) -> tuple[float, float]:
-    """By how many pixels (x, y) the second picture of edges is displaced against the first, by phase correlation."""
+    """By how many pixels (x, y) the second picture of edges is displaced against the first, by
+    phase correlation.
+    """
     h, w = edges.shape
     window = cv2.createHanningWindow((w, h), cv2.CV_32F)
     (x, y), _ = cv2.phaseCorrelate(
@@ -122,7 +128,9 @@ def shift_between(edges: Floats, others: Floats) -> tuple[float, float]:
 
 
 def view_agreement(one: Bytes, other: Bytes) -> float:
-    """Correlation of the edges of two backgrounds, square by square: 1 for the same view, about 0 for another."""
+    """Correlation of the edges of two backgrounds, square by square: 1 for the same view, about 0
+    for another.
+    """
     return correlation(squares_of(edges_of(one)), squares_of(edges_of(brought_to(one, other))))
 
 
@@ -149,7 +157,8 @@ def correlation(one: Floats, other: Floats) -> float:
 
 
 def check_scenes(samples: Sequence[SceneSample]) -> SceneCheck:
-    """Which videos do not belong to the majority, by shape first, then by steadiness, view and exposure.
+    """Which videos do not belong to the majority, by shape first, then by steadiness, view and
+    exposure.
 
     Where fewer than FEWEST videos are there, or no majority agrees, nothing is said.
     """
@@ -169,13 +178,16 @@ def check_scenes(samples: Sequence[SceneSample]) -> SceneCheck:
 
 
 def refuse_shapes(samples: Sequence[SceneSample]) -> None:
-    """Raise BadInput, naming videos and their pixels, where pictures differ in shape and none is that of most."""
+    """Raise BadInput, naming videos and their pixels, where pictures differ in shape and none is
+    that of most.
+    """
     first = samples[0]
     for sample in samples[1:]:
         if abs(sample.aspect / first.aspect - 1) > SHAPE and not misfits_of_shape(samples):
             (h, w), (other_h, other_w) = first.shape, sample.shape
             raise BadInput(
-                f"videos differ in shape: {first.name} is {w} × {h} pixels and {sample.name} {other_w} × {other_h}; "
+                f"videos differ in shape: {first.name} is {w} × {h} pixels "
+                f"and {sample.name} {other_w} × {other_h}; "
                 "give those of one camera"
             )
 
@@ -253,7 +265,9 @@ def shared_view(samples: Sequence[SceneSample]) -> Bytes | None:
 
 
 def view_change(view: Bytes, sample: SceneSample) -> str | None:
-    """How a video's view differs from the one that was learned, as the rest of a sentence; None where it does not."""
+    """How a video's view differs from the one that was learned, as the rest of a sentence; None
+    where it does not.
+    """
     if abs(aspect_of(sample.background) / aspect_of(view) - 1) > SHAPE:
         return "the picture has another shape"
     if not DARK <= sample.exposure <= BRIGHT:
@@ -275,7 +289,9 @@ def aspect_of(picture: Bytes) -> float:
 
 
 def aligned_agreement(view: Bytes, other: Bytes, x: float, y: float) -> float:
-    """Correlation of the edges of two pictures, the second moved back by (x, y) pixels, where they overlap."""
+    """Correlation of the edges of two pictures, the second moved back by (x, y) pixels, where they
+    overlap.
+    """
     h, w = view.shape
     dx, dy = round(x), round(y)
     if abs(dx) >= w // 2 or abs(dy) >= h // 2:
@@ -288,8 +304,9 @@ def aligned_agreement(view: Bytes, other: Bytes, x: float, y: float) -> float:
 def check_videos(videos: Sequence[Video], one_shape: bool = False) -> SceneCheck:
     """Look at videos and hold them against each other.
 
-    Nothing is said of videos with classes, which are of many scenes, nor of one that cannot be read. With `one_shape`
-    raises BadInput where their pictures differ in shape and no shape is that of most.
+    Nothing is said of videos with classes, which are of many scenes, nor of one that cannot be
+    read. With `one_shape` raises BadInput where their pictures differ in shape and no shape is that
+    of most.
     """
     if any(video.label is not None for video in videos):
         return SceneCheck((), None)
@@ -307,7 +324,9 @@ def check_videos(videos: Sequence[Video], one_shape: bool = False) -> SceneCheck
 
 
 def change_of_view(view: Bytes | None, video: Video) -> str | None:
-    """One line where a video does not show the view that was learned; None where it does or nothing is known."""
+    """One line where a video does not show the view that was learned; None where it does or nothing
+    is known.
+    """
     if view is None:
         return None
     try:
