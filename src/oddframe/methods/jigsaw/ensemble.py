@@ -4,6 +4,7 @@ C channels, T frames in a cube, S pixels a side.
 """
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -72,7 +73,10 @@ class EnsembleTraining:
         jobs: list[partial[TrainedNetwork]] = []
         for k, (net, (learned, validation)) in enumerate(zip(nets, splits, strict=True)):
             cubes = without_truth(learned), without_truth(validation)
-            jobs.append(partial(self.train_one, net, *cubes, run, network_name(k)))
+            # a copy: tensors go to the process in shared memory, and a checkpoint knows the weights
+            # that training began with
+            job = partial(self.train_one, deepcopy(net), *cubes, run, network_name(k))
+            jobs.append(job)
         run_in_processes(jobs, self.parallel, "training", "networks")
 
     def train_one(
