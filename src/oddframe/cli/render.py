@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 SHOWN = 6  # lines of a kind before "and N more": the answer fits one screen
 DASH = "–"
+COMPARED = (
+    "micro_auc",
+    "macro_auc",
+    "event_f1",
+    "as_published.micro_auc",
+)  # columns that are shown
 
 
 def lines_of(command: str, result: "Result") -> list[str]:
@@ -180,28 +186,24 @@ def component_lines(found: "EvaluationResult") -> list[str]:
 
 
 def comparison(found: "Comparison") -> list[str]:
-    """One row a run, then one a method that has several seeds."""
-    header = (
-        f"{'':32}{'seed':>6}{'micro AUC':>11}{'interval':>16}{'published':>11}{'macro':>8}{'F1':>8}"
-    )
-    lines = [f"{found.dataset}: {many(len(found.rows), 'run')}", "", header]
-    for row in found.rows:
-        interval = DASH
-        if row.interval is not None:
-            interval = f"{row.interval[0]:.3f}–{row.interval[1]:.3f}"
-        cells = f"{row.seed:>6}{number(row.micro_auc):>11}{interval:>16}"
-        cells += f"{number(row.published_micro_auc):>11}{number(row.macro_auc):>8}{number(row.event_f1):>8}"
-        lines.append(f"{row.label:32}{cells}")
-    for group in found.methods:
-        if group.runs > 1:
-            spread = f"{group.lowest:.4f}–{group.highest:.4f}"
-            lines.append(
-                f"{group.label}: {group.mean:.4f} in the mean of {group.runs} runs ({spread})"
-            )
+    """One row a run with the numbers that are compared most, then one a method over its seeds."""
+    table = found.table
+    columns = [name for name in COMPARED if name in table.columns]
+    width = max(len(label) for label in table.runs) + 2
+    header = "".join(f"{name.rpartition('.')[2][:16]:>18}" for name in columns)
+    lines = [f"{found.dataset}: {many(len(table.runs), 'run')}", "", f"{'':{width}}{header}"]
+    for label, numbers in table.runs.items():
+        cells = "".join(f"{number(numbers[name]):>18}" for name in columns)
+        lines.append(f"{label:{width}}{cells}")
+    for method in table.methods:
+        spread = method.numbers.get("micro_auc") or method.numbers.get("honest.micro_auc")
+        if spread is not None and spread.seeds > 1:
+            ends = f"{spread.lowest:.4f}–{spread.highest:.4f}"
+            mean = f"{spread.mean:.4f} in the mean of {spread.seeds} runs"
+            lines.append(f"micro AUC of {method.method}: {mean} ({ends})")
     for name, value in found.baselines.items():
-        lines.append(f"{'micro_auc of ' + name:38}{number(value):>11}")
-    lines.append(f"plot: {found.plot}")
-    return lines
+        lines.append(f"{'micro_auc of ' + name:{width}}{number(value):>18}")
+    return [*lines, f"plot: {found.plot}"]
 
 
 def fusion(found: "Fusion") -> list[str]:

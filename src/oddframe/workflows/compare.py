@@ -11,6 +11,7 @@ import numpy as np
 
 from oddframe.datasets.base import OfficialSplit, open_data
 from oddframe.errors import BadInput, OddframeError
+from oddframe.evaluation.compare import ComparisonTable, MeasuredSeed, compare_runs
 from oddframe.evaluation.measured_run import MeasuredRun, measure_run, refuse_learned, test_videos
 from oddframe.files import aside, room, write_json
 from oddframe.left_out import LeftOut, problem_with
@@ -19,39 +20,9 @@ from oddframe.progress import ProgressCallback, logger
 from oddframe.results import Result, to_plain, workflow
 from oddframe.scoring.run_folder import FittedDetector, load_run
 from oddframe.scoring.score_store import hold_score_files
+from oddframe.types import Video
 from oddframe.visualization.outputs import spreadsheet_text
 from oddframe.visualization.plots import Curve, write_roc_png
-
-
-@dataclass(frozen=True)
-class RunRow:
-    """One run."""
-
-    label: str  # the method, and what tells its run apart
-    run: Path
-    method: str
-    seed: int
-    micro_auc: float | None  # honest, as all but the next
-    published_micro_auc: float | None
-    interval: tuple[float, float] | None  # of the micro AUC, 95 %
-    macro_auc: float | None
-    ap: float | None
-    eer: float | None
-    event_f1: float | None
-    expected_false_alarms_per_hour: float | None  # by calibration on normal video
-    fit_seconds: float
-    score_seconds: float
-
-
-@dataclass(frozen=True)
-class MethodRow:
-    """The runs of one method with one set of options, over their seeds."""
-
-    label: str
-    runs: int
-    mean: float  # of the micro AUC
-    lowest: float
-    highest: float
 
 
 @dataclass(frozen=True)
@@ -59,9 +30,9 @@ class Comparison(Result):
     """Runs side by side on the same test videos."""
 
     dataset: str
-    rows: tuple[RunRow, ...]
-    methods: tuple[MethodRow, ...]
-    baselines: Mapping[str, float | None]
+    table: ComparisonTable  # a row a run, and a row a method over its seeds
+    folders: Mapping[str, Path]  # by the label of the run
+    baselines: Mapping[str, float | None]  # micro AUC
     left_out: tuple[LeftOut, ...]
     test_videos: int
     folder: Path
@@ -69,14 +40,19 @@ class Comparison(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """What comparison.json holds."""
-        values = dict(vars(self))
-        for name in ("folder", "plot"):
-            values.pop(name)
-        return to_plain(values)
+        return to_plain(
+            {
+                "dataset": self.dataset,
+                **self.table.to_dict(),
+                "folders": self.folders,
+                "baselines": self.baselines,
+                "left_out": self.left_out,
+            }
+        )
 
     def problem(self) -> OddframeError | None:
         """Test videos that a run could not be measured on."""
-        total = self.test_videos * len(self.rows)
+        total = self.test_videos * len(self.folders)
         return problem_with(self.left_out, total, "measured", "test videos")
 
 
@@ -101,7 +77,8 @@ def compare(
 
     Args:
         runs: the folders that `oddframe fit` wrote.
-        data: a data set, as `oddframe datasets` lists them, or a folder of your own with test and truth.
+        data: a data set, as `oddframe datasets` lists them, or a folder of your own with test and
+            truth.
         root: where a named data set lies.
         split: number of an official split, of data sets that have several.
         stream: of videos with several, the one to measure on; the one that each run has learned
@@ -114,7 +91,7 @@ def compare(
     if len(runs) < 2:
         raise BadInput("comparing takes two runs or more, and then the data set to measure on")
     place = None if root is None else Path(root)
-    opened = []
+    opened: list[tuple[FittedDetector, list[Video]]] = []
     for run in runs:
         fitted = load_run(run, device)
         label = stream or fitted.facts.get("stream")
@@ -124,7 +101,7 @@ def compare(
         opened.append((fitted, tests))
     folder = room(Path(out))
     labels = labels_of([fitted for fitted, _ in opened])
-    rows: list[RunRow] = []
+    seeds: list[MeasuredSeed] = []
     curves: list[Curve] = []
     left_out: list[LeftOut] = []
     baselines: dict[str, float | None] = {}
@@ -134,76 +111,52 @@ def compare(
         with hold_score_files(*(scores / f"{video.name}.npz" for video in tests)):
             measured, refused = measure_run(fitted, name, tests, fitted.threshold, scores)
         left_out += refused
-        rows.append(row_of(label, fitted, measured))
+        seeds.append(measured_seed(label, fitted, measured))
         curves += pooled_curve(label, measured)
         for baseline, numbers in measured.values["baselines"].items():
             baselines[baseline] = numbers["micro_auc"]
     plot = folder / "comparison.png"
     write_roc_png(plot, curves)
-    write_table(folder / "comparison.csv", rows)
-    methods = methods_over_seeds([fitted for fitted, _ in opened], rows)
+    folders = {}
+    for label, (fitted, _) in zip(labels, opened, strict=True):
+        folders[label] = fitted.folder
     result = Comparison(
-        name, tuple(rows), methods, baselines, tuple(left_out), len(tests), folder, plot
+        dataset=name,
+        table=compare_runs(seeds),
+        folders=folders,
+        baselines=baselines,
+        left_out=tuple(left_out),
+        test_videos=len(tests),
+        folder=folder,
+        plot=plot,
     )
+    write_comparison_csv(folder / "comparison.csv", result.table)
     write_json(folder / "comparison.json", result.to_dict())
     return result
 
 
 def labels_of(runs: Sequence[FittedDetector]) -> list[str]:
-    """A name for each run: its method, its folder where several are of it, and a number where even these agree."""
+    """A name for each run: its method, with its folder where several are of it, and a number where even these agree."""
     labels: list[str] = []
     methods = [run.detector.name for run in runs]
     for run in runs:
         label = run.detector.name
         if methods.count(label) > 1:
             label = f"{label} {run.folder.resolve().name}"
-        plain, number = label, 1
+        first, number = label, 1
         while label in labels:
             number += 1
-            label = f"{plain} {number}"
+            label = f"{first} {number}"
         labels.append(label)
     return labels
 
 
-def row_of(label: str, fitted: FittedDetector, measured: MeasuredRun) -> RunRow:
-    """The row of one run."""
-    values = measured.values
-    honest = values["honest"]
-    interval = honest["micro_auc_interval"]
-    return RunRow(
-        label=label,
-        run=fitted.folder,
-        method=fitted.detector.name,
-        seed=int(fitted.facts["seed"]),
-        micro_auc=honest["micro_auc"],
-        published_micro_auc=values["as_published"]["micro_auc"],
-        interval=None if interval is None else (interval[0], interval[1]),
-        macro_auc=honest["macro_auc"],
-        ap=honest["ap"],
-        eer=honest["eer"],
-        event_f1=honest["event_f1"],
-        expected_false_alarms_per_hour=values["expected"]["false_alarms_per_hour"],
-        fit_seconds=values["seconds"]["fit"],
-        score_seconds=values["seconds"]["score"],
-    )
-
-
-def methods_over_seeds(
-    runs: Sequence[FittedDetector], rows: Sequence[RunRow]
-) -> tuple[MethodRow, ...]:
-    """Mean and range of the micro AUC over the runs of one method that differ in nothing but the seed."""
-    groups: dict[tuple[str, str], list[float]] = {}
-    for run, row in zip(runs, rows, strict=True):
-        options = dumps(run.detector.options, sort_keys=True, default=str)
-        values = groups.setdefault((row.method, options), [])
-        if row.micro_auc is not None:
-            values.append(row.micro_auc)
-    found = []
-    for (method, _), values in groups.items():
-        if values:
-            mean = float(np.mean(values))
-            found.append(MethodRow(method, len(values), mean, min(values), max(values)))
-    return tuple(found)
+def measured_seed(label: str, fitted: FittedDetector, measured: MeasuredRun) -> MeasuredSeed:
+    """One run as the table takes it; runs with the same options and data differ in their seeds alone."""
+    settings = {"options": fitted.detector.options, "data": fitted.facts["data"]}
+    text = dumps(settings, sort_keys=True, default=str)
+    seed = int(fitted.facts["seed"])
+    return MeasuredSeed(label, fitted.detector.name, text, seed, measured.found)
 
 
 def pooled_curve(label: str, measured: MeasuredRun) -> list[Curve]:
@@ -215,15 +168,14 @@ def pooled_curve(label: str, measured: MeasuredRun) -> list[Curve]:
     return [Curve(label, x, y, roc["auc"])]
 
 
-def write_table(path: Path, rows: Sequence[RunRow]) -> None:
-    """The rows as a CSV file."""
+def write_comparison_csv(path: Path, table: ComparisonTable) -> None:
+    """A row a run, a column a metric."""
     with aside(path) as part, part.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(RunRow.__dataclass_fields__)
-        for one in rows:
-            values = to_plain(vars(one))
-            cells = []
-            for name in RunRow.__dataclass_fields__:
-                value = values[name]
-                cells.append(spreadsheet_text(value) if isinstance(value, str) else value)
-            writer.writerow(cells)
+        writer.writerow(["run", *table.columns])
+        for label, numbers in table.runs.items():
+            row: list[object] = [spreadsheet_text(label)]
+            for column in table.columns:
+                number = numbers[column]
+                row.append("" if number is None else number)
+            writer.writerow(row)
