@@ -4,17 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := python -m pip install -q --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test light lint types docs wheel clean
+.PHONY: demo test lint types docs wheel clean
 
 demo: .venv-app/made  ## film a street, learn it, find the odd frames, write the report
 	.venv-app/bin/oddframe demo --out demo
 
-test: .venv/dev lint types light  ## lint, types, tests
+test: .venv/dev lint types  ## lint, types, tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
-
-light: .venv-app/made  ## a small demonstration where torch is not installed
-	! .venv-app/bin/python -c "import torch" 2>/dev/null
-	.venv-app/bin/oddframe demo --out out/light --seconds 8 --train 3 --test 1 > /dev/null
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -36,12 +32,13 @@ types: .venv/dev
 docs: .venv/dev  ## the site, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict -q
 
-wheel: .venv/dev  ## build the wheel, install it without the sources and without torch, run the demonstration from it
-	rm -rf dist build/wheel
-	$(BIN)/python -m build --wheel --outdir dist . >/dev/null
-	$(PYTHON) -m venv build/wheel
-	build/wheel/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt dist/*.whl
-	cd build/wheel && bin/oddframe demo --out demo
+wheel: .venv/dev  ## build the wheel, install it without the sources and without torch, run a small demonstration from it
+	rm -rf dist build
+	$(BIN)/python -m build --wheel --outdir dist . > /dev/null
+	$(PYTHON) -m venv build/venv
+	build/venv/bin/$(PIP) dist/*.whl
+	! build/venv/bin/python -c "import torch" 2> /dev/null
+	cd build && venv/bin/oddframe demo --out demo --seconds 8 --train 3 --test 1 > /dev/null
 
 clean:
 	rm -rf .venv .venv-app demo build dist site
