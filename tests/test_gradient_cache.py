@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from oddframe.methods.tclr.detector import LossWeights, contrast
-from oddframe.methods.tclr.networks import Contrasted
+from oddframe.methods.tclr.networks import ContrastedNetwork
 from oddframe.training.gradient_cache import Losses, Memory, backward_through, statistics_still
 
 
@@ -38,7 +38,7 @@ def farthest(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
 
 def test_tclr_has_the_same_gradient_both_ways() -> None:
     torch.manual_seed(0)
-    model = Contrasted("small", 16).double()
+    model = ContrastedNetwork("small", 16).double()
     clips = torch.rand(
         2, 5, 3, 3, 8, 16, 16, dtype=torch.float64
     )  # (views, sparse and dense, N, C, T, H, W)

@@ -98,7 +98,7 @@ def test_ped2s_labels_are_the_communitys(shared: Path) -> None:
 
 
 def test_what_the_official_layout_lacks_is_said(
-    official: Path, capsys: pytest.CaptureFixture[str]
+    official: Path,
 ) -> None:
     answer = prepare("ped2", official).to_dict()
     assert answer["usable"]
@@ -109,7 +109,7 @@ def test_what_the_official_layout_lacks_is_said(
         "Test/Test002_gt/ … Test007_gt/",
         "Test/Test009_gt/ … Test012_gt/",
     ]
-    assert "test frames: 360 here, 2,010 published" in capsys.readouterr().out
+    assert "test frames: 360 here, 2,010 published" in str(answer)
 
 
 def test_ped1s_ground_truth(shared: Path) -> None:

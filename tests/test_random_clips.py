@@ -54,7 +54,7 @@ def test_windows_are_the_clips_of_reading_in_order(
         part = replace(video, span=span)
         batches = list(clips_of(read(part, spec), spec, part.name, batch=5))
         windows = clip_windows(part, spec)
-        assert windows[:, -1].tolist() == [index for one in batches for index in one.frame]
+        assert windows[:, -1].tolist() == [index for one in batches for index in one.frame_index]
         if batches:
             last = clip_at(part, spec, windows[-1].tolist())
             assert np.array_equal(last.numpy(), batches[-1].pixels[-1])

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 from oddframe.errors import BadInput
 
 JUNK = re.compile(r"^(\.|Thumbs\.db$|desktop\.ini$|__MACOSX$)", re.IGNORECASE)
+MOST_KEPT = 50  # letters of a name, in that of the file beside it
 PART = re.compile(r"^\..*\.([0-9a-f]{8})-(\d+)\.part(\.[^.]*)?$")  # what a program writes beside
 LOCK = ".oddframe.lock"  # of a folder that is being written to
 WRITTEN = ".oddframe.files"  # the names of what oddframe wrote into a folder, a line each
@@ -62,9 +63,12 @@ def aside(path: Path) -> Iterator[Path]:
 
 def part_of(path: Path) -> Path:
     """Where this program writes what will be `path`. Names have at most 255 bytes, so only their
-    beginning is kept.
+    beginning is kept, and a checksum that tells apart those which begin alike.
     """
-    return path.with_name(f".{path.stem[:50]}.{host()}-{os.getpid()}.part{path.suffix}")
+    name = path.stem
+    if len(name) > MOST_KEPT:
+        name = f"{name[:MOST_KEPT]}-{zlib.crc32(os.fsencode(name)):08x}"
+    return path.with_name(f".{name}.{host()}-{os.getpid()}.part{path.suffix}")
 
 
 def host() -> str:

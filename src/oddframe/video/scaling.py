@@ -65,7 +65,8 @@ class Scaler:
                 self.made_for = kind
             self.source.push(picture)
             scaled: Any = self.sink.pull()
-            pixels: Bytes = scaled.to_ndarray()
+            # FFmpeg pads rows of odd widths; OpenCV's optical flow takes no array with gaps
+            pixels: Bytes = np.ascontiguousarray(scaled.to_ndarray())
         except FAULTS as error:
             name = picture.format.name
             reason = error_text(error)

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
 from oddframe.scoring.events import USUAL_STEP, segments
 from oddframe.types import Event, Floats, Scores, Truth, Video
 
+LONGEST_STEM = 180  # bytes: of the 255 that a name may have, the rest is for what follows
 TOP = 6.0  # rarity up to which axes reach, unless the threshold needs more
 
 
@@ -119,12 +121,16 @@ def thin(seconds: Floats, value: Floats, most: int) -> tuple[Floats, Floats]:
 
 
 def file_stem(name: str) -> str:
-    """A video's name as the start of a file's, on any system.
+    """A video's name as the start of a file's, on any system; long ones end in a checksum.
 
     >>> file_stem("east/gate <1>.mp4")
     'east_gate_1_.mp4'
     """
-    return re.sub(r"[^\w.-]+", "_", name).lstrip(".") or "video"
+    stem = re.sub(r"[^\w.-]+", "_", name).lstrip(".") or "video"
+    data = stem.encode()
+    if len(data) <= LONGEST_STEM:
+        return stem
+    return f"{data[: LONGEST_STEM - 9].decode(errors='ignore')}-{crc32(data):08x}"
 
 
 def clock(seconds: float) -> str:
