@@ -44,7 +44,7 @@ def test_tclr_has_the_same_gradient_both_ways() -> None:
     )  # (views, sparse and dense, N, C, T, H, W)
     passes: list[Callable[[], tuple[Tensor, ...]]] = []
     for view in clips:
-        passes.append(lambda view=view: model(view[0], apart=True))
+        passes.append(lambda view=view: model(view[0], by_time=True))
         passes += [lambda clip=clip: model(clip) for clip in view[1:3]]
 
     def losses(found: list[tuple[Tensor, ...]]) -> Losses:
