@@ -1,4 +1,5 @@
-"""oddframe learns what is normal from ordinary video and finds the frames, and the places in them, that are not.
+"""oddframe learns what is normal from ordinary video and finds the frames, and the places in them,
+that are not.
 
     import oddframe
 
@@ -8,8 +9,8 @@
         print(video.video, video.events)
 
 Every command of the command line is a function here, with the same options. It prints nothing: it
-returns a frozen value with `to_dict()` and `to_json()`, writes log records of the logger "oddframe",
-calls `progress=` with how far it is, and raises errors of `OddframeError` only.
+returns a frozen value with `to_dict()` and `to_json()`, writes log records of the logger
+"oddframe", calls `progress=` with how far it is, and raises errors of `OddframeError` only.
 """
 
 from importlib import import_module

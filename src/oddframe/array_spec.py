@@ -1,4 +1,6 @@
-"""What an array must be that is read from a file: kind, shape and range, stated once and checked in one way."""
+"""What an array must be that is read from a file: kind, shape and range, stated once and checked in
+one way.
+"""
 
 import math
 from collections.abc import Mapping
@@ -22,7 +24,9 @@ class ArraySpec:
     high: float = math.inf
 
     def check(self, name: str, array: NDArray[Any], sizes: dict[str, int]) -> None:
-        """Raise ValueError, one line, for an array that is something else; `sizes` learns what letters are."""
+        """Raise ValueError, one line, for an array that is something else; `sizes` learns what
+        letters are.
+        """
         if array.dtype.kind != self.kind:
             raise ValueError(f"{name} is of the type {array.dtype}")
         fits = array.ndim == len(self.axes)
@@ -39,7 +43,9 @@ class ArraySpec:
 
 
 def check_arrays(arrays: Mapping[str, NDArray[Any]], specs: Mapping[str, ArraySpec]) -> None:
-    """Raise ValueError, one line, unless there is exactly one array of each name, and each is as its spec says."""
+    """Raise ValueError, one line, unless there is exactly one array of each name, and each is as
+    its spec says.
+    """
     if set(arrays) != set(specs):
         raise ValueError(f"the arrays {sorted(specs)} are needed, got {sorted(arrays)}")
     sizes: dict[str, int] = {}

@@ -1,5 +1,6 @@
-"""The contract. `fit` is given videos and cuts them as it likes. `score` is given clips, already cut, and gives the
-same clip the same score, whatever else is in the batch and wherever the clip came from.
+"""The contract. `fit` is given videos and cuts them as it likes. `score` is given clips, already
+cut, and gives the same clip the same score, whatever else is in the batch and wherever the clip
+came from.
 """
 
 from __future__ import annotations
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
 
 
 class Detector(ABC):
-    """A method. Options are keyword-only arguments of `__init__`; what is learned is arrays and plain values.
+    """A method. Options are keyword-only arguments of `__init__`; what is learned is arrays and
+    plain values.
 
-    Methods with a network inherit from `training.network_detector.NetworkDetector`, which is a torch module too.
+    Methods with a network inherit from `training.network_detector.NetworkDetector`, which is a
+    torch module too.
     """
 
     name: ClassVar[str]
@@ -58,7 +61,9 @@ class Detector(ABC):
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
-        """A detector with `options` as another's `options` say them: plain values, and dictionaries for dataclasses."""
+        """A detector with `options` as another's `options` say them: plain values, and dictionaries
+        for dataclasses.
+        """
         hints = get_type_hints(cls.__init__)
         given = {name: _meant(value, hints.get(name)) for name, value in options.items()}
         for name, value in given.items():
@@ -78,12 +83,16 @@ class Detector(ABC):
 
     @property
     def half_life(self) -> float:
-        """Seconds after which a score counts half in the causal running mean of a stream; 0 is no smoothing."""
+        """Seconds after which a score counts half in the causal running mean of a stream; 0 is no
+        smoothing.
+        """
         return 0.0
 
     @property
     def quick_to_fit(self) -> bool:
-        """Whether calibration fits the method anew for every video left out, or once on a share of the videos."""
+        """Whether calibration fits the method anew for every video left out, or once on a share of
+        the videos.
+        """
         return False
 
     @abstractmethod
@@ -105,7 +114,9 @@ class Detector(ABC):
     def load_state(
         self, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any] | None = None
     ) -> None:
-        """Take back what `state` and `metadata` gave. Raises ValueError, one line, for what does not fit."""
+        """Take back what `state` and `metadata` gave. Raises ValueError, one line, for what does
+        not fit.
+        """
         del metadata
         check_arrays(arrays, self.learned)
         for name, array in arrays.items():
@@ -134,12 +145,14 @@ class FastFolds(Protocol):
     ) -> Iterator[Scores]:
         """Unsmoothed scores of each video by a detector fitted on the videos of the other folds.
 
-        They are what fitting a fresh detector for each fold would give (a contract test compares them).
+        They are what fitting a fresh detector for each fold would give (a contract test compares
+        them).
         """
 
 
 def is_of_type(value: Any, hint: Any) -> bool:  # noqa: PLR0911  one for each kind of annotation
-    """Whether an option is what its annotation says. Types that options do not have are taken as they are.
+    """Whether an option is what its annotation says. Types that options do not have are taken as
+    they are.
 
     >>> is_of_type(3, float), is_of_type(True, int), is_of_type((1, "2"), tuple[int, int])
     (True, False, False)
@@ -174,7 +187,9 @@ def _plain(value: Any) -> Any:
 
 
 def _meant(value: Any, hint: Any) -> Any:
-    """An option as the method takes it: JSON knows neither dataclasses, also within each other, nor tuples."""
+    """An option as the method takes it: JSON knows neither dataclasses, also within each other, nor
+    tuples.
+    """
     if isinstance(value, dict) and isinstance(hint, type) and is_dataclass(hint):
         hints = get_type_hints(hint)
         return hint(**{name: _meant(item, hints.get(name)) for name, item in value.items()})

@@ -1,4 +1,5 @@
-"""What can go wrong, in one small tree. The command line prints the message, one line, and exits with `code`.
+"""What can go wrong, in one small tree. The command line prints the message, one line, and exits
+with `code`.
 
 OddframeError            1
 ├── BadInput             2   what the user named cannot be used: a path, an option, a file's layout

@@ -1,9 +1,11 @@
-"""A program that ends when it is asked to: within 30 seconds of SIGTERM or Ctrl-C, with all its processes.
+"""A program that ends when it is asked to: within 30 seconds of SIGTERM or Ctrl-C, with all its
+processes.
 
-Python runs a signal's handler only between two of its own instructions, so a native call that takes minutes (one step
-of a large network on a slow processor) would hold it up. Here the handler raises KeyboardInterrupt as usual, and a
-thread that the C part of Python wakes at once counts: after `GRACE` seconds, or at a second signal, it ends the
-processes that were begun, and then this one. Files are written aside and renamed, so nothing is left half written.
+Python runs a signal's handler only between two of its own instructions, so a native call that takes
+minutes (one step of a large network on a slow processor) would hold it up. Here the handler raises
+KeyboardInterrupt as usual, and a thread that the C part of Python wakes at once counts: after
+`GRACE` seconds, or at a second signal, it ends the processes that were begun, and then this one.
+Files are written aside and renamed, so nothing is left half written.
 """
 
 import os
@@ -56,7 +58,9 @@ class Interruption:
         raise Interrupted(number)
 
     def watch(self) -> None:
-        """Wait for a signal; then for the program to end, for a later signal, or for the grace to be over."""
+        """Wait for a signal; then for the program to end, for a later signal, or for the grace to
+        be over.
+        """
         first = self.next_signal()
         began = time.monotonic()
         Thread(target=self.end_after_grace, args=(first,), daemon=True).start()
@@ -88,7 +92,9 @@ WATCHED: list[Interruption] = []  # in this process
 
 
 def end_on_signals(grace: float = GRACE) -> None:
-    """Let this program end within `grace` seconds of SIGINT or SIGTERM. For the main thread of a program."""
+    """Let this program end within `grace` seconds of SIGINT or SIGTERM. For the main thread of a
+    program.
+    """
     watched = Interruption(grace)
     watched.start()
     WATCHED.append(watched)

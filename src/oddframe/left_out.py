@@ -29,10 +29,12 @@ def do_each(
     done: str = "read",
     what: str = "videos",
 ) -> tuple[list[R], tuple[LeftOut, ...]]:
-    """What `do` gives for each entry for which it raises no BadInput, and the others with the reason.
+    """What `do` gives for each entry for which it raises no BadInput, and the others with the
+    reason.
 
-    `done` completes "2 of 3 videos could not be …". Each that is left out is a log record. The error
-    of a single entry is raised as it is; raises the kind of the first error when none could be done.
+    `done` completes "2 of 3 videos could not be …". Each that is left out is a log record. The
+    error of a single entry is raised as it is; raises the kind of the first error when none could
+    be done.
     """
     results: list[R] = []
     left_out: list[LeftOut] = []
@@ -54,7 +56,9 @@ def do_each(
 def problem_with(
     left_out: Sequence[LeftOut], total: int, done: str, what: str = "videos"
 ) -> OddframeError | None:
-    """The error with which a command ends that did the others first; None when nothing was left out."""
+    """The error with which a command ends that did the others first; None when nothing was left
+    out.
+    """
     if not left_out:
         return None
     first = left_out[0]

@@ -1,8 +1,10 @@
-"""The range of a number that somebody chooses, stated where the option is declared and checked in one way.
+"""The range of a number that somebody chooses, stated where the option is declared and checked in
+one way.
 
     def fit(*, epochs: Annotated[int, Range(1, 100_000)] = 20): ...
 
-`check_ranges` holds values against the annotations of a function, a class with such an `__init__`, or a dataclass.
+`check_ranges` holds values against the annotations of a function, a class with such an `__init__`,
+or a dataclass.
 """
 
 import math
@@ -61,10 +63,11 @@ class Number:
 
 
 def check_ranges(declared: Callable[..., Any], values: Mapping[str, Any]) -> None:
-    """Raise ValueError, one line, for the first of `values` that is not in the range declared for its name.
+    """Raise ValueError, one line, for the first of `values` that is not in the range declared for
+    its name.
 
-    None is taken where the annotation allows it; of a sequence each number is checked. Names without a range, and
-    values that are no numbers, are left to the types.
+    None is taken where the annotation allows it; of a sequence each number is checked. Names
+    without a range, and values that are no numbers, are left to the types.
     """
     for name, number in numbers_of(declared).items():
         if name not in values:

@@ -1,7 +1,8 @@
-"""Open families: a folder in which every class with a `name` is a member. Dropping a file in is registering it.
+"""Open families: a folder in which every class with a `name` is a member. Dropping a file in is
+registering it.
 
-Names and first lines are read from the source without running it, so that they can be listed where what a member
-imports is not installed; a module is imported when a member of it is asked for.
+Names and first lines are read from the source without running it, so that they can be listed where
+what a member imports is not installed; a module is imported when a member of it is asked for.
 """
 
 import ast
@@ -27,7 +28,9 @@ class Entry:
 
 @cache
 def entries(folder: str) -> dict[str, Entry]:
-    """The members of `oddframe.<folder>` by name, in order of their names. Nothing of theirs is imported."""
+    """The members of `oddframe.<folder>` by name, in order of their names. Nothing of theirs is
+    imported.
+    """
     found: dict[str, Entry] = {}
     package = importlib.import_module(f"oddframe.{folder}")
     for module, source in _sources_in(package.__name__, package.__path__):
@@ -37,7 +40,9 @@ def entries(folder: str) -> dict[str, Entry]:
 
 
 def members(folder: str) -> dict[str, Any]:
-    """The classes of all members by name; imports them all. Raises BadInput where a package is missing."""
+    """The classes of all members by name; imports them all. Raises BadInput where a package is
+    missing.
+    """
     return {name: load_member(entry) for name, entry in entries(folder).items()}
 
 

@@ -42,7 +42,9 @@ class Result:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     def problem(self) -> OddframeError | None:
-        """What could not be done although the rest was, as the error to end with; None when all was."""
+        """What could not be done although the rest was, as the error to end with; None when all
+        was.
+        """
         return None
 
 

@@ -42,7 +42,8 @@ class Run:
         return np.random.default_rng([self.seed, *salt])
 
     def remember(self, name: str, make: Callable[[], Arrays]) -> Arrays:
-        """What `make` gives, from disk when it was made before: a fit that was interrupted goes on where it was.
+        """What `make` gives, from disk when it was made before: a fit that was interrupted goes on
+        where it was.
 
         `name` must say whatever the arrays depend on.
         """
@@ -60,7 +61,9 @@ class Run:
 
 
 def usable_threads() -> int:
-    """Threads for work that is divided between processors: what OMP_NUM_THREADS says, or as many as may be used."""
+    """Threads for work that is divided between processors: what OMP_NUM_THREADS says, or as many as
+    may be used.
+    """
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     if wanted.isdecimal() and int(wanted) > 0:
         return int(wanted)

@@ -1,6 +1,7 @@
 """A fitted detector on disk: `detector.json` (method, options, version) and `state.safetensors`.
 
-The second holds the learned arrays, and plain values as JSON in its metadata. No file is ever unpickled.
+The second holds the learned arrays, and plain values as JSON in its metadata. No file is ever
+unpickled.
 """
 
 import json
@@ -26,7 +27,8 @@ def save(detector: Detector, folder: Path) -> None:
     """Write a detector into a run folder; each file appears whole or not at all."""
     from safetensors.numpy import save as pack
 
-    # laid out anew where need be: the format takes memory as it lies, and would scramble other layouts
+    # laid out anew where need be: the format takes memory as it lies, and would scramble other
+    # layouts
     arrays = {name: np.asarray(array, order="C") for name, array in detector.state().items()}
     packed = pack(arrays, metadata={PLAIN: json.dumps(detector.metadata())})
     with aside(folder / STATE) as part:
@@ -61,7 +63,9 @@ def load(folder: Path) -> Detector:
 
 
 def read_words(folder: Path) -> dict[str, Any]:
-    """What detector.json says: a method that is known, and its options. Raises BadRun, also for what is too new."""
+    """What detector.json says: a method that is known, and its options. Raises BadRun, also for
+    what is too new.
+    """
     words = read_json(folder / "detector.json")
     version, method, known = words.get("format"), words.get("method"), entries("methods")
     if (
@@ -74,13 +78,13 @@ def read_words(folder: Path) -> dict[str, Any]:
         )
     if version < FORMAT:
         raise BadRun(
-            f"{folder} was made by an older version of oddframe ({words.get('oddframe')}), whose runs this one "
-            f"({__version__}) does not read; fit again"
+            f"{folder} was made by an older version of oddframe ({words.get('oddframe')}), "
+            f"whose runs this one ({__version__}) does not read; fit again"
         )
     if version > FORMAT:
         raise BadRun(
-            f"{folder} was written by oddframe {words.get('oddframe')}, which is newer than this one ({__version__}); "
-            "update oddframe or fit again"
+            f"{folder} was written by oddframe {words.get('oddframe')}, "
+            f"which is newer than this one ({__version__}); update oddframe or fit again"
         )
     if method not in known:
         raise BadRun(

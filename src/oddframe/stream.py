@@ -10,7 +10,9 @@ from oddframe.types import Frame, Scores
 
 
 class Stream(ABC):
-    """The state of one stream of frames. Scores are those that the method gives for clips cut out of it."""
+    """The state of one stream of frames. Scores are those that the method gives for clips cut out
+    of it.
+    """
 
     def push(self, frame: Frame) -> Scores | None:
         """The scores that are known now that this frame is; None where there are none yet."""

@@ -1,7 +1,7 @@
 """The nouns. N clips or frames in a batch, C channels, T frames in a clip, H × W pixels.
 
-All arrays are numpy's; a network turns them into tensors itself. Every array's first axis is N, checked once, here.
-Nothing in this file decodes, learns or judges.
+All arrays are numpy's; a network turns them into tensors itself. Every array's first axis is N,
+checked once, here. Nothing in this file decodes, learns or judges.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Truth:
 
 @dataclass(frozen=True)
 class Video:
-    """Where a video is; not yet decoded. `truth` takes the number of frames decoded and is called by evaluate alone."""
+    """Where a video is; not yet decoded. `truth` takes the number of frames decoded and is called
+    by evaluate alone.
+    """
 
     name: str
     source: Path  # a video file, or a folder of frames
@@ -84,13 +86,15 @@ class Frame:
 
 @dataclass(frozen=True)
 class ClipSpec:
-    """How a method wants video cut. The decoder itself scales and colours: no full-size RGB copy is ever made.
+    """How a method wants video cut. The decoder itself scales and colours: no full-size RGB copy is
+    ever made.
 
-    `size` is (height, width); one number is a width, the height follows the video's shape (never enlarged); None leaves
-    it as it is. `fps` thins faster video to that rate, so that a camera's frame rate does not change what a
-    method sees; slower video is taken as it comes. With `pad_start` a stream begins with clips whose missing past is
-    its first frame repeated, so that every frame has a clip; `Clips.times` says which frames are made up. With
-    `resample_short` a stream shorter than a clip gives one clip, its frames repeated as needed.
+    `size` is (height, width); one number is a width, the height follows the video's shape (never
+    enlarged); None leaves it as it is. `fps` thins faster video to that rate, so that a camera's
+    frame rate does not change what a method sees; slower video is taken as it comes. With
+    `pad_start` a stream begins with clips whose missing past is its first frame repeated, so that
+    every frame has a clip; `Clips.times` says which frames are made up. With `resample_short` a
+    stream shorter than a clip gives one clip, its frames repeated as needed.
     """
 
     length: int = 16  # T: frames in a clip
@@ -102,7 +106,8 @@ class ClipSpec:
     fps: float | None = None
     pad_start: bool = False
     resample_short: bool = False
-    # seconds before a span of a video that are scored too, and dropped, so that it begins as the whole video goes on
+    # seconds before a span of a video that are scored too, and dropped, so that it begins as the
+    # whole video goes on
     warm_up: float = 0.0
 
     def __post_init__(self) -> None:
@@ -128,13 +133,16 @@ class ClipSpec:
 
 @dataclass(frozen=True)
 class Clips:
-    """A batch of clips of one video. Overlapping clips are views of one strip of frames: do not write to them."""
+    """A batch of clips of one video. Overlapping clips are views of one strip of frames: do not
+    write to them.
+    """
 
     pixels: Bytes  # (N, C, T, H, W)
     video: str
     frame_index: Ints  # (N,) index, in the source, of each clip's target frame
     seconds: Floats  # (N,) and its time
-    # (N, T) seconds of every frame of every clip; NaN for those made up at a stream's start (`pad_start`)
+    # (N, T) seconds of every frame of every clip; NaN for those made up at a stream's start
+    # (`pad_start`)
     times: Floats
 
     def __post_init__(self) -> None:
@@ -168,7 +176,8 @@ class Scores:
         for name, values in self.components.items():
             if values.shape != (len(self.frame),):
                 raise ValueError(
-                    f"Scores: {len(self.frame)} frames, but the component {name} has shape {values.shape}"
+                    f"Scores: {len(self.frame)} frames, "
+                    f"but the component {name} has shape {values.shape}"
                 )
 
     def __len__(self) -> int:
@@ -177,7 +186,9 @@ class Scores:
 
 @dataclass(frozen=True)
 class Event:
-    """Something odd, from when to when and where. Times are seconds of the video; peak is a rarity (−log10 p)."""
+    """Something odd, from when to when and where. Times are seconds of the video; peak is a rarity
+    (−log10 p).
+    """
 
     video: str
     start: float

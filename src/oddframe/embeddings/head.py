@@ -127,8 +127,9 @@ def make_head(options: HeadOptions, also_read: Sequence[str] = ()) -> Head:
             continue
         if getattr(options, field.name) != getattr(plain, field.name):
             readers = [name for name, head in members(FAMILY).items() if field.name in head.reads]
+            named = " or ".join(readers)
             raise ValueError(
-                f"{field.name} does nothing with the head {options.name}; --head {' or '.join(readers)} reads it"
+                f"{field.name} does nothing with the head {options.name}; --head {named} reads it"
             )
     return kind(options)
 

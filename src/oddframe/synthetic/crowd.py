@@ -1,4 +1,6 @@
-"""Who walks where on an ordinary day: lanes, groups, stops to talk, ebb and flow, and what is rare but right."""
+"""Who walks where on an ordinary day: lanes, groups, stops to talk, ebb and flow, and what is rare
+but right.
+"""
 
 from __future__ import annotations
 
@@ -163,7 +165,8 @@ def ordinary(camera: Camera, seconds: float, random: np.random.Generator) -> lis
 
 
 def apart(people: list[Actor], odd: list[Actor]) -> list[Actor]:
-    """The people who do not walk into something odd. Most step aside; who cannot (a car is wide) stays at home.
+    """The people who do not walk into something odd. Most step aside; who cannot (a car is wide)
+    stays at home.
 
     Were they all left out, an emptier plaza would tell that something is odd.
     """
@@ -329,7 +332,9 @@ def _jogger(camera: Camera, start: float, random: np.random.Generator) -> Actor:
 
 
 def _rare(camera: Camera, seconds: float, random: np.random.Generator) -> list[Actor]:
-    """Dogs, pushchairs, umbrellas and joggers: seldom, but in every film, for they are right where they are."""
+    """Dogs, pushchairs, umbrellas and joggers: seldom, but in every film, for they are right where
+    they are.
+    """
     actors: list[Actor] = []
     for rarity in RARITIES:
         for _ in range(1 + int(random.poisson(seconds / 60))):

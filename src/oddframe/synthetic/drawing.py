@@ -1,6 +1,8 @@
-"""Solid things in metres to pixels: a pinhole camera, shapes made of limbs and faces, sprites pasted with soft edges.
+"""Solid things in metres to pixels: a pinhole camera, shapes made of limbs and faces, sprites
+pasted with soft edges.
 
-World axes in metres: x to the right, y away from the camera along the ground, z up. Pictures are (H, W, 3) RGB uint8.
+World axes in metres: x to the right, y away from the camera along the ground, z up. Pictures are
+(H, W, 3) RGB uint8.
 """
 
 from __future__ import annotations
@@ -53,7 +55,9 @@ class Camera:
         )
 
     def may_see(self, x: float, y: float) -> bool:
-        """False where nothing of something there, up to the size of a car and its shadow, could be seen."""
+        """False where nothing of something there, up to the size of a car and its shadow, could be
+        seen.
+        """
         return abs(x) < self.half_width(y) + 4.0
 
     def half_width(self, y: float) -> float:
@@ -104,14 +108,18 @@ class Shape:
 
 @dataclass(frozen=True)
 class Sprite:
-    """A picture with soft edges and its place: colours are premultiplied by the last channel, the coverage."""
+    """A picture with soft edges and its place: colours are premultiplied by the last channel, the
+    coverage.
+    """
 
     left: int
     top: int
     pixels: Bytes  # (h, w, 4); a shadow has one channel (h, w), its darkness
 
     def overlap(self, height: int, width: int) -> tuple[slice, slice, slice, slice] | None:
-        """Where it lies in a picture (rows, columns) and which of its own rows and columns those are."""
+        """Where it lies in a picture (rows, columns) and which of its own rows and columns those
+        are.
+        """
         h, w = self.pixels.shape[:2]
         top, left = max(self.top, 0), max(self.left, 0)
         bottom, right = min(self.top + h, height), min(self.left + w, width)

@@ -1,4 +1,6 @@
-"""What is seen on the plaza, as shapes: people of many looks and gaits, their dogs and pushchairs, a bicycle, a car."""
+"""What is seen on the plaza, as shapes: people of many looks and gaits, their dogs and pushchairs,
+a bicycle, a car.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +113,9 @@ def somebody(random: np.random.Generator, umbrella: bool = False) -> Appearance:
 
 @dataclass(frozen=True)
 class _Pose:
-    """How somebody holds themselves: lengths in metres, forward and up from the ground below the hips."""
+    """How somebody holds themselves: lengths in metres, forward and up from the ground below the
+    hips.
+    """
 
     run: float  # 0 walking … 1 running
     stride: float  # radians by which a thigh swings
@@ -206,7 +210,9 @@ def _tone(m: Moment, side: int) -> float:
 
 
 def fallen(m: Moment, look: Appearance, down: float, side: float) -> Shape:
-    """Somebody on the way to the ground (0 upright … 1 lying), tipping forward and a little to one side."""
+    """Somebody on the way to the ground (0 upright … 1 lying), tipping forward and a little to one
+    side.
+    """
     shape = person(m, look)
     angle = down * 1.45
     direction = m.heading + side

@@ -1,7 +1,7 @@
 """What has no place on the plaza: each kind as actors, with the time in which they are odd.
 
-A kind is a function of the camera, the second in which it is to begin, how long it is to last (for those that do not
-last as long as it takes to cross the picture) and a source of chance.
+A kind is a function of the camera, the second in which it is to begin, how long it is to last (for
+those that do not last as long as it takes to cross the picture) and a source of chance.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def faller(camera: Camera, begins: float, lasts: float, random: Random) -> list[
 
 
 def left_behind(camera: Camera, begins: float, lasts: float, random: Random) -> list[Actor]:
-    """Somebody puts a case down and leaves; later somebody else takes it away. Only the case is odd."""
+    """Somebody puts a case down and leaves; later somebody else takes it away. Only the case is
+    odd.
+    """
     lane, y = _somewhere(random, NEAR)
     paint = shade(_one_of(TOPS, random), 0.8)
     x, ends, pause = _inside(camera, y, random), begins + lasts, 0.8

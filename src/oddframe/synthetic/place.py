@@ -1,4 +1,5 @@
-"""Where it happens: the ground and its lanes, a building, lamps, benches and trees, in sun and under cloud.
+"""Where it happens: the ground and its lanes, a building, lamps, benches and trees, in sun and
+under cloud.
 
 y = 44  front of a building
 y = 36  far lanes: ← and, nearer to the camera, →            everybody keeps to the right
@@ -105,7 +106,9 @@ def build(size: tuple[int, int], seed: int) -> Place:
 
 
 def darken(shade_on_ground: Bytes, cast: Sprite) -> None:
-    """Add a shadow to a picture of shadows (H, W), in place; where two fall together it is no darker."""
+    """Add a shadow to a picture of shadows (H, W), in place; where two fall together it is no
+    darker.
+    """
     if lies := cast.overlap(*shade_on_ground.shape):
         rows, columns, own_rows, own_columns = lies
         below = shade_on_ground[rows, columns]

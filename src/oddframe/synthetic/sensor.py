@@ -9,7 +9,9 @@ from oddframe.types import Bytes, Floats
 
 
 class Sensor:
-    """What the camera does: a soft lens, exposure, noise that is new in every frame and a pattern that is not."""
+    """What the camera does: a soft lens, exposure, noise that is new in every frame and a pattern
+    that is not.
+    """
 
     ROOM = 32  # the noise of a frame is cut somewhere out of a field that is so much larger
 

@@ -1,7 +1,9 @@
-"""A street of our own: films of a plaza in which people come and go, and test films in which something is odd.
+"""A street of our own: films of a plaza in which people come and go, and test films in which
+something is odd.
 
-A film is made frame by frame: the place in its light, shadows, then everything that moves from the far end to the near
-one, and last what the camera does to it. The same shot gives the same pixels. H × W pixels, T frames.
+A film is made frame by frame: the place in its light, shadows, then everything that moves from the
+far end to the near one, and last what the camera does to it. The same shot gives the same pixels. H
+× W pixels, T frames.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ from oddframe.video.writer import video_writer
 
 VERSION = 1  # of the layout and of scene.json
 KINDS = tuple(oddities.KINDS)
-FIRST_TEST = 1_000_000  # number of the first test film: they stay the same however many there are to learn from
+# number of the first test film: they stay the same however many there are to learn from
+FIRST_TEST = 1_000_000
 SMALLEST, LARGEST = 64, 8192  # pixels a side
 LONGEST_ODD = 10.0  # seconds for what does not end by leaving the picture
 USUAL_SLOT = 20.0  # seconds of a test video for each oddity, where the kinds leave the choice
@@ -45,7 +48,9 @@ COMPRESSION = 24  # H.264's constant rate factor
 
 @dataclass(frozen=True)
 class Shot:
-    """One film to be made. `number` tells apart the films of one place, which `seed` and `size` determine."""
+    """One film to be made. `number` tells apart the films of one place, which `seed` and `size`
+    determine.
+    """
 
     seed: int
     number: int
@@ -102,10 +107,11 @@ def simulate(
     size: tuple[int, int] = (240, 360),
     kinds: Sequence[str] = KINDS,
 ) -> dict[str, Any]:
-    """Film `train` normal videos and `test` videos with oddities into a folder, with truth, and say what is in it.
+    """Film `train` normal videos and `test` videos with oddities into a folder, with truth, and say
+    what is in it.
 
-    One of two or more test videos is wholly normal. Raises BadInput for options that cannot be, and for a folder that
-    holds something other than an earlier simulation, which is filmed over.
+    One of two or more test videos is wholly normal. Raises BadInput for options that cannot be, and
+    for a folder that holds something other than an earlier simulation, which is filmed over.
     """
     kinds = tuple(dict.fromkeys(kinds))
     if seed < 0:
@@ -121,7 +127,8 @@ def simulate(
         tests[f"test{k + 1:02d}"] = Shot(seed, FIRST_TEST + k, frames, fps, size, odd)
     scene: dict[str, Any] = {
         "format": VERSION,
-        "complete": False,  # until all is filmed; a simulation that was broken off can be filmed over
+        # until all is filmed; a simulation that was broken off can be filmed over
+        "complete": False,
         "seed": seed,
         "fps": fps,
         "seconds": frames / fps,
@@ -152,7 +159,8 @@ def simulate(
 def write_film(path: Path, shot: Shot) -> Iterator[Seen]:
     """Film a shot into an mp4; gives what is odd in each frame once it is written.
 
-    Masks of long or large films are made coarser, so that those of one film stay within `MASK_BYTES`.
+    Masks of long or large films are made coarser, so that those of one film stay within
+    `MASK_BYTES`.
     """
     step = ceil(sqrt(shot.frames * shot.size[0] * shot.size[1] / MASK_BYTES))
     with video_writer(path, shot.fps, shot.size, crf=COMPRESSION) as video:
@@ -178,7 +186,9 @@ def _cast(shot: Shot, where: Place) -> list[crowd.Actor]:
 def _draw(
     picture: Bytes, where: Place, actors: list[crowd.Actor], seconds: float, sky: Sky
 ) -> Seen:
-    """Draw all that is not baked into the place, far things first, and see what of the odd remains visible."""
+    """Draw all that is not baked into the place, far things first, and see what of the odd remains
+    visible.
+    """
     height, width = picture.shape[:2]
     on_ground = np.zeros((height, width), np.uint8)
     moving: list[tuple[float, Sprite, int]] = []  # distance, sprite, track of something odd or 0
@@ -251,7 +261,9 @@ def _mark(tracks: NDArray[np.uint16], sprite: Sprite, track: int) -> None:
 
 
 def _seen(tracks: NDArray[np.uint16], sprites: dict[int, Sprite], kinds: dict[int, str]) -> Seen:
-    """Masks and boxes of the odd things of which enough is visible; the kind is that of the largest."""
+    """Masks and boxes of the odd things of which enough is visible; the kind is that of the
+    largest.
+    """
     mask = np.zeros(tracks.shape, bool)
     boxes = {}
     largest = 0
@@ -346,7 +358,8 @@ def _make_room(folder: Path) -> None:
         return
     if not (folder / "scene.json").exists():
         raise BadInput(
-            f"{folder} is not empty and holds no scene.json, so it is no simulation; name another folder"
+            f"{folder} is not empty and holds no scene.json, so it is no simulation; "
+            "name another folder"
         )
     for pattern in ("train/train*.mp4", "test/test*.mp4", "truth/test*"):
         for path in filter(Path.is_file, folder.glob(pattern)):

@@ -1,7 +1,9 @@
-"""Anomalies made from normal video, for choosing options without a single test label (`docs: Evaluation`).
+"""Anomalies made from normal video, for choosing options without a single test label (`docs:
+Evaluation`).
 
-Each kind changes some of the frames of a film in one place and says where. What moves is cut out of the film itself
-(unlike its background), so a method must notice what the thing *does*, not that it was drawn.
+Each kind changes some of the frames of a film in one place and says where. What moves is cut out of
+the film itself (unlike its background), so a method must notice what the thing *does*, not that it
+was drawn.
 
 Frames are (T, H, W) uint8 luma; T frames, H × W pixels.
 """
@@ -26,7 +28,9 @@ class Tampered:
 
 
 def tamper(frames: Bytes, kind: str, random: np.random.Generator) -> Tampered | None:
-    """A copy of the film with one anomaly of that kind, or None where nothing in it moves enough to make one."""
+    """A copy of the film with one anomaly of that kind, or None where nothing in it moves enough to
+    make one.
+    """
     background = np.median(frames[:: max(1, len(frames) // 50)], axis=0)
     things = _things(frames, background)
     if not things:
@@ -69,7 +73,9 @@ def _things(frames: Bytes, background: Floats) -> list[_Thing]:
 def _pasted(
     frames: Bytes, _background: Floats, things: list[_Thing], kind: str, random: np.random.Generator
 ) -> Tampered | None:
-    """One of the film's own things crosses the picture: too fast, too big, or where nobody goes and too fast."""
+    """One of the film's own things crosses the picture: too fast, too big, or where nobody goes and
+    too fast.
+    """
     T, H, W = frames.shape
     thing = things[random.integers(len(things))]
     x, y, w, h = thing.box
@@ -112,7 +118,9 @@ def _pasted(
 
 
 def _stretch(T: int, random: np.random.Generator) -> tuple[int, int]:
-    """Frames [start, end) of an anomaly: one to four seconds at 10 Hz, as real ones may be, somewhere in the film."""
+    """Frames [start, end) of an anomaly: one to four seconds at 10 Hz, as real ones may be,
+    somewhere in the film.
+    """
     lasts = int(random.integers(12, 41))
     start = int(random.integers(T // 10, max(T // 10 + 1, T - lasts)))
     return start, min(T, start + lasts)

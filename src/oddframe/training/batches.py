@@ -53,7 +53,9 @@ def last_line(error: OddframeError) -> str:
 
 
 class EpochItems(Dataset[Any]):
-    """Items by epoch and number: worker processes have copies of the data, whose epoch is set with each item."""
+    """Items by epoch and number: worker processes have copies of the data, whose epoch is set with
+    each item.
+    """
 
     def __init__(self, data: Dataset[Any]) -> None:
         self.data = data
@@ -67,7 +69,9 @@ class EpochItems(Dataset[Any]):
 
 @dataclass
 class BatchOrder:
-    """Which items go into which batch of one process: those of a batch, in order, dealt out to the processes."""
+    """Which items go into which batch of one process: those of a batch, in order, dealt out to the
+    processes.
+    """
 
     count: int  # batches in an epoch
     size: int  # items in a batch, over all processes

@@ -1,7 +1,8 @@
-"""Weights as authors publish them: state dicts under many names, with what was pickled beside them by accident.
+"""Weights as authors publish them: state dicts under many names, with what was pickled beside them
+by accident.
 
-Nothing in such a file is run. What its pickle names beyond tensors and plain values is either on a short list of
-harmless things, read as empty shells, or refused.
+Nothing in such a file is run. What its pickle names beyond tensors and plain values is either on a
+short list of harmless things, read as empty shells, or refused.
 """
 
 import re
@@ -26,7 +27,9 @@ SHOWN = 3  # names of a kind in one line
 
 
 class Shell:
-    """Stands for an object in a published file that is not wanted: takes whatever state, does nothing with it."""
+    """Stands for an object in a published file that is not wanted: takes whatever state, does
+    nothing with it.
+    """
 
     def __init__(self, *given: Any) -> None:
         del given
@@ -56,8 +59,8 @@ def read_published(path: Path) -> dict[str, Tensor]:
 def put_published(
     module: nn.Module, weights: Mapping[str, Tensor], source: object = "the file"
 ) -> None:
-    """Load weights into a module of the same names. Raises BadInput that says which are missing, unexpected or of
-    another shape.
+    """Load weights into a module of the same names. Raises BadInput that says which are missing,
+    unexpected or of another shape.
     """
     own = module.state_dict()
     counters = {
@@ -84,7 +87,8 @@ def put_published(
 
 
 def without(weights: Mapping[str, Tensor], prefix: str, leave: str = r"$^") -> dict[str, Tensor]:
-    """The weights with a prefix (a pattern) taken off their names, those whose name fits `leave` left out.
+    """The weights with a prefix (a pattern) taken off their names, those whose name fits `leave`
+    left out.
 
     >>> one = torch.zeros(1)
     >>> list(without({"module.stem": one, "fc.weight": one}, "module.", leave="fc."))

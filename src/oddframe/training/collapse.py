@@ -40,8 +40,9 @@ class Spread:
 def spread_of(vectors: Floats) -> Spread:
     """Measure (N, D) embeddings.
 
-    The effective rank is exp of the entropy of the singular values' shares (Roy & Vetterli, EUSIPCO 2007), of the
-    vectors as they are, not less their mean: then a collapse to one vector has rank 1.
+    The effective rank is exp of the entropy of the singular values' shares (Roy & Vetterli, EUSIPCO
+    2007), of the vectors as they are, not less their mean: then a collapse to one vector has rank
+    1.
     """
     if len(vectors) < 2:
         raise ValueError(f"a spread is of two vectors or more, got {len(vectors)}")

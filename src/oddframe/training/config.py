@@ -121,7 +121,8 @@ def rate_at(training: Training, step: int, epoch_steps: int, criteria: Sequence[
 
 
 def plateaus(criteria: Sequence[float], patience: int) -> int:
-    """How often a criterion went without a better value, by 0.01 %, for more than `patience` epochs.
+    """How often a criterion went without a better value, by 0.01 %, for more than `patience`
+    epochs.
 
     >>> plateaus([3.0, 2.0, 2.5, 2.1, 1.0], patience=1)
     1

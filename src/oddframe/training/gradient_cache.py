@@ -1,9 +1,10 @@
 """The gradient of a loss over many forward passes, in the memory of one.
 
-A contrastive loss needs the embeddings of all passes at once, but not their graphs: the passes are run without a graph,
-the loss and its gradient are taken on the embeddings, then each pass is run again with a graph and is given its share.
-Each pass is one batch to batch norm both times, so the gradient is the same up to rounding. After Luyu Gao et al.,
-*Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup*, RepL4NLP 2021, but by pass, not by sample.
+A contrastive loss needs the embeddings of all passes at once, but not their graphs: the passes are
+run without a graph, the loss and its gradient are taken on the embeddings, then each pass is run
+again with a graph and is given its share. Each pass is one batch to batch norm both times, so the
+gradient is the same up to rounding. After Luyu Gao et al., *Scaling Deep Contrastive Learning Batch
+Size under Memory Limited Setup*, RepL4NLP 2021, but by pass, not by sample.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,10 +28,11 @@ def backward_through(
     backward: Backward,
     memory: Memory = "exact",
 ) -> Losses:
-    """Run the passes, take `losses` of all their embeddings, and go back through `module`; returns the losses.
+    """Run the passes, take `losses` of all their embeddings, and go back through `module`; returns
+    the losses.
 
-    `exact` holds the graph of one pass at a time and runs each twice; `plain` holds all of them. Running statistics of
-    batch norm move once per pass either way.
+    `exact` holds the graph of one pass at a time and runs each twice; `plain` holds all of them.
+    Running statistics of batch norm move once per pass either way.
     """
     if memory == "plain":
         found = losses([one() for one in passes])
@@ -51,14 +53,17 @@ def backward_through(
         parts = one()
         pairs = [(part, share) for part in parts if (share := next(shares)) is not None]
         if pairs:
-            # the scalar whose gradient is `share` at each embedding: any backward will do, scaled or not
+            # the scalar whose gradient is `share` at each embedding: any backward will do, scaled
+            # or not
             backward(torch.stack([(part * share).sum() for part, share in pairs]).sum())
     return _told(found)
 
 
 @contextmanager
 def statistics_still(module: nn.Module) -> Iterator[None]:
-    """Batch norm goes on as in training, by the batch's own statistics, but its running ones stay as they are."""
+    """Batch norm goes on as in training, by the batch's own statistics, but its running ones stay
+    as they are.
+    """
     norms = [
         one for one in module.modules() if isinstance(one, _BatchNorm) and one.track_running_stats
     ]

@@ -1,8 +1,10 @@
-"""The one place where a network runs at scoring: passes of a fixed size, so that rows do not depend on each other.
+"""The one place where a network runs at scoring: passes of a fixed size, so that rows do not depend
+on each other.
 
-What a convolution gives for a row may differ in the last bits with the number of rows in the pass, for libraries choose
-another algorithm. So every pass of a method has the same number of rows, the last one filled up with zeros; then the
-same clip has the same score whatever else is in the batch, on a CPU as on a GPU.
+What a convolution gives for a row may differ in the last bits with the number of rows in the pass,
+for libraries choose another algorithm. So every pass of a method has the same number of rows, the
+last one filled up with zeros; then the same clip has the same score whatever else is in the batch,
+on a CPU as on a GPU.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +30,8 @@ def infer(
     precision: Dtype = "float32",
     prepare: Core | None = None,
 ) -> Tensor:
-    """What `core` makes of the rows of `x`, as float32 (or float64) on the device; without gradients.
+    """What `core` makes of the rows of `x`, as float32 (or float64) on the device; without
+    gradients.
 
     Args:
         core: The network. Its mode (train or eval) is left as it is; scoring wants eval.
@@ -37,7 +40,8 @@ def infer(
         cpu_batch: Rows in every pass on a CPU, where one large row already fills the cores.
         device: Where to run; where the parameters of `core` are unless given.
         precision: What matrix products and convolutions are computed in.
-        prepare: Makes what `core` takes of rows on the device, in full precision; rows go there as they are, and
+        prepare: Makes what `core` takes of rows on the device, in full precision; rows go there as
+            they are, and
             pixels of one byte are four times as quick to move as floats.
     """
     if batch < 1 or cpu_batch < 1:
@@ -61,7 +65,9 @@ def infer(
 
 
 def forward_trial(core: Core, row: Tensor) -> Trial:
-    """One pass of a network over a row (1, …), in a precision: for `choose_precision` where nothing is trained."""
+    """One pass of a network over a row (1, …), in a precision: for `choose_precision` where nothing
+    is trained.
+    """
 
     def trial(precision: Dtype) -> None:
         infer(core, row, batch=1, precision=precision)
@@ -72,7 +78,8 @@ def forward_trial(core: Core, row: Tensor) -> Trial:
 def passes(x: Tensor, size: int) -> Iterator[tuple[Tensor, int]]:
     """The rows of `x`, `size` at a time and filled up with zeros, and how many of them are real.
 
-    One pass of zeros where there are no rows: what comes out has a shape that only the network knows.
+    One pass of zeros where there are no rows: what comes out has a shape that only the network
+    knows.
     """
     for start in range(0, max(1, len(x)), size):
         rows = x[start : start + size]

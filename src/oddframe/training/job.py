@@ -1,4 +1,6 @@
-"""All that one training is given, what makes it this training and no other, and what its network computes in."""
+"""All that one training is given, what makes it this training and no other, and what its network
+computes in.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -29,7 +31,9 @@ MAY_CHANGE = {"workers", "resume_every", "checkpoint_every", "logger", "epochs"}
 
 
 class Backward(Protocol):
-    """Pushes a gradient back from a tensor. A step may call it several times; the gradients are summed."""
+    """Pushes a gradient back from a tensor. A step may call it several times; the gradients are
+    summed.
+    """
 
     def __call__(self, tensor: Tensor, gradient: Tensor | None = None) -> None: ...
 
@@ -100,8 +104,9 @@ class Job:
 def identity_of(job: Job) -> dict[str, str]:
     """What must be the same for a checkpoint to be resumed, in words that can be shown.
 
-    Options, seed, the data by content, the architecture, and the weights that training begins with. Raises TypeError
-    for data without a `fingerprint`: a checkpoint could then be resumed on other data.
+    Options, seed, the data by content, the architecture, and the weights that training begins with.
+    Raises TypeError for data without a `fingerprint`: a checkpoint could then be resumed on other
+    data.
     """
     training = asdict(job.training)
     facts: dict[str, Any] = {}
@@ -138,9 +143,9 @@ def refuse_empty(job: Job) -> None:
     options = "--batch"
     if training.accumulate > 1:
         options += " or --accumulate"
+    needed = training.batch * training.accumulate
     raise BadInput(
-        f"an epoch has {job.items} clips, fewer than the {training.batch * training.accumulate} of a step; "
-        f"lower {options}"
+        f"an epoch has {job.items} clips, fewer than the {needed} of a step; lower {options}"
     )
 
 
@@ -160,7 +165,9 @@ def decide_precision(job: Job) -> PrecisionChoice:
 
 
 class StepTrial:
-    """One step of a training on a copy of its network, in a precision; nothing that it does is kept."""
+    """One step of a training on a copy of its network, in a precision; nothing that it does is
+    kept.
+    """
 
     def __init__(self, job: Job) -> None:
         self.job = job

@@ -1,4 +1,6 @@
-"""What a training writes while it runs: a table with a row an epoch, and scalars of steps for a viewer."""
+"""What a training writes while it runs: a table with a row an epoch, and scalars of steps for a
+viewer.
+"""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -42,7 +44,9 @@ class WandbWriter:
 
 
 def open_writer(logger: LoggerName, folder: Path, name: str, step: int) -> ScalarWriter | None:
-    """A writer for a training that begins after `step`; None where the table is all. Raises BadInput."""
+    """A writer for a training that begins after `step`; None where the table is all. Raises
+    BadInput.
+    """
     if logger == "csv":
         return None
     if logger == "wandb":

@@ -1,4 +1,6 @@
-"""Methods that have a network: a detector that is a torch module, with its state in numpy for the run folder."""
+"""Methods that have a network: a detector that is a torch module, with its state in numpy for the
+run folder.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -21,14 +23,15 @@ from oddframe.training.precision import (
 
 
 class NetworkDetector(Detector, nn.Module):
-    """A detector whose learned state is that of a torch module: parameters, buffers and extra state.
+    """A detector whose learned state is that of a torch module: parameters, buffers and extra
+    state.
 
-    Buffers whose shape is only known after fitting are registered empty. `get_extra_state` gives plain values only.
-    `fit` and `load_state` leave the module in eval mode.
+    Buffers whose shape is only known after fitting are registered empty. `get_extra_state` gives
+    plain values only. `fit` and `load_state` leave the module in eval mode.
 
-    What the network computes in when it scores is chosen once, in fit (`use_precision`), and is part of the state: the
-    same run gives the same scores everywhere. Only where bfloat16 would have to be emulated it computes in float32,
-    unless bf16 was asked for.
+    What the network computes in when it scores is chosen once, in fit (`use_precision`), and is
+    part of the state: the same run gives the same scores everywhere. Only where bfloat16 would have
+    to be emulated it computes in float32, unless bf16 was asked for.
     """
 
     bf16: Tensor  # () bool

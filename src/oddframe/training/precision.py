@@ -1,7 +1,9 @@
-"""bfloat16 or float32, chosen once for a network on a device, and the layout that convolutions prefer.
+"""bfloat16 or float32, chosen once for a network on a device, and the layout that convolutions
+prefer.
 
-bfloat16 halves memory and is fast where the hardware has it. Where a processor lacks it, it is emulated: on an AMD
-Zen 3 one 3-D convolution took 475 times as long as in float32. So `auto` looks at the device, and on a CPU tries.
+bfloat16 halves memory and is fast where the hardware has it. Where a processor lacks it, it is
+emulated: on an AMD Zen 3 one 3-D convolution took 475 times as long as in float32. So `auto` looks
+at the device, and on a CPU tries.
 """
 
 from collections.abc import Callable
@@ -62,7 +64,8 @@ def choose_precision(
     Args:
         asked: `bf16` and `float32` are obeyed; `auto` is decided here.
         device: Where the network runs.
-        trial: Runs a piece of the work in a precision, to be timed on a CPU; without one, `auto` is float32 there.
+        trial: Runs a piece of the work in a precision, to be timed on a CPU; without one, `auto` is
+            float32 there.
         support: What the device can do; looked up unless given.
     """
     if asked != "auto":
@@ -115,7 +118,9 @@ def onednn_bf16() -> bool:
 
 
 def speed_ratio(trial: Trial) -> float:
-    """How many times as fast a trial is in bfloat16 as in float32. torch's random state is left as it was."""
+    """How many times as fast a trial is in bfloat16 as in float32. torch's random state is left as
+    it was.
+    """
     seconds = {}
     with torch.random.fork_rng(devices=[]):
         for precision in ("float32", "bf16"):
@@ -143,7 +148,8 @@ def autocast(device: torch.device | str, precision: Dtype) -> AbstractContextMan
 def channels_last(module: nn.Module) -> None:
     """Lay weights of convolutions out channels-last, in place. Values do not change.
 
-    One weight at a time: `module.to(memory_format=…)` raises for networks that mix 2-D and 3-D convolutions.
+    One weight at a time: `module.to(memory_format=…)` raises for networks that mix 2-D and 3-D
+    convolutions.
     """
     layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
     for parameter in module.parameters():
@@ -152,10 +158,12 @@ def channels_last(module: nn.Module) -> None:
 
 
 class SmallConvolutionsInFloat32(TorchFunctionMode):
-    """A block in which convolutions whose kernel is larger than their input run in float32 on a CPU.
+    """A block in which convolutions whose kernel is larger than their input run in float32 on a
+    CPU.
 
-    In torch 2.14.1 oneDNN's gradient of their weights reads beyond its memory in bfloat16: it differed from call to
-    call, up to NaN, and has crashed. Such inputs are small, so nothing is lost by it.
+    In torch 2.14.1 oneDNN's gradient of their weights reads beyond its memory in bfloat16: it
+    differed from call to call, up to NaN, and has crashed. Such inputs are small, so nothing is
+    lost by it.
     """
 
     CONVOLUTIONS: ClassVar[dict[Any, int]] = {  # by the number of sides that a kernel has

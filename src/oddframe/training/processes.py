@@ -1,4 +1,6 @@
-"""Work in processes of their own, each with its part of the cores. They end with the process that began them."""
+"""Work in processes of their own, each with its part of the cores. They end with the process that
+began them.
+"""
 
 import os
 import sys
@@ -18,10 +20,12 @@ from oddframe.progress import progress
 def run_in_processes(
     jobs: Sequence[Callable[[], object]], parallel: int, what: str, unit: str
 ) -> None:
-    """Do all jobs, which must be picklable, so many at a time, with progress reported; results are dropped.
+    """Do all jobs, which must be picklable, so many at a time, with progress reported; results are
+    dropped.
 
-    The error of a job is raised here once those under way have ended; those not begun are not done. When this process
-    is interrupted, those under way are ended at once. Raises BadInput when a process was killed.
+    The error of a job is raised here once those under way have ended; those not begun are not done.
+    When this process is interrupted, those under way are ended at once. Raises BadInput when a
+    process was killed.
     """
     threads = max(1, torch.get_num_threads() // parallel)
     before = set(descendants(os.getpid()))

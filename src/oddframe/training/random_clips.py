@@ -1,7 +1,8 @@
-"""Random clips for training, read by seeking: what item i of epoch e is depends on the seed, e and i alone.
+"""Random clips for training, read by seeking: what item i of epoch e is depends on the seed, e and
+i alone.
 
-So neither the number of worker processes nor stopping and going on again changes what a method is taught.
-C channels, T frames in a clip, H × W pixels.
+So neither the number of worker processes nor stopping and going on again changes what a method is
+taught. C channels, T frames in a clip, H × W pixels.
 """
 
 from collections.abc import Sequence
@@ -37,10 +38,11 @@ def clip_at(
 
 
 class RandomClips(Dataset[Sample]):
-    """`count` random clips an epoch, every clip of every video equally likely. For a DataLoader of any kind.
+    """`count` random clips an epoch, every clip of every video equally likely. For a DataLoader of
+    any kind.
 
-    Videos without a clip are left out and listed in `skipped`; raises BadInput when none is left. A clip that touches
-    damage is replaced by another draw.
+    Videos without a clip are left out and listed in `skipped`; raises BadInput when none is left. A
+    clip that touches damage is replaced by another draw.
     """
 
     def __init__(

@@ -1,8 +1,9 @@
 """The one training loop, on Lightning Fabric: every method that descends a loss calls `train`.
 
-What step s does depends on the weights before it, the seed and s alone: items are drawn by their number, and torch's
-random state is set anew for every step. So a training that was killed and resumed from its last checkpoint ends with
-the very weights of one that never was (on a CPU, with as many threads).
+What step s does depends on the weights before it, the seed and s alone: items are drawn by their
+number, and torch's random state is set anew for every step. So a training that was killed and
+resumed from its last checkpoint ends with the very weights of one that never was (on a CPU, with as
+many threads).
 """
 
 import logging
@@ -56,7 +57,8 @@ OUT_OF_MEMORY = (  # what libraries say
 class History:
     """What a training was like.
 
-    `rows` has one row an epoch with the mean of each scalar, the learning rate, the criterion and the seconds.
+    `rows` has one row an epoch with the mean of each scalar, the learning rate, the criterion and
+    the seconds.
     """
 
     rows: list[Row]
@@ -103,8 +105,10 @@ def train(
 
     Args:
         module: The network. A checkpoint is resumed only if it began with the same weights.
-        data: Items, taken in order in whole batches. `set_epoch` is called where there is one; item i must depend on
-            the seed, the epoch and i alone (`video.sampling.RandomClips` does). `fingerprint` names the content.
+        data: Items, taken in order in whole batches. `set_epoch` is called where there is one; item
+            i must depend on
+            the seed, the epoch and i alone (`video.sampling.RandomClips` does). `fingerprint` names
+            the content.
         step: What is done with a batch; see `by_loss`.
         run: Where to write, the seed, the device.
         training: The options.
@@ -112,10 +116,10 @@ def train(
         collate: Makes a batch of items; torch's own way unless given.
         validate: Gives the criterion after each epoch, lower is better; the mean loss unless given.
 
-    On more devices than one, all of it must be picklable. Checkpoints lie in `run.folder/checkpoints` (those that
-    stay in `run.folder/epochs`), logs in `run.folder/logs`. What the network computes in is in `run.notes`. Raises
-    BadInput for a loss that is no number, for too little memory and too little data, and when a checkpoint belongs to
-    another training.
+    On more devices than one, all of it must be picklable. Checkpoints lie in
+    `run.folder/checkpoints` (those that stay in `run.folder/epochs`), logs in `run.folder/logs`.
+    What the network computes in is in `run.notes`. Raises BadInput for a loss that is no number,
+    for too little memory and too little data, and when a checkpoint belongs to another training.
     """
     job = Job(module, data, step, run, training, name, collate, validate)
     refuse_empty(job)
@@ -151,8 +155,8 @@ def load_best(fabric: Any, job: Job) -> None:
 def run_spawned(fabric: Any, job: Job) -> list[Row]:
     """The loop in a process that ends with it.
 
-    The weights came in memory that all processes share, so each takes a copy. gloo's threads must have ended before
-    the process does, or they abort it.
+    The weights came in memory that all processes share, so each takes a copy. gloo's threads must
+    have ended before the process does, or they abort it.
     """
     rows = run_loop(fabric, replace(job, module=deepcopy(job.module)))
     fabric.barrier()
@@ -255,7 +259,9 @@ class Loop:
         tick(1, note=f"loss {means['loss']:.4g}, lr {lr:.2g}")
 
     def losses_of(self, batch: Any, part: int) -> Scalars:
-        """The losses of one batch, their gradient pushed back. Raises BadInput for too little memory."""
+        """The losses of one batch, their gradient pushed back. Raises BadInput for too little
+        memory.
+        """
         job = self.job
         set_random_state(
             job.run.seed, crc32(job.name.encode()), self.state.step, part, self.fabric.global_rank
@@ -310,7 +316,9 @@ class Loop:
         return criterion
 
     def keep_weights(self, criterion: float) -> None:
-        """Write the weights of an epoch that is the best so far, or that stays by --checkpoint-every."""
+        """Write the weights of an epoch that is the best so far, or that stays by
+        --checkpoint-every.
+        """
         training = self.job.training
         epoch = len(self.state.rows)
         if criterion < self.state.best or not self.job.best.is_file():
@@ -334,7 +342,9 @@ class Loop:
         self.fabric.barrier()
 
     def write(self, rest: dict[str, Any], path: Path) -> None:
-        """Write the weights and the rest. A checkpoint must be good: of broken weights none is written."""
+        """Write the weights and the rest. A checkpoint must be good: of broken weights none is
+        written.
+        """
         weights = self.job.module.state_dict()
         for value in weights.values():
             if isinstance(value, Tensor) and not is_finite(value):
@@ -429,9 +439,8 @@ def open_fabric(run: Run, training: Training) -> Any:
         )
     several = training.processes > 1
     if accelerator == "cuda" and several and training.devices > torch.cuda.device_count():
-        raise BadInput(
-            f"{training.devices} devices were asked for, this machine has {torch.cuda.device_count()}"
-        )
+        here = torch.cuda.device_count()
+        raise BadInput(f"{training.devices} devices were asked for, this machine has {here}")
     for name in ("fabric", "pytorch"):  # they repeat what they were told
         logging.getLogger(f"lightning.{name}.utilities.rank_zero").setLevel(logging.WARNING)
     strategy = "auto"
@@ -458,8 +467,8 @@ def too_little_memory(training: Training) -> str:
     """What to say of a batch that does not fit."""
     more = "" if training.precision == "bf16" else " or --precision bf16"
     return (
-        f"out of memory with batches of {training.batch} clips; lower --batch (and raise --accumulate as much), "
-        f"smaller pictures{more} need less"
+        f"out of memory with batches of {training.batch} clips; "
+        f"lower --batch (and raise --accumulate as much), smaller pictures{more} need less"
     )
 
 

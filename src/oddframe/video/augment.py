@@ -1,6 +1,7 @@
 """Other looks of the same clip: one draw of parameters for all its frames, as published by TCLR.
 
-T frames, C channels, H × W pixels; clips are (T, C, H, W) uint8, which is how torchvision's transforms like them.
+T frames, C channels, H × W pixels; clips are (T, C, H, W) uint8, which is how torchvision's
+transforms like them.
 """
 
 from collections.abc import Callable
@@ -44,7 +45,9 @@ WEAK = Jitter(
 def crop_spec(
     video: Video, side: int, share: float = LEAST_CROP, spec: ClipSpec = PLAIN
 ) -> ClipSpec:
-    """How to decode a video so that a crop of this share has `side` pixels: no more is decoded than is used."""
+    """How to decode a video so that a crop of this share has `side` pixels: no more is decoded than
+    is used.
+    """
     facts = facts_of(video)
     scale = min(1.0, side / share / min(facts.height, facts.width))
     return replace(
@@ -55,11 +58,11 @@ def crop_spec(
 def varied(
     clip: Tensor, size: tuple[int, int], random: np.random.Generator, jitter: Jitter = STRONG
 ) -> Tensor:
-    """A (T, C, *size) uint8 view of an RGB clip (T, C, H, W): cropped anywhere, its colours changed, perhaps
-    mirrored, a rectangle erased.
+    """A (T, C, *size) uint8 view of an RGB clip (T, C, H, W): cropped anywhere, its colours
+    changed, perhaps mirrored, a rectangle erased.
 
-    The published crop is drawn as if it were as wide as the picture, so that the right of the picture is never seen;
-    here every place is equally likely.
+    The published crop is drawn as if it were as wide as the picture, so that the right of the
+    picture is never seen; here every place is equally likely.
     """
     out = _cropped(clip, size, random)
     for change in _colours(random, jitter) if out.shape[1] == 3 else ():
@@ -79,7 +82,8 @@ def centred(clip: Tensor, size: tuple[int, int], share: float = CENTRE) -> Tenso
 
 
 def mirrored(wanted: list[int], count: int) -> list[int]:
-    """Positions in time of which only those under `count` are there; the rest is gone through again, backwards.
+    """Positions in time of which only those under `count` are there; the rest is gone through
+    again, backwards.
 
     >>> mirrored([0, 4, 8, 12, 16], 10)
     [0, 4, 8, 4, 0]
@@ -106,7 +110,9 @@ def _square(clip: Tensor, top: int, left: int, side: int, size: tuple[int, int])
 
 
 def _colours(random: np.random.Generator, jitter: Jitter) -> list[Callable[[Tensor], Tensor]]:
-    """What is to be done to the colours, in order. Every chance is drawn, used or not: none hangs on another."""
+    """What is to be done to the colours, in order. Every chance is drawn, used or not: none hangs
+    on another.
+    """
     from torchvision.transforms.v2 import functional
 
     def factor(strength: float) -> float:
@@ -141,7 +147,9 @@ def _colours(random: np.random.Generator, jitter: Jitter) -> list[Callable[[Tens
 
 
 def _hued(clip: Tensor, turn: float) -> Tensor:
-    """Hue turned by a share of the circle, around the grey axis: a matrix, a tenth of the time that HSV takes."""
+    """Hue turned by a share of the circle, around the grey axis: a matrix, a tenth of the time that
+    HSV takes.
+    """
     cos, sin = np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)
     luma = np.array(LUMA)
     to_yiq = np.array([luma, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])

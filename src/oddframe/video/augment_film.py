@@ -1,7 +1,7 @@
 """One variation of a film: the same warp, turn, colours, dropped pixels and blur in every frame.
 
-What the published system asks of albumentations' ReplayCompose, on OpenCV: each step happens with its own probability,
-with parameters drawn once a film. H × W pixels.
+What the published system asks of albumentations' ReplayCompose, on OpenCV: each step happens with
+its own probability, with parameters drawn once a film. H × W pixels.
 """
 
 from __future__ import annotations

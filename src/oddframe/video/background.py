@@ -1,4 +1,5 @@
-"""A camera's background: what a picture looks like without the things that move, and what is unlike it.
+"""A camera's background: what a picture looks like without the things that move, and what is unlike
+it.
 
 M frames of H × W pixels, or of h × w where each pixel is a cell of a grid.
 """
@@ -25,7 +26,9 @@ class Background:
     level: Floats
 
     def unlike(self, picture: Floats) -> Bools:
-        """(h, w) where a picture is unlike the background; nowhere when the scene has changed as a whole."""
+        """(h, w) where a picture is unlike the background; nowhere when the scene has changed as a
+        whole.
+        """
         unlike = np.abs(picture - self.picture) > self.level
         if scene_changed(unlike):
             return np.zeros_like(unlike)
@@ -43,7 +46,9 @@ def median_picture(frames: Floats) -> Floats:
 
 
 def noise_of(frames: Floats, background: Floats) -> Floats:
-    """(h, w) standard deviation of each pixel around the background, whatever moves through it at times."""
+    """(h, w) standard deviation of each pixel around the background, whatever moves through it at
+    times.
+    """
     return np.asarray(NORMAL_SPREAD * np.median(np.abs(frames - background), axis=0))
 
 
@@ -62,8 +67,8 @@ def local_contrast(small: Bytes) -> Floats:
 class StandingTracker:
     """Counts for how many looks each cell has been unlike the background without a break.
 
-    Looks are `step` frames apart; a count ends at `longest`. A cell that is like the background at one look begins
-    anew, also where it was not at the frames between two looks.
+    Looks are `step` frames apart; a count ends at `longest`. A cell that is like the background at
+    one look begins anew, also where it was not at the frames between two looks.
     """
 
     def __init__(self, step: int, longest: int) -> None:
@@ -71,7 +76,9 @@ class StandingTracker:
         self.counts: deque[Floats] = deque(maxlen=step)
 
     def push(self, unlike: Bools) -> Floats:
-        """(h, w) counts at one more frame, of which `unlike` (h, w) says where it is unlike the background."""
+        """(h, w) counts at one more frame, of which `unlike` (h, w) says where it is unlike the
+        background.
+        """
         before: Floats | int = 0
         if len(self.counts) == self.counts.maxlen:
             before = self.counts[0]

@@ -17,11 +17,12 @@ def clips_of(
 ) -> Iterator[Clips]:
     """Cut a stream of frames into batches of at most `batch` clips.
 
-    Memory is that of one strip of `spec.span + (batch - 1) * spec.hop` frames. No clip joins frames over a jump of the
-    clock (`video.filmed_time.Clock`): behind it cutting begins anew. A stretch shorter than a clip gives none, unless
-    the spec pads the start: then the first clip's target is the first frame, and so a clip whose future is missing at
-    the stream's end is still not made up; or unless it resamples short streams: then all frames give one clip, some of
-    them repeated, whose target is the last.
+    Memory is that of one strip of `spec.span + (batch - 1) * spec.hop` frames. No clip joins frames
+    over a jump of the clock (`video.filmed_time.Clock`): behind it cutting begins anew. A stretch
+    shorter than a clip gives none, unless the spec pads the start: then the first clip's target is
+    the first frame, and so a clip whose future is missing at the stream's end is still not made up;
+    or unless it resamples short streams: then all frames give one clip, some of them repeated,
+    whose target is the last.
     """
     cutter = ClipCutter(spec, video, batch)
     for frame in frames:
@@ -48,7 +49,9 @@ class ClipCutter:
         self._begin()
 
     def push(self, frame: Frame) -> list[Clips]:
-        """The batches that this frame completes: one when the strip is full, or what was left before a jump."""
+        """The batches that this frame completes: one when the strip is full, or what was left
+        before a jump.
+        """
         done: list[Clips] = []
         if self.clock.jumps_to(frame.seconds):
             done += self.finish()
@@ -136,7 +139,8 @@ class ClipCutter:
 
 
 def resampled(count: int, length: int) -> Ints:
-    """(length,) positions at equal distances from the first of `count` frames to the last, repeated where fewer.
+    """(length,) positions at equal distances from the first of `count` frames to the last, repeated
+    where fewer.
 
     >>> resampled(3, 5).tolist(), resampled(5, 3).tolist()
     ([0, 0, 1, 1, 2], [0, 2, 4])

@@ -12,7 +12,9 @@ MOST_PIXELS = str(1 << 27)  # 16384 × 8192: more is a damaged header that would
 
 
 class DamageReport:
-    """Counts what could not be read from one source; `lines` tells a person, one line a sort of damage."""
+    """Counts what could not be read from one source; `lines` tells a person, one line a sort of
+    damage.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -52,9 +54,11 @@ class DamageReport:
 
 
 class LostPictures:
-    """Finds stretches in which a camera gives no picture: one colour all over, or the very same picture again.
+    """Finds stretches in which a camera gives no picture: one colour all over, or the very same
+    picture again.
 
-    A frame counts as without a picture from SHORTEST seconds of one colour on, as frozen from FROZEN seconds on.
+    A frame counts as without a picture from SHORTEST seconds of one colour on, as frozen from
+    FROZEN seconds on.
     """
 
     SHORTEST = 2.0  # seconds

@@ -1,4 +1,5 @@
-"""From a video file to decoded pictures in order: containers, codecs and their clocks, and a count of what was lost.
+"""From a video file to decoded pictures in order: containers, codecs and their clocks, and a count
+of what was lost.
 
 Knows no ClipSpec. `source` opens files through it, `reader` is the door that everybody else uses.
 """
@@ -15,8 +16,9 @@ from av.video.frame import VideoFrame
 from oddframe.errors import BadVideo
 from oddframe.video.damage import FAULTS, MOST_PIXELS, DamageReport, error_text
 
-# PyAV's silence, its default. With any level set, its log callback takes Python's lock for each error, even for those
-# that it then drops, and whoever closes a film waits for ever on a decoding thread that waits for that lock.
+# PyAV's silence, its default. With any level set, its log callback takes Python's lock for each
+# error, even for those that it then drops, and whoever closes a film waits for ever on a decoding
+# thread that waits for that lock.
 av.logging.set_level(None)
 
 VIDEO_ENDINGS = {
@@ -44,7 +46,9 @@ SQUARE = 0.01  # by how much a pixel's aspect ratio may differ from 1 and count 
 
 
 class Clock:
-    """Seconds since the first picture, ascending, from stamps that may be missing, repeated or set back."""
+    """Seconds since the first picture, ascending, from stamps that may be missing, repeated or set
+    back.
+    """
 
     # a pause longer than a day, or a step back of more than a second, is a clock that was set
     LEAP = 86400.0
@@ -116,7 +120,9 @@ class VideoFile:
 
     @property
     def pixel_aspect(self) -> float:
-        """Width of a pixel over its height, as the file says it is to be shown; 1 where it says nothing possible."""
+        """Width of a pixel over its height, as the file says it is to be shown; 1 where it says
+        nothing possible.
+        """
         stated = self.stream.sample_aspect_ratio
         aspect = float(stated or 1)
         possible = NARROWEST_PIXEL <= aspect <= 1 / NARROWEST_PIXEL
@@ -151,7 +157,9 @@ class VideoFile:
                 faults += 1
 
     def packets_from(self, pts: int, stamp: int, behind: Callable[[Any], bool]) -> Iterator[Any]:
-        """The packets from the one with this `pts` on, found near `stamp`; none when seeking lands behind it."""
+        """The packets from the one with this `pts` on, found near `stamp`; none when seeking lands
+        behind it.
+        """
         try:
             self.container.seek(stamp, stream=self.stream, backward=True)
         except FAULTS:
@@ -182,7 +190,9 @@ class VideoFile:
                 yield picture
 
     def timed(self, clock: Clock) -> Iterator[tuple[float, VideoFrame]]:
-        """All pictures from the file's start with their seconds; at the end, whether the header had promised more."""
+        """All pictures from the file's start with their seconds; at the end, whether the header had
+        promised more.
+        """
         unstamped = self.container.format.name in NO_STAMPS
         for picture in self.pictures():
             stamp = picture.dts if unstamped else picture.pts
@@ -193,7 +203,8 @@ class VideoFile:
         reached = clock.last + clock.step
         allowed = 1.5 * clock.step
         if not self.frames:
-            # some headers count from zero, others do not; and the last frame may last as long as any
+            # some headers count from zero, others do not; and the last frame may last as long as
+            # any
             promised -= max(clock.origin or 0.0, 0.0)
             allowed = max(allowed, clock.pause)
         if promised - reached > allowed:
@@ -207,7 +218,8 @@ class VideoFile:
         if self.frames is not None:
             if self.packets_read >= self.frames:
                 return None
-            # AVI's demuxer shortens the length to what it finds; QuickTime's edits shorten it rightly
+            # AVI's demuxer shortens the length to what it finds; QuickTime's edits shorten it
+            # rightly
             if self.container.format.name == "avi":
                 return believable_seconds(self.frames / self.fps)
             return self.seconds
@@ -217,7 +229,9 @@ class VideoFile:
 
 
 def opens_as_video(path: Path) -> bool:
-    """Whether FFmpeg finds moving pictures in a file. Only regular files are opened, and text is not taken for one."""
+    """Whether FFmpeg finds moving pictures in a file. Only regular files are opened, and text is
+    not taken for one.
+    """
     try:
         if not path.is_file() or begins_as_text(path):
             return False
@@ -244,7 +258,8 @@ def open_container(path: Path) -> Any:
         raise BadVideo(f"no such file or folder: {path}")
     if not path.is_file():  # a device or a pipe may never end
         raise BadVideo(f"{path} is neither a file nor a folder")
-    # only local files: a playlist may not fetch from elsewhere; "file:" because a name may hold a colon
+    # only local files: a playlist may not fetch from elsewhere; "file:" because a name may hold a
+    # colon
     options = {"protocol_whitelist": "file", "max_pixels": MOST_PIXELS}
     try:
         if not path.stat().st_size:
@@ -260,10 +275,11 @@ def open_container(path: Path) -> Any:
 
 
 def film_stream(container: Any, path: Path) -> Any:
-    """The stream of a container that is the film: neither a cover, nor a preview of a picture or a few.
+    """The stream of a container that is the film: neither a cover, nor a preview of a picture or a
+    few.
 
-    The first whose length is known to be at least FILM_SHARE of the longest; where no length is known, the first that
-    is not coded as single pictures. Raises BadVideo where there is none.
+    The first whose length is known to be at least FILM_SHARE of the longest; where no length is
+    known, the first that is not coded as single pictures. Raises BadVideo where there is none.
     """
     cover = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     streams = [stream for stream in container.streams.video if not stream.disposition & cover]
@@ -295,7 +311,9 @@ def stated_fps(stream: Any) -> float | None:
 
 
 def stream_seconds(stream: Any) -> float | None:
-    """The length of a stream as its header, or Matroska's tag, has it; None where it says none that can be."""
+    """The length of a stream as its header, or Matroska's tag, has it; None where it says none that
+    can be.
+    """
     if stream.duration and stream.duration > 0:
         seconds = believable_seconds(float(stream.duration) * float(stream.time_base or 0))
         if seconds is not None:
@@ -309,7 +327,8 @@ def believable_seconds(seconds: float) -> float | None:
 
 
 def seconds_of_clock_face(text: str) -> float | None:
-    """Seconds of "00:01:02.500", as Matroska writes the length of each of its streams; None for other text.
+    """Seconds of "00:01:02.500", as Matroska writes the length of each of its streams; None for
+    other text.
 
     >>> seconds_of_clock_face("00:01:02.500"), seconds_of_clock_face("9" * 400 + ":00:00")
     (62.5, None)

@@ -1,4 +1,5 @@
-"""How long was filmed. A clock may jump (a pause in the file, a date that is set): jumps are not filmed time.
+"""How long was filmed. A clock may jump (a pause in the file, a date that is set): jumps are not
+filmed time.
 
 T frames with ascending times in seconds.
 """
@@ -10,14 +11,16 @@ import numpy as np
 
 from oddframe.types import Floats
 
-JUMP = 5.0  # steps this many times the median step, and longer than LONGEST_STEP, are jumps of the clock
+# steps this many times the median step, and longer than LONGEST_STEP, are jumps of the clock
+JUMP = 5.0
 LONGEST_STEP = 1.0  # seconds: a shorter step is a dropped frame, never a jump
 REMEMBERED = 15  # steps from which a stream knows its rate
 ONLY_STEP = 1 / 25  # seconds that the only frame of a video lasts: nothing tells its rate
 
 
 def usual_step(seconds: Floats) -> float:
-    """Seconds from one frame to the next, in the mean without jumps of the clock; 1 / 25 for a single frame.
+    """Seconds from one frame to the next, in the mean without jumps of the clock; 1 / 25 for a
+    single frame.
 
     >>> round(usual_step(np.array([0.0, 0.1, 0.2, 3600.2, 3600.3])), 6)
     0.1
@@ -65,8 +68,9 @@ class Clock:
     def jumps_to(self, seconds: float) -> bool:
         """Whether the clock has jumped before a frame of this time.
 
-        A step is a jump when it goes back, or when it is longer than LONGEST_STEP and than JUMP times the median of
-        the steps before it; the first step of a stream is none, for nothing tells its rate yet.
+        A step is a jump when it goes back, or when it is longer than LONGEST_STEP and than JUMP
+        times the median of the steps before it; the first step of a stream is none, for nothing
+        tells its rate yet.
         """
         if self.last is None:
             return False

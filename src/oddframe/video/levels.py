@@ -1,7 +1,9 @@
-"""Which values of grey pictures of more than 8 bits are black and which are white: one stretch for a whole camera.
+"""Which values of grey pictures of more than 8 bits are black and which are white: one stretch for
+a whole camera.
 
-Thermal cameras fill a narrow band of 16 bits, and floating-point pictures have no range of their own. The band is read
-from normal video when a detector is fitted and kept in its run, so that later video is shown in the same way.
+Thermal cameras fill a narrow band of 16 bits, and floating-point pictures have no range of their
+own. The band is read from normal video when a detector is fitted and kept in its run, so that later
+video is shown in the same way.
 """
 
 from collections.abc import Sequence
@@ -25,7 +27,8 @@ SMALLEST_BAND = 16.0  # values of integers: less is noise
 def learn_levels(videos: Sequence[Video]) -> tuple[float, float] | None:
     """The values to be shown as black and as white in all videos of a camera.
 
-    None where the upper eight bits will do: for ordinary video, and where the values fill much of their range.
+    None where the upper eight bits will do: for ordinary video, and where the values fill much of
+    their range.
     """
     deep = []
     for video in videos:

@@ -1,6 +1,8 @@
-"""How things move, cell by cell: dense optical flow averaged over windows about as large as the things themselves.
+"""How things move, cell by cell: dense optical flow averaged over windows about as large as the
+things themselves.
 
-H × W pixels; a grid of h × w cells lies over them, A of the cells are active; six numbers describe an active cell.
+H × W pixels; a grid of h × w cells lies over them, A of the cells are active; six numbers describe
+an active cell.
 """
 
 import threading
@@ -26,7 +28,8 @@ PRESETS = {
 ACTIVE = 0.15  # share of the small window that must be moving
 NOISE_FLOOR = 15.0  # grey levels: smaller changes are never taken for motion
 USUAL_HEIGHT = 24.0  # pixels, for scenes in which nothing was seen to move
-LEAST_SHIFT = 1.0  # pixels that a typical thing should at least move between the frames compared: 1–3 suit the flow
+# pixels that a typical thing should at least move between the frames compared: 1–3 suit the flow
+LEAST_SHIFT = 1.0
 APART = (
     0.1,
     0.5,
@@ -57,12 +60,13 @@ def choose_grid(
     windows: tuple[int, int] | None = None,
     frame_step: int | None = None,
 ) -> MotionGrid:
-    """Window sizes from the height of what moves in a sample of frames, the frame step from its speed.
+    """Window sizes from the height of what moves in a sample of frames, the frame step from its
+    speed.
 
-    Either may be given. Typical is meant over things, not over pixels, so that one bus does not count as fifty
-    walkers; and towards the small side (the first quartile of heights), for things that stick together in a crowd look
-    larger. That the windows are 1 and 1.5 times this height was chosen on simulated anomalies
-    (`benchmarks/choosing.py`).
+    Either may be given. Typical is meant over things, not over pixels, so that one bus does not
+    count as fifty walkers; and towards the small side (the first quartile of heights), for things
+    that stick together in a crowd look larger. That the windows are 1 and 1.5 times this height was
+    chosen on simulated anomalies (`benchmarks/choosing.py`).
     """
     sample = videos[:: -(-len(videos) // LOOKED_AT[0])]
     spec = ClipSpec(length=1, size=size, colour="grey")
@@ -86,10 +90,11 @@ def choose_grid(
 def motion_cells(
     before: Bytes, now: Bytes, seconds: float, look: MotionGrid, flow: Flow
 ) -> tuple[Ints, Floats]:
-    """The active cells (A,) of a pair of (H, W) frames that lie `seconds` apart, and their numbers (A, 6).
+    """The active cells (A,) of a pair of (H, W) frames that lie `seconds` apart, and their numbers
+    (A, 6).
 
-    For each of the two windows: momentum (speed × moving share), log energy of the change, speed of what moves.
-    Speeds are pixels in a tenth of a second, whatever the frame step and rate.
+    For each of the two windows: momentum (speed × moving share), log energy of the change, speed of
+    what moves. Speeds are pixels in a tenth of a second, whatever the frame step and rate.
     """
     change = np.asarray(cv2.absdiff(_soft(before), _soft(now)), np.uint8)
     moving = moving_pixels(change)
@@ -114,7 +119,9 @@ def motion_cells(
 
 
 def optical_flow(before: Bytes, now: Bytes, flow: Flow) -> Floats:
-    """(H, W, 2): how far right and down each pixel of `before` has moved in `now`. Small pictures do not move."""
+    """(H, W, 2): how far right and down each pixel of `before` has moved in `now`. Small pictures
+    do not move.
+    """
     if max(before.shape) < SMALLEST:
         return np.zeros((*before.shape, 2), np.float32)
     return np.asarray(
@@ -125,7 +132,8 @@ def optical_flow(before: Bytes, now: Bytes, flow: Flow) -> Floats:
 def moving_pixels(change: Bytes) -> Bytes:
     """(H, W) 0 or 1 from the absolute difference of two blurred frames, with small holes closed.
 
-    The level follows the picture's own noise (most pixels do not move), so that a dark, noisy night does not fire.
+    The level follows the picture's own noise (most pixels do not move), so that a dark, noisy night
+    does not fire.
     """
     level = max(NOISE_FLOOR, 4 * 1.4826 * _median(change))
     moving = cv2.threshold(change, level, 1, cv2.THRESH_BINARY)[1]
@@ -141,7 +149,8 @@ def _at_cells(part: Any, window: int, look: MotionGrid) -> Floats:
 
 
 def _things(video: Video, spec: ClipSpec) -> dict[float, list[tuple[float, float]]]:
-    """Height in pixels and speed in pixels per second of whole things that move, in a few spots of a video.
+    """Height in pixels and speed in pixels per second of whole things that move, in a few spots of
+    a video.
 
     Once for each of APART, the seconds between the frames compared; the video is opened once.
     """
@@ -204,7 +213,9 @@ def _median(change: Bytes) -> float:
 
 
 def _estimator(flow: Flow) -> Any:
-    """This thread's own estimator: it holds buffers that threads must not share, and that are dear to make."""
+    """This thread's own estimator: it holds buffers that threads must not share, and that are dear
+    to make.
+    """
     if not hasattr(_mine, flow):
         setattr(_mine, flow, cv2.DISOpticalFlow.create(PRESETS[flow]))
     return getattr(_mine, flow)

@@ -1,6 +1,7 @@
 """Folders of pictures as films: which files belong to one, and each of them decoded.
 
-A picture that cannot be read is replaced by its neighbour, so that frame numbers still fit the ground truth.
+A picture that cannot be read is replaced by its neighbour, so that frame numbers still fit the
+ground truth.
 """
 
 import struct
@@ -53,7 +54,9 @@ def read_pictures(
 def read_picture(
     paths: Sequence[Path], number: int, damage: DamageReport | None = None
 ) -> VideoFrame | None:
-    """One picture of several, or the nearest before it that can be read, or else the nearest after it."""
+    """One picture of several, or the nearest before it that can be read, or else the nearest after
+    it.
+    """
     own = decode_or_report(paths[number], damage)
     if own is not None:
         return own
@@ -106,7 +109,9 @@ def decode_picture(path: Path, damage: DamageReport | None = None) -> VideoFrame
 
 @dataclass(frozen=True)
 class TiffFacts:
-    """What the first directory of a TIFF says, and how many pictures follow each other in the file (2: or more)."""
+    """What the first directory of a TIFF says, and how many pictures follow each other in the file
+    (2: or more).
+    """
 
     sample_format: int  # 1 unsigned, 2 signed, 3 floating point
     pages: int
@@ -128,7 +133,9 @@ def tiff_facts(data: bytes) -> TiffFacts:
 
 
 def decode_floats(data: bytes) -> VideoFrame:
-    """A TIFF of floating-point numbers, one channel, as a picture of 32-bit floats. Raises ValueError."""
+    """A TIFF of floating-point numbers, one channel, as a picture of 32-bit floats. Raises
+    ValueError.
+    """
     import cv2
 
     try:

@@ -10,7 +10,9 @@ T = TypeVar("T")
 
 
 def prefetch(items: Iterator[T], depth: int) -> Iterator[T]:
-    """The same items, produced by a thread at most `depth` items ahead. An error is raised where it would have been."""
+    """The same items, produced by a thread at most `depth` items ahead. An error is raised where it
+    would have been.
+    """
     line = _Line(items, depth)
     try:
         yield from line
@@ -21,7 +23,8 @@ def prefetch(items: Iterator[T], depth: int) -> Iterator[T]:
 def prefetch_many(
     streams: Iterable[Iterator[T]], count: int, depth: int
 ) -> Generator[Iterator[T], None, None]:
-    """The streams in their order, `count` of them being produced at a time, each at most `depth` items ahead.
+    """The streams in their order, `count` of them being produced at a time, each at most `depth`
+    items ahead.
 
     Take each to its end before the next.
     """

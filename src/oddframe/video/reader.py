@@ -1,7 +1,8 @@
 """One way from a source to frames, at the size, colour and rate that a method's ClipSpec asks for.
 
-A source is a video file or a folder of pictures. Reading streams: memory does not grow with the length of the video.
-What is damaged is skipped and reported, what is readable is read. T frames, H × W pixels, C channels.
+A source is a video file or a folder of pictures. Reading streams: memory does not grow with the
+length of the video. What is damaged is skipped and reported, what is readable is read. T frames, H
+× W pixels, C channels.
 """
 
 import math
@@ -41,7 +42,8 @@ __all__ = [
     "video_of",
 ]
 
-# seconds by which a frame may come before a period and still open it: Matroska rounds to milliseconds
+# seconds by which a frame may come before a period and still open it: Matroska rounds to
+# milliseconds
 EARLY = 0.0015
 # seconds into a video; before that, decoding on is no slower than looking for the place
 WORTH_SEEKING = 4.0
@@ -62,7 +64,8 @@ def video_of(source: str | Path, fps: float | None = None) -> Video:
 
 
 def facts_of(video: Video) -> Facts:
-    """Size (as shown), rate and length of a video's source; at the video's own rate where it has one.
+    """Size (as shown), rate and length of a video's source; at the video's own rate where it has
+    one.
 
     Raises BadVideo.
     """
@@ -77,15 +80,17 @@ def facts_of(video: Video) -> Facts:
 def times_of(video: Video) -> Floats:
     """(T,) seconds of every frame of the source, span or not, as `read` gives them.
 
-    Read from the container without decoding; only where its stamps cannot be trusted is the source decoded once.
-    In a file with damage this counts the frames that should be there, which may be more than can be read.
+    Read from the container without decoding; only where its stamps cannot be trusted is the source
+    decoded once. In a file with damage this counts the frames that should be there, which may be
+    more than can be read.
     """
     seconds = open_source(video.source).seconds
     return np.arange(len(seconds)) / video.fps if video.fps else seconds
 
 
 def thinned(seconds: Floats, fps: float | None) -> Ints:
-    """Which of the frames at these ascending times `read` gives at that rate: the first of each period 1 / fps.
+    """Which of the frames at these ascending times `read` gives at that rate: the first of each
+    period 1 / fps.
 
     >>> thinned(np.array([0.0, 0.04, 0.08, 0.12, 0.16, 0.20]), 10).tolist()
     [0, 3, 5]
@@ -100,8 +105,9 @@ def read(
 ) -> Iterator[Frame]:
     """The frames of a video in order, at the spec's size, colour and rate.
 
-    `damage` receives, at the end, a line for each sort of damage and each stretch without a picture; `threads` is
-    FFmpeg's (0: as many as it likes). Raises BadVideo when not one frame can be read.
+    `damage` receives, at the end, a line for each sort of damage and each stretch without a
+    picture; `threads` is FFmpeg's (0: as many as it likes). Raises BadVideo when not one frame can
+    be read.
     """
     report = DamageReport(video.source.name)
     lost = LostPictures()
@@ -120,7 +126,8 @@ def read(
 def read_spans(
     video: Video, spec: ClipSpec, spans: Sequence[tuple[float, float]]
 ) -> Iterator[Iterator[Frame]]:
-    """The frames of each of several spans [start, end) in seconds, as `read` gives them, from one opening.
+    """The frames of each of several spans [start, end) in seconds, as `read` gives them, from one
+    opening.
 
     Take each to its end before the next.
     """
@@ -132,9 +139,11 @@ def read_spans(
 def read_frames(
     video: Video, spec: ClipSpec, indices: Sequence[int], damage: list[str] | None = None
 ) -> dict[int, Bytes]:
-    """(H, W, C) by index: those of the frames with these indices that can be read, by seeking, from one opening.
+    """(H, W, C) by index: those of the frames with these indices that can be read, by seeking, from
+    one opening.
 
-    The same pixels as reading in order gives. `damage` receives a line for each sort of damage met on the way.
+    The same pixels as reading in order gives. `damage` receives a line for each sort of damage met
+    on the way.
     """
     source = open_source(video.source)
     report = DamageReport(video.source.name)
@@ -195,7 +204,9 @@ def decoding(video: Video, threads: int, damage: DamageReport) -> Iterator["Pict
 
 
 class Pictures:
-    """Decoded pictures of one source from wherever they are asked for; a file is opened once if it can be."""
+    """Decoded pictures of one source from wherever they are asked for; a file is opened once if it
+    can be.
+    """
 
     def __init__(self, video: Video, threads: int, damage: DamageReport) -> None:
         self.source: Source = open_source(video.source)
@@ -212,7 +223,9 @@ class Pictures:
             self.film = None
 
     def timed_from(self, start: float) -> Iterator[tuple[int, float, VideoFrame]]:
-        """Index, seconds and picture of every frame from `start` seconds on, and perhaps of some before it."""
+        """Index, seconds and picture of every frame from `start` seconds on, and perhaps of some
+        before it.
+        """
         source = self.source
         if source.pictures:
             fps = self.fps or USUAL_FPS
@@ -255,7 +268,9 @@ class Pictures:
                     break
 
     def from_index(self, first: int) -> Iterator[tuple[int, VideoFrame]]:
-        """Pictures with their indices from this one on, decoded from the nearest key frame that leads to it."""
+        """Pictures with their indices from this one on, decoded from the nearest key frame that
+        leads to it.
+        """
         source = self.source
         if source.pictures:
             pictures = read_pictures(source.pictures, first, self.damage)
@@ -290,7 +305,9 @@ class Pictures:
             step *= 4
 
     def _pictures_from_key(self, key: int) -> Iterator[VideoFrame]:
-        """The pictures decoded from a key frame on, which is looked for in the open file; of -1 from its start."""
+        """The pictures decoded from a key frame on, which is looked for in the open file; of -1
+        from its start.
+        """
         table = self.source.seek_table
         assert table is not None
         if key < 0:
@@ -308,7 +325,9 @@ class Pictures:
         return film.pictures(packets)
 
     def _runs(self, wanted: Sequence[int]) -> list[list[int]]:
-        """The indices in runs that are decoded in one go: between two runs seeking saves many frames."""
+        """The indices in runs that are decoded in one go: between two runs seeking saves many
+        frames.
+        """
         table = self.source.seek_table
         runs: list[list[int]] = []
         for index in wanted:

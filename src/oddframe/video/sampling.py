@@ -1,4 +1,5 @@
-"""Which frames of a video make up its clips, without decoding: what `read` and `clips_of` give, as indices.
+"""Which frames of a video make up its clips, without decoding: what `read` and `clips_of` give, as
+indices.
 
 T frames in a clip, N clips.
 """
@@ -23,7 +24,9 @@ class Skipped:
 
 
 def frames_of(video: Video, spec: ClipSpec) -> Ints:
-    """Indices, in the source, of the frames that `read` gives: those in the video's span, at the spec's rate."""
+    """Indices, in the source, of the frames that `read` gives: those in the video's span, at the
+    spec's rate.
+    """
     seconds = times_of(video)
     start, end = video.span or (0.0, np.inf)
     first, last = np.searchsorted(seconds, [start, end])
@@ -31,7 +34,8 @@ def frames_of(video: Video, spec: ClipSpec) -> Ints:
 
 
 def clip_windows(video: Video, spec: ClipSpec) -> Ints:
-    """(N, T) indices, in the source, of the frames of each clip that `clips_of(read(video, spec), spec, …)` gives.
+    """(N, T) indices, in the source, of the frames of each clip that `clips_of(read(video, spec),
+    spec, …)` gives.
 
     Clips made up at a stream's start are not among them.
     """

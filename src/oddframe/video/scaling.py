@@ -1,4 +1,6 @@
-"""Scale, turn and colour inside FFmpeg's filter graph, as a ClipSpec asks: no full-size RGB copy is ever made."""
+"""Scale, turn and colour inside FFmpeg's filter graph, as a ClipSpec asks: no full-size RGB copy is
+ever made.
+"""
 
 from fractions import Fraction
 from typing import Any
@@ -15,8 +17,8 @@ from oddframe.video.damage import FAULTS, error_text
 # mean error 1.15 grey levels, against 3.9 with FFmpeg's default
 SCALING = "area+accurate_rnd+full_chroma_int"
 UNSPECIFIED = 2  # FFmpeg's number, for colour matrix, primaries and transfer alike
-# FFmpeg's numbers of what its scaler can work with (H.273). Other tags are taken as unspecified: they change no grey
-# level, and refusing the film for them would lose it whole.
+# FFmpeg's numbers of what its scaler can work with (H.273). Other tags are taken as unspecified:
+# they change no grey level, and refusing the film for them would lose it whole.
 MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}
 PRIMARIES = {1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 22}
 TRANSFERS = {1, 2, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 16, 17, 18}
@@ -29,7 +31,9 @@ DEEP_PIXELS = FLOAT_PIXELS | {
 
 
 def size_of(spec: ClipSpec, width: int, height: int) -> tuple[int, int]:
-    """The (height, width) that a spec asks for. A width alone keeps the picture's shape and never enlarges it."""
+    """The (height, width) that a spec asks for. A width alone keeps the picture's shape and never
+    enlarges it.
+    """
     if spec.size is None:
         return height, width
     if isinstance(spec.size, tuple):
@@ -41,9 +45,9 @@ def size_of(spec: ClipSpec, width: int, height: int) -> tuple[int, int]:
 class Scaler:
     """Decoded picture in, (H, W, C) array out.
 
-    The size follows from `shown`, the height and width at which the source is shown, and is kept when a stream changes
-    its own. Grey pictures of more than 8 bits are shown from `levels[0]` (black) to `levels[1]` (white) where given;
-    those of floats have to be.
+    The size follows from `shown`, the height and width at which the source is shown, and is kept
+    when a stream changes its own. Grey pictures of more than 8 bits are shown from `levels[0]`
+    (black) to `levels[1]` (white) where given; those of floats have to be.
     """
 
     def __init__(
@@ -74,7 +78,9 @@ class Scaler:
         return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
     def _prepared(self, picture: VideoFrame) -> VideoFrame:
-        """The picture with tags that the scaler can work with, and eight bits where levels are given."""
+        """The picture with tags that the scaler can work with, and eight bits where levels are
+        given.
+        """
         name = picture.format.name
         if name in DEEP_PIXELS and self.levels is not None:
             return shown_at_levels(picture, self.levels)
@@ -116,7 +122,9 @@ class Scaler:
 
 
 def shown_at_levels(picture: VideoFrame, levels: tuple[float, float]) -> VideoFrame:
-    """A grey picture of more than 8 bits as one of 8: levels[0] is black, levels[1] white, the rest in proportion."""
+    """A grey picture of more than 8 bits as one of 8: levels[0] is black, levels[1] white, the rest
+    in proportion.
+    """
     low, high = levels
     values = np.asarray(picture.to_ndarray(), np.float32)  # (H, W)
     scaled = (values - low) * (255 / max(high - low, 1e-12))
@@ -127,7 +135,9 @@ def shown_at_levels(picture: VideoFrame, levels: tuple[float, float]) -> VideoFr
 
 
 def turns_of(picture: VideoFrame) -> tuple[tuple[str, str | None], ...]:
-    """FFmpeg's filters, with their arguments, that turn or mirror the picture for showing; most need none."""
+    """FFmpeg's filters, with their arguments, that turn or mirror the picture for showing; most
+    need none.
+    """
     clockwise = -round(picture.rotation / 90) * 90 % 360
     across, down, slant = display_axes(picture)
     if clockwise == 90:
@@ -146,7 +156,8 @@ def turns_of(picture: VideoFrame) -> tuple[tuple[str, str | None], ...]:
 def shown_size(picture: VideoFrame, pixel_aspect: float = 1.0) -> tuple[int, int]:
     """(height, width) at which a picture is shown, turned, with square pixels.
 
-    Where pixels are not square the shorter of their sides is stretched: what was recorded is never made smaller.
+    Where pixels are not square the shorter of their sides is stretched: what was recorded is never
+    made smaller.
     """
     height, width = picture.height, picture.width
     if pixel_aspect < 1:
@@ -158,9 +169,12 @@ def shown_size(picture: VideoFrame, pixel_aspect: float = 1.0) -> tuple[int, int
 
 
 def display_axes(picture: VideoFrame) -> tuple[int, int, int]:
-    """Where the display matrix sends x, y, and y across: it tells a mirror from a turn. Zeros where not said."""
+    """Where the display matrix sends x, y, and y across: it tells a mirror from a turn. Zeros where
+    not said.
+    """
     try:
-        # not picture.side_data: it keeps each full-size frame alive until the garbage collector comes by
+        # not picture.side_data: it keeps each full-size frame alive until the garbage collector
+        # comes by
         data: Any = SideDataContainer(picture).get("DISPLAYMATRIX")  # type: ignore[call-arg]
     except ValueError:  # PyAV stops at side data that it has no name for, as photographs carry
         return 0, 0, 0

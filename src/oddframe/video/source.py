@@ -1,7 +1,8 @@
-"""A video file or a folder of pictures, opened once and remembered: facts, time stamps, key frames, content.
+"""A video file or a folder of pictures, opened once and remembered: facts, time stamps, key frames,
+content.
 
-`open_source` scans a source once for as long as it does not change on disk; whoever asks again is answered from
-memory. T frames, H × W pixels.
+`open_source` scans a source once for as long as it does not change on disk; whoever asks again is
+answered from memory. T frames, H × W pixels.
 """
 
 import os
@@ -87,7 +88,9 @@ class Source:
 
 
 class SourceMemory:
-    """Sources by their paths, until they change on disk or too many frames are remembered. Safe in threads."""
+    """Sources by their paths, until they change on disk or too many frames are remembered. Safe in
+    threads.
+    """
 
     def __init__(self) -> None:
         self.known: OrderedDict[Path, tuple[State, Source]] = OrderedDict()
@@ -140,12 +143,16 @@ if hasattr(os, "register_at_fork"):
 
 
 def open_source(path: Path) -> Source:
-    """What is to be known of a video file or a folder of pictures. Raises BadVideo where nothing can be read."""
+    """What is to be known of a video file or a folder of pictures. Raises BadVideo where nothing
+    can be read.
+    """
     return memory.open(path)
 
 
 def state_of(path: Path) -> State:
-    """What changes when a source does, as far as the disk can say. Raises BadVideo for a path that is not there."""
+    """What changes when a source does, as far as the disk can say. Raises BadVideo for a path that
+    is not there.
+    """
     try:
         about = path.stat()
     except OSError as error:
@@ -190,7 +197,9 @@ def scan_folder(folder: Path) -> Source:
 
 
 def scan_file(path: Path) -> Source:
-    """A file, all of whose packets are read; decoded as a whole only where its stamps cannot be trusted."""
+    """A file, all of whose packets are read; decoded as a whole only where its stamps cannot be
+    trusted.
+    """
     with VideoFile(path) as film:
         packets: list[Packet] = []
         noted = note_packets(film, packets)
@@ -221,7 +230,9 @@ def count_frames(path: Path) -> Source:
 
 
 def facts_of_file(film: VideoFile, first: VideoFrame) -> Facts:
-    """The facts of an opened file. Raises BadVideo where its pictures are of a kind that cannot be scaled."""
+    """The facts of an opened file. Raises BadVideo where its pictures are of a kind that cannot be
+    scaled.
+    """
     height, width = shown_size(first, film.pixel_aspect)
     name = first.format.name
     if name not in FLOAT_PIXELS:
@@ -255,7 +266,8 @@ def note_packets(film: VideoFile, into: list[Packet]) -> Iterator[Any]:
 def seek_table(packets: list[Packet], head: list[VideoFrame]) -> SeekTable | None:
     """How to seek by the container's stamps; None where they cannot be what the decoder will give.
 
-    `head` are the first pictures decoded: a stream cut out of another begins with packets of which nothing can be made.
+    `head` are the first pictures decoded: a stream cut out of another begins with packets of which
+    nothing can be made.
     """
     if not head or head[0].pts is None:
         return None
@@ -296,8 +308,9 @@ MOST_HASHES = 4096
 def content_hash(path: Path, *, again: bool = False) -> str:
     """A name for what a source holds, whatever it is called: 16 hex digits.
 
-    Files up to 64 MiB are read whole; of a longer one its length and 64 blocks of 1 MiB spread evenly over it. It is
-    remembered until the source changes on disk; `again` reads it in any case. Raises BadVideo.
+    Files up to 64 MiB are read whole; of a longer one its length and 64 blocks of 1 MiB spread
+    evenly over it. It is remembered until the source changes on disk; `again` reads it in any case.
+    Raises BadVideo.
     """
     state = content_state(path)
     state_known, known = hashes.get(path, ((), ""))
@@ -317,7 +330,9 @@ def content_hash(path: Path, *, again: bool = False) -> str:
 
 
 def hash_file(path: Path, digest: Any) -> None:
-    """Add a file's length and content to a digest. Raises BadVideo for a device or a pipe, which may never end."""
+    """Add a file's length and content to a digest. Raises BadVideo for a device or a pipe, which
+    may never end.
+    """
     if path.exists() and not path.is_file():
         raise BadVideo(f"{path} is not a regular file")
     size = path.stat().st_size

@@ -17,11 +17,12 @@ from oddframe.files import aside
 from oddframe.types import Bytes
 
 THREADS = 2  # not the machine's number of cores: the encoder's bytes depend on it
-# x264's macroblock tree is not repeatable on a processor with AVX-512: 15 encodings of the same frames made 11
-# different files with it, and 760 (of four films) made one a film without it
+# x264's macroblock tree is not repeatable on a processor with AVX-512: 15 encodings of the same
+# frames made 11 different files with it, and 760 (of four films) made one a film without it
 REPEATABLE = {"x264-params": "mbtree=0"}
 TICKS = 10_000  # time stamps are at least this fine, in parts of a second
-BT601 = 6  # FFmpeg's number (SMPTE 170M) of the colours into which it converts RGB where nothing is asked
+# FFmpeg's number (SMPTE 170M) of the colours into which it converts RGB where nothing is asked
+BT601 = 6
 LONGEST_SIDE = 16384  # libx264 takes no more
 # ticks between two frames: twice as many are more than mp4 and x264 can count
 LONGEST_STEP = 200_000_000
@@ -31,15 +32,18 @@ LONGEST_STEP = 200_000_000
 def video_writer(
     path: Path, fps: float, size: tuple[int, int], *, crf: int = 23, preset: str = "veryfast"
 ) -> Iterator[VideoWriter]:
-    """Write frames of `size` (height, width) to an mp4, which is there once the block has ended well.
+    """Write frames of `size` (height, width) to an mp4, which is there once the block has ended
+    well.
 
-    `crf` is H.264's constant rate factor: 0 is lossless, 18 looks so, 23 is usual, 51 is worst. An odd side is made
-    even by repeating the last row or column, as 4:2:0 colour has no other way. Raises BadInput for a rate or size that
-    cannot be, when no frame was written, and when the disk is full.
+    `crf` is H.264's constant rate factor: 0 is lossless, 18 looks so, 23 is usual, 51 is worst. An
+    odd side is made even by repeating the last row or column, as 4:2:0 colour has no other way.
+    Raises BadInput for a rate or size that cannot be, when no frame was written, and when the disk
+    is full.
 
     >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder, video_writer(Path(folder) / "a.mp4", 25, (16, 16)) as film:
-    ...     film.write(np.zeros((16, 16, 3), np.uint8))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with video_writer(Path(folder) / "a.mp4", 25, (16, 16)) as film:
+    ...         film.write(np.zeros((16, 16, 3), np.uint8))
     """
     if not 0.01 <= fps <= 1000:
         raise BadInput(f"a video has between 0.01 and 1000 frames per second, got {fps}")
@@ -82,16 +86,18 @@ class VideoWriter:
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         self._stream.codec_context.thread_count = THREADS
         self._stream.codec_context.time_base = self._tick
-        # said in the file, or players take anything from 720 rows up for BT.709 and show other colours
+        # said in the file, or players take anything from 720 rows up for BT.709 and show other
+        # colours
         self._stream.codec_context.colorspace = self._stream.codec_context.color_primaries = BT601
         self._stream.codec_context.color_trc = BT601
         self._padded = np.empty((height, width, 3), np.uint8)
 
     def write(self, pixels: Bytes, seconds: float | None = None) -> None:
-        """Add a frame, (H, W, 3) RGB or (H, W, 1) grey uint8, at `seconds` or one step of the rate after the last.
+        """Add a frame, (H, W, 3) RGB or (H, W, 1) grey uint8, at `seconds` or one step of the rate
+        after the last.
 
-        A time that is not after the last frame's is moved to the next tick, and a pause of hours (LONGEST_STEP)
-        is shortened.
+        A time that is not after the last frame's is moved to the next tick, and a pause of hours
+        (LONGEST_STEP) is shortened.
         """
         if pixels.dtype != np.uint8 or pixels.shape not in ((*self.size, 3), (*self.size, 1)):
             raise ValueError(

@@ -147,7 +147,8 @@ class Autoencoder(Head):
         width_of(videos)
         if total(videos) < FEWEST:
             raise BadInput(
-                f"an autoencoder needs four clips of normal video, got {total(videos)}; the head knn takes one"
+                f"an autoencoder needs four clips of normal video, got {total(videos)}; "
+                "the head knn takes one"
             )
         apart = [one for one in validation if len(one)]
         if apart:

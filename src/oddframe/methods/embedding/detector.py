@@ -106,8 +106,8 @@ class Embedding(Embedder):
         given = (clip_length, size, clip_seconds, hop_seconds, unfreeze_epoch)
         if self.of_run and any(value is not None for value in given):
             raise ValueError(
-                "a run cuts video as it did when it was fitted: leave clip_length, size, clip_seconds, hop_seconds and "
-                "unfreeze_epoch"
+                "a run cuts video as it did when it was fitted: "
+                "leave clip_length, size, clip_seconds, hop_seconds and unfreeze_epoch"
             )
         check_unfreezing(unfreeze_epoch, unfreeze_from, head.training.epochs)
         self.weights = weights
@@ -176,7 +176,8 @@ class Embedding(Embedder):
         if self.weights == "random":
             self.source = f"random, seed {run.seed}"
             logger.warning(
-                f"{self.encoder.name} has random weights; --weights hub or a file gives it trained ones"
+                f"{self.encoder.name} has random weights; "
+                "--weights hub or a file gives it trained ones"
             )
         else:
             self.source, self.published_head = load_pretrained(net, self.encoder, self.weights)

@@ -81,8 +81,8 @@ class Encoder:
             )
         if size < self.smallest or size % self.size_step:
             raise ValueError(
-                f"{self.name} takes frames whose size is a multiple of {self.size_step} and at least {self.smallest}, "
-                f"got {size}"
+                f"{self.name} takes frames whose size is a multiple of {self.size_step} "
+                f"and at least {self.smallest}, got {size}"
             )
 
 

@@ -68,8 +68,8 @@ def load_pretrained(
         source = str(path)
         if not path.is_file():
             raise BadInput(
-                f"no such file of weights: {path}; the published ones of {encoder.name} are at {encoder.url}, "
-                "and --weights hub downloads them"
+                f"no such file of weights: {path}; the published ones of {encoder.name} are at "
+                f"{encoder.url}, and --weights hub downloads them"
             )
     network, autoencoder = split_autoencoder(read_state(path))
     load_network(net, network, encoder.name, path)
@@ -116,9 +116,10 @@ def download_weights(encoder: Encoder) -> Path:
         torch.hub.download_url_to_file(encoder.url, str(path), progress=False)
     except (URLError, OSError, RuntimeError) as error:
         why = getattr(error, "reason", None) or error
+        host = urlsplit(encoder.url).hostname
         raise BadInput(
-            f"cannot reach {urlsplit(encoder.url).hostname} for the weights of {encoder.name} ({why}); bring "
-            f"{encoder.url} to {path}, or name the file with --weights"
+            f"cannot reach {host} for the weights of {encoder.name} ({why}); "
+            f"bring {encoder.url} to {path}, or name the file with --weights"
         ) from error
     return path
 
@@ -132,8 +133,9 @@ def download_foreign(encoder: Encoder) -> dict[str, Tensor]:
     except (OSError, ValueError) as error:
         why = " ".join(str(error).split())[:200]
         raise BadInput(
-            f"cannot get the weights of {encoder.name} from {encoder.url} ({why}); download them where there is a "
-            "network and copy the cache of the transformers library, or name a file of tensors with --weights"
+            f"cannot get the weights of {encoder.name} from {encoder.url} ({why}); "
+            "download them where there is a network and copy the cache of the transformers "
+            "library, or name a file of tensors with --weights"
         ) from error
 
 

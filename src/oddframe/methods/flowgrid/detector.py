@@ -1,11 +1,14 @@
-"""FlowGrid: remember how things move at each height of the picture; what moves as nothing has moved is odd.
+"""FlowGrid: remember how things move at each height of the picture; what moves as nothing has moved
+is odd.
 
-Dense optical flow is averaged over windows about as large as the things that move, and the distance to the nearest
-remembered windows is the score of a place. No weights, no gradient, no GPU, one pass over the training video. A second
-channel notices what stands where nothing stood. Nearest neighbours over location-aware exemplars of motion go back to
-Ramachandra & Jones (Street Scene, WACV 2020); dense inverse-search flow is Kroeger et al. (ECCV 2016).
+Dense optical flow is averaged over windows about as large as the things that move, and the distance
+to the nearest remembered windows is the score of a place. No weights, no gradient, no GPU, one pass
+over the training video. A second channel notices what stands where nothing stood. Nearest
+neighbours over location-aware exemplars of motion go back to Ramachandra & Jones (Street Scene,
+WACV 2020); dense inverse-search flow is Kroeger et al. (ECCV 2016).
 
-N clips, T frames in a clip, H × W pixels; the grid has h × w cells, A of them active, each described by six numbers.
+N clips, T frames in a clip, H × W pixels; the grid has h × w cells, A of them active, each
+described by six numbers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,22 +55,30 @@ SHAPE_TOLERANCE = 1.5  # cells by which a picture's height may differ: less is r
 
 
 class FlowGrid(Detector):
-    """Optical flow on a grid against remembered normal windows: things too fast, too large, or where nobody goes.
+    """Optical flow on a grid against remembered normal windows: sees what moves as nothing did.
 
-    Blind to a wrong look with normal motion, nearly blind to a wrong direction. Wants a camera that does not move.
+    What is too fast or too large is odd, and what is where nobody goes. Blind to a wrong look with
+    normal motion, nearly blind to a wrong direction. Wants a camera that does not move.
 
     Args:
-        size: Pixels across at which video is looked at; the height follows, and nothing is enlarged.
+        size: Pixels across at which video is looked at; the height follows, and nothing is
+            enlarged.
         fps: Frames per second that are used; slower video is taken as it comes.
         flow: Preset of dense inverse-search flow; fast and ultrafast trade accuracy for speed.
         bank: Windows of normal video that are remembered.
-        neighbours: How many of the nearest remembered windows give, by their mean distance, a cell's score.
+        neighbours: How many of the nearest remembered windows give, by their mean distance, a
+            cell's score.
         row_weight: How much the height in the picture counts beside the six numbers of motion.
-        half_life: Seconds after which a score counts half in the causal running mean of scores; 0 for none.
-        rare_share: Share of the bank that is chosen far from the rest of it, so that rare normals are remembered.
-        dwell_seconds: Longest time for which a thing is watched standing; 0 switches that channel off.
-        windows: Sides in pixels of the two averaging windows; learned from the size of what moves unless given.
-        frame_step: Frames between the two that are compared; learned from the speed of what moves unless given.
+        half_life: Seconds after which a score counts half in the causal running mean of scores; 0
+            for none.
+        rare_share: Share of the bank that is chosen far from the rest of it, so that rare normals
+            are remembered.
+        dwell_seconds: Longest time for which a thing is watched standing; 0 switches that channel
+            off.
+        windows: Sides in pixels of the two averaging windows; learned from the size of what moves
+            unless given.
+        frame_step: Frames between the two that are compared; learned from the speed of what moves
+            unless given.
     """
 
     name = "flowgrid"
@@ -164,7 +175,8 @@ class FlowGrid(Detector):
     def score(self, clips: Clips) -> Scores:
         """(N,) scores and (N, h, w) maps; NaN where a clip has no earlier frame to compare with.
 
-        Raises BadVideo for pictures of another shape than those learned from; other sizes are scaled to theirs.
+        Raises BadVideo for pictures of another shape than those learned from; other sizes are
+        scaled to theirs.
         """
         self.check_shape(clips.pixels.shape[-2:], clips.video)
         heat = np.zeros((len(clips), *self.background.shape), np.float32)
@@ -180,13 +192,17 @@ class FlowGrid(Detector):
         return Scores(clips.video, clips.frame_index, clips.seconds, value, map=heat)
 
     def stream(self, video: str) -> FlowGridStream:
-        """The same scores frame by frame: of the past it keeps counts, no pixels but those of one pair."""
+        """The same scores frame by frame: of the past it keeps counts, no pixels but those of one
+        pair.
+        """
         return FlowGridStream(self, video)
 
     def score_folds(
         self, videos: Sequence[Video], folds: Sequence[int], run: Run
     ) -> Iterator[Scores]:
-        """Leave-one-fold-out with one pass over the pixels: features do not depend on what was learned."""
+        """Leave-one-fold-out with one pass over the pixels: features do not depend on what was
+        learned.
+        """
         sources = [str(video.source) for video in videos]
         fitted_on_these = self.learned_from == sources  # `fit` has just chosen the grid from them
         student = self.fresh()
@@ -246,7 +262,9 @@ class FlowGrid(Detector):
     # 2. Learn: a bank of normal windows, and where things stand.
 
     def learn(self, features: Sequence[MotionFeatures], videos: Sequence[Video], run: Run) -> None:
-        """Learn from the features of videos, forgetting what was learned. Raises BadInput for too little."""
+        """Learn from the features of videos, forgetting what was learned. Raises BadInput for too
+        little.
+        """
         if not sum(len(one.frame) for one in features):
             raise BadInput(
                 "flowgrid found no two frames to compare in the training videos; give longer ones"
@@ -294,8 +312,8 @@ class FlowGrid(Detector):
         self.background = background.astype(np.float32)
         self.noise_level = np.maximum(UNLIKE, level).astype(np.float32)
         longest_of = [self.longest_standing(one) for one in features]
-        # a short recording does not hold all standing that is normal: as far as one video goes beyond all others,
-        # a new one may go beyond all of these
+        # a short recording does not hold all standing that is normal: as far as one video goes
+        # beyond all others, a new one may go beyond all of these
         margin = LEAST_STANDING / LOOK_SECONDS
         if len(longest_of) > 1:
             for k, longest in enumerate(longest_of):
@@ -328,19 +346,24 @@ class FlowGrid(Detector):
         return self.combine(cell, vector, standing)
 
     def combine(self, cell: Ints, vector: Floats, standing: Floats) -> Floats:
-        """(h, w) from the active cells (A,), their numbers (A, 6), and looks for which each has stood (h, w)."""
+        """(h, w) from the active cells (A,), their numbers (A, 6), and looks for which each has
+        stood (h, w).
+        """
         heat: Floats = np.zeros(standing.shape, np.float32)
         if len(cell):
             points = self.standardise(cell, vector, standing.shape)
             heat.ravel()[cell] = self.distance(points)
             heat = np.asarray(cv2.blur(heat, (3, 3)))
         beyond = standing - self.longest_dwell
-        # standing for the whole time watched, where nothing ever stood, counts three times the oddest normal motion
+        # standing for the whole time watched, where nothing ever stood, counts three times the
+        # oddest normal motion
         stands = float(self.reference_level) * (1 + STANDING_WEIGHT * beyond / self.looks)
         return np.maximum(heat, np.where(beyond > 0, stands, 0))
 
     def standing_through(self, one: MotionFeatures) -> Iterator[Floats]:
-        """For each frame of a video: for how many looks, up to now, each cell was unlike its background."""
+        """For each frame of a video: for how many looks, up to now, each cell was unlike its
+        background.
+        """
         tracker, clock = self.standing_tracker(), Clock()
         for small, seconds in zip(one.small, one.seconds, strict=True):
             if clock.jumps_to(float(seconds)):
@@ -349,7 +372,9 @@ class FlowGrid(Detector):
             yield tracker.push(self.unlike(small))
 
     def standing_in(self, clip: Bytes, times: Floats) -> Floats:
-        """(h, w) the same at the last frame of a clip (T, H, W), of whose frames those at NaN are made up."""
+        """(h, w) the same at the last frame of a clip (T, H, W), of whose frames those at NaN are
+        made up.
+        """
         tracker = StandingTracker(1, self.looks)
         last = len(clip) - 1
         looks = range(last % self.look_step, last + 1, self.look_step)
@@ -363,7 +388,9 @@ class FlowGrid(Detector):
         return StandingTracker(self.look_step * self.grid.frame_step, self.looks)
 
     def unlike(self, small: Bytes) -> Any:
-        """(h, w) where a small picture differs from the background; nowhere when the scene has changed as a whole."""
+        """(h, w) where a small picture differs from the background; nowhere when the scene has
+        changed as a whole.
+        """
         return Background(self.background, self.noise_level).unlike(local_contrast(small))
 
     def standardise(self, cell: Ints, vector: Floats, shape: Sequence[int]) -> Floats:
@@ -438,13 +465,15 @@ def refuse_tiny(videos: Sequence[Video]) -> None:
         facts = facts_of(video)
         if max(facts.height, facts.width) < SMALLEST:
             raise BadVideo(
-                f"{video.source} has pictures of {facts.width}×{facts.height} pixels, too small to see motion in; "
-                f"the longer side has at least {SMALLEST}"
+                f"{video.source} has pictures of {facts.width}×{facts.height} pixels, "
+                f"too small to see motion in; the longer side has at least {SMALLEST}"
             )
 
 
 def gather_windows(features: Sequence[MotionFeatures], drawn: Ints) -> tuple[Floats, Ints, Ints]:
-    """Numbers (D, 6), cells (D,) and origins (D, 3) of windows at ascending positions over all videos."""
+    """Numbers (D, 6), cells (D,) and origins (D, 3) of windows at ascending positions over all
+    videos.
+    """
     counts = np.array([len(one.cell) for one in features])
     starts = np.cumsum(counts) - counts
     vectors, cells, origins = [], [], []
@@ -458,7 +487,9 @@ def gather_windows(features: Sequence[MotionFeatures], drawn: Ints) -> tuple[Flo
 
 
 def choose_bank(points: Floats, size: int, rare_share: float, random: np.random.Generator) -> Ints:
-    """Indices of a sample: drawn at random, as dense as normal is, but for a share far from all chosen before."""
+    """Indices of a sample: drawn at random, as dense as normal is, but for a share far from all
+    chosen before.
+    """
     far = min(round(size * rare_share), size - 1)
     kept = list(random.choice(len(points), size - far, replace=False))
     distance = cKDTree(points[kept]).query(points)[0] ** 2

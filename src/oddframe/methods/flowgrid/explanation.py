@@ -12,9 +12,11 @@ MOMENTUM, ENERGY, SPEED = range(3)  # the three numbers of a window, in their or
 def compare_motion(number: int, here: float, normal: float, width: int) -> str:
     """What differs most from the nearest normal motion, in pictures `width` pixels across."""
     if number == SPEED:
+        fast = percent_a_second(here, width)
+        usual = percent_a_second(normal, width)
         return (
-            f"Moves {percent_a_second(here, width):.0f} % of the picture's width a second here; the most similar "
-            f"normal motion at this height moves {percent_a_second(normal, width):.0f} %."
+            f"Moves {fast:.0f} % of the picture's width a second here; "
+            f"the most similar normal motion at this height moves {usual:.0f} %."
         )
     what, how = "Size and speed together are", "as large"
     if number == ENERGY:

@@ -1,4 +1,6 @@
-"""FlowGrid frame by frame: of the past it keeps counts of what stands, and the frames that are still to be compared."""
+"""FlowGrid frame by frame: of the past it keeps counts of what stands, and the frames that are
+still to be compared.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class Pair:
 
 
 class FlowGridStream(Stream):
-    """Scores each frame once; memory is that of one pair of frames and of the counts of half a second."""
+    """Scores each frame once; memory is that of one pair of frames and of the counts of half a
+    second.
+    """
 
     def __init__(self, detector: FlowGrid, video: str) -> None:
         self.detector, self.video = detector, video
@@ -41,7 +45,9 @@ class FlowGridStream(Stream):
         self.past: deque[tuple[float, Bytes]] = deque(maxlen=detector.grid.frame_step)
 
     def push_many(self, frames: Sequence[Frame]) -> Scores | None:
-        """Scores of the frames that have an earlier one to be compared with; flow is computed side by side."""
+        """Scores of the frames that have an earlier one to be compared with; flow is computed side
+        by side.
+        """
         pairs = []
         for frame in frames:
             pair = self.pair_with_past(frame)
@@ -59,7 +65,9 @@ class FlowGridStream(Stream):
         )
 
     def pair_with_past(self, frame: Frame) -> Pair | None:
-        """What a frame is compared with; None where there is no earlier frame. The frame becomes the past."""
+        """What a frame is compared with; None where there is no earlier frame. The frame becomes
+        the past.
+        """
         detector = self.detector
         if self.clock.jumps_to(frame.seconds):
             self.tracker.reset()

@@ -1,4 +1,5 @@
-"""The networks of reconstruction, with the layers of the published notebooks, in the order of their layers.
+"""The networks of reconstruction, with the layers of the published notebooks, in the order of their
+layers.
 
 N clips, C channels, T frames in a clip, H × W pixels; h × w after encoding.
 """
@@ -14,7 +15,9 @@ Output = Literal["tanh", "sigmoid"]
 
 
 class ConvLSTMNet(nn.Module):
-    """Convolutions of each frame, three convolutional LSTMs over the frames, transposed convolutions of each frame."""
+    """Convolutions of each frame, three convolutional LSTMs over the frames, transposed
+    convolutions of each frame.
+    """
 
     def __init__(self, channels: int, output: Output) -> None:
         super().__init__()
@@ -47,10 +50,11 @@ class ConvLSTMNet(nn.Module):
 
 
 class ConvLSTMLayer(nn.Module):
-    """A convolutional LSTM over a clip (N, T, C, h, w), giving its state at each frame (N, T, width, h, w).
+    """A convolutional LSTM over a clip (N, T, C, h, w), giving its state at each frame (N, T,
+    width, h, w).
 
-    Gates input, forget, cell, output in this order with one bias; that of the forget gate begins at one
-    (Shi et al., NeurIPS 2015, equation 3, without peepholes; Jozefowicz et al., ICML 2015).
+    Gates input, forget, cell, output in this order with one bias; that of the forget gate begins at
+    one (Shi et al., NeurIPS 2015, equation 3, without peepholes; Jozefowicz et al., ICML 2015).
     """
 
     def __init__(self, channels: int, width: int) -> None:
@@ -60,7 +64,9 @@ class ConvLSTMLayer(nn.Module):
         self.of_state = nn.Conv2d(width, 4 * width, 3, padding=1, bias=False)
 
     def start(self) -> None:
-        """Draw the weights of the state and set the bias; those of the input are drawn like all others."""
+        """Draw the weights of the state and set the bias; those of the input are drawn like all
+        others.
+        """
         nn.init.orthogonal_(self.of_state.weight)
         assert self.of_input.bias is not None
         with torch.no_grad():
@@ -124,8 +130,8 @@ def c3d_deep(channels: int, output: Output) -> nn.Sequential:
 def down(channels: int, width: int, kernel: int, stride: int) -> nn.Conv2d:
     """A convolution that divides sides by its stride.
 
-    Where padding is odd, the pixel more goes above and to the left (TensorFlow: below and to the right), here and in
-    `up` alike: so neither needs a copy of its picture for it.
+    Where padding is odd, the pixel more goes above and to the left (TensorFlow: below and to the
+    right), here and in `up` alike: so neither needs a copy of its picture for it.
     """
     return nn.Conv2d(channels, width, kernel, stride, padding=(kernel - stride + 1) // 2)
 
@@ -160,7 +166,9 @@ def activation(output: Output) -> nn.Module:
 
 
 def initialise(net: nn.Module) -> nn.Module:
-    """Weights drawn as the published networks' were (Glorot & Bengio, AISTATS 2010), biases zero; laid out fast."""
+    """Weights drawn as the published networks' were (Glorot & Bengio, AISTATS 2010), biases zero;
+    laid out fast.
+    """
     for module in net.modules():
         if isinstance(module, nn.modules.conv._ConvNd):
             nn.init.xavier_uniform_(module.weight)

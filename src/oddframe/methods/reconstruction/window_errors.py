@@ -13,7 +13,8 @@ CELL = 4  # pixels of a cell of the map, which holds the highest window error ar
 
 
 def window_errors(error: Floats) -> Floats:
-    """(h, w) root mean squared error of windows of 16 × 16 from the squared errors (H, W) of a frame.
+    """(h, w) root mean squared error of windows of 16 × 16 from the squared errors (H, W) of a
+    frame.
 
     All positions are computed (a running sum makes that cheap); a cell of 4 × 4 pixels holds the
     highest error of the windows centred in it. Windows that reach over the border are filled up by

@@ -173,12 +173,13 @@ class TCLR(Embedder):
         super().__init__(head=head)
         if clip_length % TIME_REDUCTION:
             raise ValueError(
-                f"clip_length is a multiple of {TIME_REDUCTION}, for {TIME_REDUCTION} frames become one moment; got "
-                f"{clip_length}"
+                f"clip_length is a multiple of {TIME_REDUCTION}, "
+                f"for {TIME_REDUCTION} frames become one moment; got {clip_length}"
             )
         if training.batch // (training.devices * training.nodes) < 2:
             raise ValueError(
-                f"a batch holds two videos or more on each device, to contrast; got {training.batch}"
+                "a batch holds two videos or more on each device, to contrast; "
+                f"got {training.batch}"
             )
         self.network = network
         self.weights = weights

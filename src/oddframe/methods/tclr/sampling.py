@@ -101,7 +101,8 @@ class TwoViews(Dataset[Tensor]):
             reasons = [f"{one.video}: {one.reason}" for one in self.skipped[:3]]
             why = "; ".join(reasons) or "none was left out"
             raise BadInput(
-                f"videos are contrasted with each other, and {len(self.videos)} of {len(videos)} can be used ({why}); "
+                "videos are contrasted with each other, and "
+                f"{len(self.videos)} of {len(videos)} can be used ({why}); "
                 "a smaller --clip-length or --train-frame-step asks for shorter ones"
             )
 

@@ -177,7 +177,8 @@ class TemporalQueue(Embedder):
             raise ValueError(f"size is a multiple of 4, got {size}")
         if training.batch != 1:
             raise ValueError(
-                f"a batch is one queue or segment; for larger steps raise --accumulate, not --batch {training.batch}"
+                "a batch is one queue or segment; "
+                f"for larger steps raise --accumulate, not --batch {training.batch}"
             )
         self.network = network
         self.weights = weights
@@ -267,7 +268,8 @@ class TemporalQueue(Embedder):
             notes[when] = spread.told()
             if when == "after" and spread.collapsed:
                 logger.warning(
-                    f"the embeddings have collapsed ({spread}); --loss infonce or a lower --lr would help"
+                    f"the embeddings have collapsed ({spread}); "
+                    "--loss infonce or a lower --lr would help"
                 )
         run.notes["spread"] = notes
 
