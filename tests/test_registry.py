@@ -1,5 +1,6 @@
 """Naming is registering: a file dropped into an open family is a member, and nothing keeps a list."""
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,4 +61,5 @@ def test_what_is_read_from_the_source_is_what_is_defined(folder: str) -> None:
         cls = member(folder, name, "member")
         assert cls.name == name
         assert cls.__module__ == entry.module
-        assert entry.summary == (cls.__doc__ or "").strip().partition("\n")[0]
+        paragraph = (inspect.getdoc(cls) or "").partition("\n\n")[0]
+        assert entry.summary == " ".join(paragraph.split())

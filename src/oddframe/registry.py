@@ -23,7 +23,7 @@ class Entry:
     name: str
     module: str
     class_name: str
-    summary: str  # the first line of its docstring
+    summary: str  # the first paragraph of its docstring, in one line
 
 
 @cache
@@ -83,8 +83,8 @@ def _entries_in(module: str, source: str) -> Iterator[Entry]:
     """The classes of one module that give themselves a name."""
     for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef) and (name := _name_in(node)):
-            summary = (ast.get_docstring(node) or "").partition("\n")[0]
-            yield Entry(name, module, node.name, summary)
+            paragraph = (ast.get_docstring(node) or "").partition("\n\n")[0]
+            yield Entry(name, module, node.name, " ".join(paragraph.split()))
 
 
 def _name_in(node: ast.ClassDef) -> str | None:

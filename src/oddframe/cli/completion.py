@@ -29,7 +29,8 @@ class Completion(Result):
 
 @workflow
 def completion(shell: Literal["bash", "zsh", "fish"]) -> Completion:
-    """Write a script that completes commands, methods and options: eval "$(oddframe completion bash)".
+    """Write a script that completes commands, methods and options: eval "$(oddframe completion
+    bash)".
 
     Args:
         shell: bash, zsh or fish.

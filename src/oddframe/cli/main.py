@@ -114,7 +114,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def prepare_process() -> None:
-    """What only a program of its own may do: answer signals, and show what a terminal cannot as ?."""
+    """What only a program of its own may do: answer signals, and show what a terminal cannot as
+    ?.
+    """
     end_on_signals()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]

@@ -1,9 +1,10 @@
-"""Arguments: options are read off the signatures of workflows and methods, and words off the command line.
+"""Arguments: options are read off the signatures of workflows and methods, and words off the
+command line.
 
-`fit` takes the options of a method beside its own; a parameter that is a dataclass is a group, whose
-fields are options, and groups within it. An option is written with dashes, `--clip-length`; one of a
-group by its own name where no other option that is as little nested has it, and always by both,
-`--training.epochs`. The `name` of a group is written as the group: `--head knn`.
+`fit` takes the options of a method beside its own; a parameter that is a dataclass is a group,
+whose fields are options, and groups within it. An option is written with dashes, `--clip-length`;
+one of a group by its own name where no other option that is as little nested has it, and always by
+both, `--training.epochs`. The `name` of a group is written as the group: `--head knn`.
 """
 
 import inspect
@@ -156,7 +157,9 @@ class Command:
         return "\n".join(lines)
 
     def option_of(self, word: str) -> tuple[Option, bool]:
-        """The option that a word means, and whether it is switched on. Raises BadInput with the nearest."""
+        """The option that a word means, and whether it is switched on. Raises BadInput with the
+        nearest.
+        """
         name = word.removeprefix("--").replace("-", "_")
         names = self._names()
         if name in names:
@@ -345,7 +348,9 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def groups_of(names: Iterable[str]) -> set[str]:
-    """The groups of options with these names: "head" and "head.training" of "head.training.epochs"."""
+    """The groups of options with these names: "head" and "head.training" of
+    "head.training.epochs".
+    """
     found = set()
     for name in names:
         group = name.rpartition(".")[0]
@@ -356,7 +361,9 @@ def groups_of(names: Iterable[str]) -> set[str]:
 
 
 def _flattened(given: Mapping[Any, Any], groups: set[str], prefix: str = "") -> dict[str, Any]:
-    """The values of a configuration by full names; dictionaries that stand for groups are looked into."""
+    """The values of a configuration by full names; dictionaries that stand for groups are looked
+    into.
+    """
     found: dict[str, Any] = {}
     for key, value in given.items():
         full = prefix + str(key).replace("-", "_")
@@ -403,7 +410,9 @@ def _replace_short(option: Option, short: bool) -> Option:
 
 
 def _option_lines(option: Option, width: int) -> list[str]:
-    """An option in the help: how it is written, what it does, its range and default, in two columns."""
+    """An option in the help: how it is written, what it does, its range and default, in two
+    columns.
+    """
     if option.positional:
         left = option.name.upper()
     elif is_switch(option.hint):

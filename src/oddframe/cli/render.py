@@ -172,7 +172,9 @@ def evaluation(found: "EvaluationResult") -> list[str]:
 
 
 def component_lines(found: "EvaluationResult") -> list[str]:
-    """A table of what the score was made of, where the method says; its last row is the score itself."""
+    """A table of what the score was made of, where the method says; its last row is the score
+    itself.
+    """
     if not found.parts:
         return []
     lines = [f"{'AUC of each part':24}{'micro':>9}{'macro':>9}{'as published':>14}{'macro':>9}"]

@@ -24,8 +24,8 @@ SHOWN = 80  # characters of a value in a message
 def read_value(name: str, given: Any, hint: Any) -> Any:
     """A value of the type `hint` from a text or a value of YAML.
 
-    Raises BadInput, one line, with the name, what is taken, and what came; also for a number outside
-    the range that its type states.
+    Raises BadInput, one line, with the name, what is taken, and what came; also for a number
+    outside the range that its type states.
     """
     try:
         value = convert(given, hint)

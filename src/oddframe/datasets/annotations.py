@@ -1,4 +1,5 @@
-"""Ground truth in files: what people write down about a video, read into a Truth of as many frames as were decoded.
+"""Ground truth in files: what people write down about a video, read into a Truth of as many frames
+as were decoded.
 
 Beside a video called NAME, in one folder (docs/how-to/ground-truth.md shows each with an example):
 
@@ -7,11 +8,13 @@ Beside a video called NAME, in one folder (docs/how-to/ground-truth.md shows eac
     NAME.csv         anomalous segments: start,end[,kind] in frames from 0, end not included;
                      or start_seconds,end_seconds[,kind]
     NAME.masks.npz   key `masks`: (frames, h, w), above 0 where anomalous
-    NAME/  NAME_gt/  NAME_mask/   pictures of masks, one a frame in natural order, above 0 where anomalous
+    NAME/  NAME_gt/  NAME_mask/   pictures of masks, one a frame in natural order, above 0 where
+                     anomalous
     NAME.tracks.csv  frame,track,x1,y1,x2,y2[,kind]: boxes as fractions of width and height
 
-At most one of the first three and one of the masks. Without the first three a frame is anomalous where its mask or a
-track says so; with them, masks and tracks are compared with them. All is read within the size of its video.
+At most one of the first three and one of the masks. Without the first three a frame is anomalous
+where its mask or a track says so; with them, masks and tracks are compared with them. All is read
+within the size of its video.
 """
 
 import csv
@@ -47,7 +50,8 @@ SEGMENTS_HEADER = (
 )
 TRACKS_HEADER = "frame,track,x1,y1,x2,y2[,kind]"
 TRACK_COLUMNS = ("frame", "track", "x1", "y1", "x2", "y2")
-# a segment may outlast its video so long: people round up, containers are vague about the last frame
+# a segment may outlast its video so long: people round up, containers are vague about the last
+# frame
 SECONDS_BEYOND = 1.0
 TEXT_BYTES = (1 << 16, 1 << 8)  # of labels as text: at most so many, and so many more a frame
 TABLE_BYTES = (1 << 20, 1 << 14)  # of a table, likewise
@@ -142,10 +146,12 @@ def read_truth(
     seconds: Callable[[], Floats] | None = None,
     size: Callable[[], Size] | None = None,
 ) -> Truth | None:
-    """The truth in the folder about the video `name`, of which `frames` frames were decoded; None where there is none.
+    """The truth in the folder about the video `name`, of which `frames` frames were decoded; None
+    where there is none.
 
-    `seconds` gives the time of every frame and is asked only where segments are in seconds; `size`, the (height,
-    width) of the video, only where there are masks. Raises BadTruth, naming file and counts, for whatever does not fit.
+    `seconds` gives the time of every frame and is asked only where segments are in seconds; `size`,
+    the (height, width) of the video, only where there are masks. Raises BadTruth, naming file and
+    counts, for whatever does not fit.
     """
     label_file = only_one([folder / f"{name}{ending}" for ending in LABEL_ENDINGS], name)
     mask_file = only_one([folder / f"{name}{ending}" for ending in MASK_ENDINGS], name)
@@ -176,9 +182,11 @@ def combine(
     frames: int,
     where: Path | None = None,
 ) -> Truth | None:
-    """One truth of what was found; frame labels count, and where masks or tracks differ from them is a note.
+    """One truth of what was found; frame labels count, and where masks or tracks differ from them
+    is a note.
 
-    `where` names the labels in errors. Raises BadTruth where labels and masks, or tracks, have no frame in common.
+    `where` names the labels in errors. Raises BadTruth where labels and masks, or tracks, have no
+    frame in common.
     """
     if labels is None and mask is None and tracks is None:
         return None
@@ -209,17 +217,19 @@ def combine(
 def compare_frames(
     where: Path | None, labels: Bools, marked: Bools, what: str, least: float = 0.0
 ) -> str:
-    """A note on the frames in which frame labels and masks (or tracks) disagree; "" where they agree.
+    """A note on the frames in which frame labels and masks (or tracks) disagree; "" where they
+    agree.
 
-    Raises BadTruth when, of the frames that either calls anomalous, no more than the share `least` is so by both: they
-    are not of the same video.
+    Raises BadTruth when, of the frames that either calls anomalous, no more than the share `least`
+    is so by both: they are not of the same video.
     """
     differ = int(np.count_nonzero(labels != marked))
     both = int(np.count_nonzero(labels & marked))
     either = both + differ
     if labels.any() and marked.any() and both <= least * either:
         raise BadTruth(
-            f"{where}: of {either} frames that labels or {what} call anomalous, {both} are so by both: "
+            f"{where}: of {either} frames that labels or {what} call anomalous, "
+            f"{both} are so by both: "
             "they are of different videos"
         )
     if not differ:
@@ -234,7 +244,9 @@ def truth_files(folder: Path, name: str) -> list[Path]:
 
 
 def truth_names(folder: Path) -> dict[str, Path]:
-    """The names that a folder of truth holds something about, each with a file; `sub/name` for sub-folders."""
+    """The names that a folder of truth holds something about, each with a file; `sub/name` for
+    sub-folders.
+    """
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
@@ -248,8 +260,10 @@ def truth_names(folder: Path) -> dict[str, Path]:
 def without_ending(name: str) -> str:
     """The name of the video that a file of truth is called after.
 
-    >>> without_ending("monday.tracks.csv"), without_ending("sub/monday_gt"), without_ending("a.avi.txt")
-    ('monday', 'sub/monday', 'a.avi')
+    >>> without_ending("monday.tracks.csv"), without_ending("sub/monday_gt")
+    ('monday', 'sub/monday')
+    >>> without_ending("a.avi.txt")
+    'a.avi'
     """
     for ending in (TRACK_ENDING, ".masks.npz", "_gt", "_mask", *LABEL_ENDINGS):
         if name.endswith(ending):
@@ -287,7 +301,9 @@ def read_labels(path: Path, frames: int, seconds: Callable[[], Floats] | None = 
 
 
 def read_flags(path: Path, most: int) -> Bools:
-    """0 and 1 for every frame, of a .npy (frames,) or a .txt, as bools. Much more than `most` is not read."""
+    """0 and 1 for every frame, of a .npy (frames,) or a .txt, as bools. Much more than `most` is
+    not read.
+    """
     if path.suffix == ".npy":
         shape = read_header(path).shape
         length = max(shape, default=0)
@@ -337,7 +353,8 @@ def read_segments(path: Path, frames: int, seconds: Callable[[], Floats] | None)
         times = None if seconds is None else seconds()
         if times is None or len(times) < frames:
             raise BadTruth(
-                f"{path} is in seconds, but the times of the video's {frames} frames are not known; use frames"
+                f"{path} is in seconds, but the times of the video's {frames} frames are not "
+                "known; use frames"
             )
         segments = [segment_in_seconds(path, record, times[:frames]) for record in records]
     else:
@@ -358,12 +375,14 @@ def segment_in_frames(path: Path, record: Record, frames: int) -> tuple[int, int
     end = read_number(path, line, row, "end")
     if start != int(start) or end != int(end):
         raise BadTruth(
-            f"{path}, line {line}: frames are whole numbers, got {start} to {end}; seconds go in start_seconds"
+            f"{path}, line {line}: frames are whole numbers, got {start} to {end}; "
+            "seconds go in start_seconds"
         )
     check_order(path, line, start, end)
     if end > frames:
         raise BadTruth(
-            f"{path}, line {line}: ends at frame {end:g}, but {frames} frames were decoded from its video"
+            f"{path}, line {line}: ends at frame {end:g}, but {frames} frames were decoded "
+            "from its video"
         )
     return int(start), int(end)
 
@@ -377,7 +396,8 @@ def segment_in_seconds(path: Path, record: Record, times: Floats) -> tuple[int, 
     check_order(path, line, start, end)
     if start > last or end > last + SECONDS_BEYOND:
         raise BadTruth(
-            f"{path}, line {line}: {start:g} to {end:g} s, but the video's last frame is at {last:.2f} s"
+            f"{path}, line {line}: {start:g} to {end:g} s, "
+            f"but the video's last frame is at {last:.2f} s"
         )
     first, beyond = np.searchsorted(times, (start - 1e-6, end - 1e-6)).tolist()
     return first, beyond
@@ -387,7 +407,8 @@ def check_order(path: Path, line: int, start: float, end: float) -> None:
     """Raise BadTruth unless 0 ≤ start < end."""
     if not 0 <= start < end:
         raise BadTruth(
-            f"{path}, line {line}: a segment starts at 0 or later and before its end, got {start:g} to {end:g}"
+            f"{path}, line {line}: a segment starts at 0 or later and before its end, "
+            f"got {start:g} to {end:g}"
         )
 
 
@@ -407,16 +428,19 @@ def read_tracks(path: Path, frames: int) -> Tracks:
         frame, track, x1, y1, x2, y2 = numbers
         if frame != int(frame) or track != int(track):
             raise BadTruth(
-                f"{path}, line {line}: frame and track are whole numbers, got {frame:g} and {track:g}"
+                f"{path}, line {line}: frame and track are whole numbers, "
+                f"got {frame:g} and {track:g}"
             )
         if not 0 <= frame < frames:
             raise BadTruth(
-                f"{path}, line {line}: frame {frame:g}, but {frames} frames were decoded from its video"
+                f"{path}, line {line}: frame {frame:g}, but {frames} frames were decoded "
+                "from its video"
             )
         if not (0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1):
             box = f"{x1:g},{y1:g},{x2:g},{y2:g}"
             raise BadTruth(
-                f"{path}, line {line}: boxes are x1,y1,x2,y2 as fractions of width and height, got {box}"
+                f"{path}, line {line}: boxes are x1,y1,x2,y2 as fractions of width and height, "
+                f"got {box}"
             )
         add_kind(kinds[int(frame)], row)
     return Tracks(rows, join_kinds(kinds) if "kind" in header else None)

@@ -36,7 +36,9 @@ PIXEL_BYTES = 16  # a pixel of a mask may be a number of 8 bytes, of a picture w
 
 
 class Avenue(DataSet):
-    """CUHK Avenue: people passing on a campus; running, throwing, and going the wrong way are odd. 640×360, 25 fps."""
+    """CUHK Avenue: people passing on a campus; running, throwing, and going the wrong way are odd.
+    640×360, 25 fps.
+    """
 
     name = "avenue"
     origin = "http://www.cse.cuhk.edu.hk/leojia/projects/detectabnormal/dataset.html (video and ground_truth_demo.zip)"
@@ -94,7 +96,9 @@ avenue/
         return split
 
     def read_shared(self, base: Path) -> Split:
-        """The layout of others; the authors' masks, where they are there too, say more than ranges."""
+        """The layout of others; the authors' masks, where they are there too, say more than
+        ranges.
+        """
         split = read_shared_layout(base, self.name, 25.0)
         labels = label_files(find_ground_truth(base, base.parent))
         testing = nearest(base, "testing")
@@ -116,7 +120,9 @@ def find_films(folder: Path | None, labels: dict[int, Path]) -> list[Video]:
 
 
 def mask_truth(path: Path, source: Path, frames: int) -> Truth:
-    """The masks of one test video. A difference of one or two frames at the end is mended, and noted."""
+    """The masks of one test video. A difference of one or two frames at the end is mended, and
+    noted.
+    """
     height, width = size_of_video(Video(source.stem, source))
     longest = frames + FRAMES_APART
     pictures = read_label_cell(path, most_bytes=longest * height * width * PIXEL_BYTES)
@@ -143,7 +149,8 @@ def read_label_cell(path: Path, most_bytes: int) -> list[NDArray[Any]]:
     for picture in pictures:
         if picture.ndim != 2 or picture.shape != first or 0 in picture.shape:
             raise BadTruth(
-                f"{path}: {MASK_CELL} is a cell of masks of one size, got {picture.shape} beside {first}"
+                f"{path}: {MASK_CELL} is a cell of masks of one size, "
+                f"got {picture.shape} beside {first}"
             )
     return pictures
 
@@ -155,7 +162,9 @@ def packed(pictures: list[NDArray[Any]]) -> PackedMasks:
 
 
 def find_ground_truth(*folders: Path) -> Path | None:
-    """The folder that holds testing_label_mask/: one of these, or ground_truth_demo/ in one of these."""
+    """The folder that holds testing_label_mask/: one of these, or ground_truth_demo/ in one of
+    these.
+    """
     for folder in folders:
         for holder in (nearest(folder, "ground_truth_demo"), folder):
             if holder is not None and nearest(holder, MASK_FOLDER) is not None:

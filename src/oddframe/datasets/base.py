@@ -1,5 +1,6 @@
-"""The contract. A class with a `name` in this folder is a data set: command line, benchmark and contract tests find it
-there. `TREE` is its documentation, its error message and its test fixture at once (tree.py has the notation).
+"""The contract. A class with a `name` in this folder is a data set: command line, benchmark and
+contract tests find it there. `TREE` is its documentation, its error message and its test fixture at
+once (tree.py has the notation).
 """
 
 import inspect
@@ -57,11 +58,15 @@ class DataSet(ABC):
 
     @abstractmethod
     def find(self, root: Path) -> dict[str, Path]:
-        """Where each top line of TREE is, if anywhere. Forgives a root that is one of those folders, or above them."""
+        """Where each top line of TREE is, if anywhere. Forgives a root that is one of those
+        folders, or above them.
+        """
 
     @abstractmethod
     def read_split(self, root: Path) -> Split:
-        """The videos, not decoded, with truth to be read when asked for. Raises BadInput, with TREE, where none fit."""
+        """The videos, not decoded, with truth to be read when asked for. Raises BadInput, with
+        TREE, where none fit.
+        """
 
     def missing(self, root: Path) -> tuple[str, ...]:
         """What TREE expects and is not there, by the layout of which most is there."""
@@ -86,9 +91,9 @@ class DataSet(ABC):
 
     @classmethod
     def summary(cls) -> str:
-        """What it is, in one line."""
+        """What it is, as the first paragraph of its docstring says, in one line."""
         text = inspect.getdoc(cls) or ""
-        return text.split("\n", 1)[0]
+        return " ".join(text.partition("\n\n")[0].split())
 
 
 def open_data(
@@ -100,9 +105,10 @@ def open_data(
 ) -> tuple[str, Split]:
     """The name and the videos of what DATA means on the command line.
 
-    DATA is the name of a data set, which is at `root`, or the path of a folder or video of somebody's own. With a
-    stream, such as one of several cameras, only the videos of that label, whatever its case. `split` is the number of
-    an official split, of data sets that have several; `fps` is the rate of all videos, where given.
+    DATA is the name of a data set, which is at `root`, or the path of a folder or video of
+    somebody's own. With a stream, such as one of several cameras, only the videos of that label,
+    whatever its case. `split` is the number of an official split, of data sets that have several;
+    `fps` is the rate of all videos, where given.
     """
     check_fps(fps)
     name, found = read_data(data, root, split)
@@ -144,7 +150,9 @@ def only_stream(name: str, split: Split, stream: str) -> Split:
 
 
 def read_data(data: str, root: Path | None, split: int | None = None) -> tuple[str, Split]:
-    """The name and all videos of a data set at `root`, or of somebody's own folder. Raises BadInput."""
+    """The name and all videos of a data set at `root`, or of somebody's own folder. Raises
+    BadInput.
+    """
     family, path = members("datasets"), Path(data).expanduser()
     if data in family and root is not None:
         name = data if split in (None, 1) else f"{data}-{split}"
@@ -162,7 +170,8 @@ def read_data(data: str, root: Path | None, split: int | None = None) -> tuple[s
     if data in family:
         tree = family[data].TREE.strip()
         raise BadInput(
-            f"where is {data}? Give the folder that holds it with --root. Expected there\n\n{tree}\n"
+            f"where is {data}? Give the folder that holds it with --root. "
+            f"Expected there\n\n{tree}\n"
         )
     if len(path.parts) > 1 or path.suffix:
         raise BadInput(f"no such file or folder: {data}")
@@ -170,7 +179,9 @@ def read_data(data: str, root: Path | None, split: int | None = None) -> tuple[s
 
 
 def data_set(name: str, split: int | None = None) -> DataSet:
-    """The data set of that name, with the official split of that number. Raises BadInput with the nearest name."""
+    """The data set of that name, with the official split of that number. Raises BadInput with the
+    nearest name.
+    """
     kind: type[DataSet] = member("datasets", name, "data set")
     if split is None:
         return kind()

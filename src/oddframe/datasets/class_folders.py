@@ -7,9 +7,11 @@ from oddframe.datasets.splits import Clip
 
 
 class ClassFolders(ClassData):
-    """Your own short clips in folders of classes, to learn from and, apart, some classes that count as anomalous.
+    """Your own short clips in folders of classes, to learn from and, apart, some classes that count
+    as anomalous.
 
-    `oddframe prepare class-folders ROOT OUT --anomalous CLASS` divides them; what it writes is read as it stands.
+    `oddframe prepare class-folders ROOT OUT --anomalous CLASS` divides them; what it writes is read
+    as it stands.
     """
 
     name = "class-folders"

@@ -1,7 +1,8 @@
 """Data sets of short clips in classes, some of which are anomalous: a film is one class, whole.
 
-They are divided into train, val, test (normal classes) and anomaly; by the source that clips were cut from, so that
-near-duplicates never stand on both sides. What `oddframe prepare … OUT` writes is read as it was divided.
+They are divided into train, val, test (normal classes) and anomaly; by the source that clips were
+cut from, so that near-duplicates never stand on both sides. What `oddframe prepare … OUT` writes is
+read as it was divided.
 """
 
 from abc import abstractmethod
@@ -27,13 +28,17 @@ ClassVideos = Mapping[str, list[Video]]  # by train, val, test and anomaly; a la
 
 
 class ClassData(DataSet):
-    """Films in classes. A member says where its clips are, what they were cut from, and which classes are anomalous."""
+    """Films in classes. A member says where its clips are, what they were cut from, and which
+    classes are anomalous.
+    """
 
     anomalous: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def clips(self, root: Path) -> list[Clip]:
-        """Every clip under the root as its authors ship it. Raises BadInput, with TREE, where there is none."""
+        """Every clip under the root as its authors ship it. Raises BadInput, with TREE, where there
+        is none.
+        """
 
     def read_split(self, root: Path) -> Split:
         """Train to learn from, val to choose by, test and anomaly to be judged on."""
@@ -43,7 +48,9 @@ class ClassData(DataSet):
         return Split(videos["train"], judged, videos["val"])
 
     def class_videos(self, root: Path) -> ClassVideos:
-        """Videos of train, val, test and anomaly: as prepared, or divided here with seed 0 by source."""
+        """Videos of train, val, test and anomaly: as prepared, or divided here with seed 0 by
+        source.
+        """
         if (root / "train.csv").is_file():
             return read_class_tables(root)
         if (root / "train").is_dir():
@@ -52,7 +59,9 @@ class ClassData(DataSet):
 
 
 def clips_in_classes(root: Path, sources: Mapping[str, str] | None = None) -> list[Clip]:
-    """The clips of a folder of class folders; each its own source unless `sources` knows it by its name."""
+    """The clips of a folder of class folders; each its own source unless `sources` knows it by its
+    name.
+    """
     clips = []
     for video in videos_under(root) if root.is_dir() else []:
         stem = video.source.stem
@@ -77,7 +86,9 @@ def read_class_folders(root: Path) -> ClassVideos:
 
 
 def read_class_tables(root: Path) -> ClassVideos:
-    """Videos of train.csv, val.csv, test.csv and anomaly.csv. Raises BadInput for what is missing in or behind them."""
+    """Videos of train.csv, val.csv, test.csv and anomaly.csv. Raises BadInput for what is missing
+    in or behind them.
+    """
     clips: dict[str, list[Clip]] = {name: [] for name in SPLIT_NAMES}
     for name in SPLIT_NAMES:
         table = root / f"{name}.csv"

@@ -1,8 +1,10 @@
-"""Driver Anomaly Detection: two cameras on a driver, each in depth and infrared (Köpüklü et al., WACV 2021).
+"""Driver Anomaly Detection: two cameras on a driver, each in depth and infrared (Köpüklü et al.,
+WACV 2021).
 
 Read as its authors ship it, or as the jigsaw variant lays it out again (`oddframe prepare dad ROOT
-OUT` does so, with links): a video has the same name in both. Each stream of a recording is a video of
-its own, so that one detector is fitted for each stream and their rarities are fused (`oddframe fuse`).
+OUT` does so, with links): a video has the same name in both. Each stream of a recording is a video
+of its own, so that one detector is fitted for each stream and their rarities are fused (`oddframe
+fuse`).
 """
 
 import re
@@ -46,7 +48,9 @@ class Stream:
 
     @property
     def recording(self) -> str:
-        """As in the authors' tree, such as val01_rec1: one name, whichever layout it is read from."""
+        """As in the authors' tree, such as val01_rec1: one name, whichever layout it is read
+        from.
+        """
         if self.half == "training":
             return f"Tester{self.driver}_normal_driving_{self.number}"
         return f"val{self.driver:02d}_rec{self.number}"
@@ -73,7 +77,8 @@ class Stream:
 
 
 class Dad(DataSet):
-    """Driver Anomaly Detection: normal driving to learn from, distracted driving to be found. 224×171, 45 fps.
+    """Driver Anomaly Detection: normal driving to learn from, distracted driving to be found.
+    224×171, 45 fps.
 
     A video's label is its stream: front_depth, front_ir, top_depth or top_ir.
     """
@@ -221,7 +226,9 @@ def official_streams(base: Path) -> list[Stream]:
 
 
 def jigsaw_streams(base: Path) -> list[Stream]:
-    """The same of the jigsaw variant's tree, in the same order. Of a recording that is there as both, the pictures."""
+    """The same of the jigsaw variant's tree, in the same order. Of a recording that is there as
+    both, the pictures.
+    """
     found: dict[tuple[int, int, int, int], Stream] = {}
     for position, half in enumerate(HALVES):
         for name, folder in stream_folders(base, half).items():

@@ -1,4 +1,6 @@
-"""Labels of Driver Anomaly Detection: LABEL.csv as its authors write it, and frame masks as the jigsaw variant does."""
+"""Labels of Driver Anomaly Detection: LABEL.csv as its authors write it, and frame masks as the
+jigsaw variant does.
+"""
 
 import csv
 import re
@@ -34,12 +36,13 @@ class LabelRow:
 
 
 def read_label_table(path: Path) -> LabelTable:
-    """What LABEL.csv says of each recording, such as val01_rec1; a recording without rows is not in it.
+    """What LABEL.csv says of each recording, such as val01_rec1; a recording without rows is not in
+    it.
 
-    Blank val and rec cells are those of the row above; a header, empty rows and rows without a label
-    are passed over. Raises BadTruth, naming the row, for a recording left blank where the driver
-    changes, for numbers that are none, for an end before its start, and for frames said to be both
-    normal and odd.
+    Blank val and rec cells are those of the row above; a header, empty rows and rows without a
+    label are passed over. Raises BadTruth, naming the row, for a recording left blank where the
+    driver changes, for numbers that are none, for an end before its start, and for frames said to
+    be both normal and odd.
     """
     stat = path.stat()
     return parse_label_table(path, stat.st_mtime_ns, stat.st_size)
@@ -47,7 +50,9 @@ def read_label_table(path: Path) -> LabelTable:
 
 @lru_cache(maxsize=4)
 def parse_label_table(path: Path, changed: int, size: int) -> LabelTable:
-    """The same, kept: every video asks for it. `changed` and `size` tell a file that is another one now."""
+    """The same, kept: every video asks for it. `changed` and `size` tell a file that is another one
+    now.
+    """
     del changed, size
     table: LabelTable = {}
     val = rec = ""
@@ -107,7 +112,8 @@ def refuse_contradiction(
     for first, last, other in known:
         if start <= last and end >= first and other != anomalous:
             raise BadTruth(
-                f"{where}: frames {max(start, first)} to {min(end, last)} of {recording} are said to "
+                f"{where}: frames {max(start, first)} to {min(end, last)} of {recording} are "
+                "said to "
                 "be normal and anomalous"
             )
 
@@ -126,12 +132,15 @@ def recording_truth(labels: Path, recording: str, source: Path, frames: int) -> 
 
 
 def recording_mask_truth(mask: Path, source: Path, frames: int) -> Truth:
-    """The same from a frame mask, which may go on beyond the recording, as those of 10,000 whatever its length do."""
+    """The same from a frame mask, which may go on beyond the recording, as those of 10,000 whatever
+    its length do.
+    """
     numbers = numbers_of_frames(source, frames)
     flags = read_flags(mask, max(LONGEST_MASK, frames))
     if frames and numbers[-1] >= len(flags):
         raise BadTruth(
-            f"{mask} has {len(flags)} labels, but the frames of {source} go up to number {numbers[-1]}"
+            f"{mask} has {len(flags)} labels, but the frames of {source} go up to "
+            f"number {numbers[-1]}"
         )
     return Truth(flags[numbers], note=note_on_numbers(numbers, len(flags) - 1))
 
@@ -146,7 +155,9 @@ def anomalous_frames(ranges: list[FrameRange], numbers: Ints) -> Bools:
 
 
 def frame_numbers(source: Path) -> Ints:
-    """The number of every frame of a stream: the last one in its picture's name; in a film, from 0 on."""
+    """The number of every frame of a stream: the last one in its picture's name; in a film, from 0
+    on.
+    """
     if source.is_file():
         return np.arange(len(times_of(Video(source.stem, source))))
     numbers = []

@@ -1,8 +1,8 @@
 """Finding videos in folders as people keep them: files, folders of pictures, and folders of either.
 
-One search serves every command. A video is a file that FFmpeg can open, whatever it is called, or a folder of
-pictures. An entry that looks like a video and cannot be read is found like the others: reading it says what is wrong
-with it, and the others are done.
+One search serves every command. A video is a file that FFmpeg can open, whatever it is called, or a
+folder of pictures. An entry that looks like a video and cannot be read is found like the others:
+reading it says what is wrong with it, and the others are done.
 """
 
 import math
@@ -58,8 +58,9 @@ class Found:
 def collect_videos(paths: Sequence[Path], fps: float | None = None) -> list[Video]:
     """The videos behind paths: files, folders of pictures, or folders of either at any depth.
 
-    Each source is given once, and no two names are alike. A file that was named counts as a video whatever its
-    ending. Raises BadVideo for a path that is not there or holds nothing, BadInput for a rate that cannot be.
+    Each source is given once, and no two names are alike. A file that was named counts as a video
+    whatever its ending. Raises BadVideo for a path that is not there or holds nothing, BadInput for
+    a rate that cannot be.
     """
     check_fps(fps)
     found: list[Video] = []
@@ -95,8 +96,9 @@ def with_distinct_names(videos: Sequence[Video]) -> list[Video]:
 def videos_under(folder: Path, fps: float | None = None) -> list[Video]:
     """Every video below a folder, in natural order.
 
-    A video is a file or a folder of pictures. Its name is its own name where that is unique and has a letter in it,
-    its path otherwise; its label is the sub-folder that it lies in, None at the top.
+    A video is a file or a folder of pictures. Its name is its own name where that is unique and has
+    a letter in it, its path otherwise; its label is the sub-folder that it lies in, None at the
+    top.
     """
     return [found.video for found in find_videos(folder, fps)]
 
@@ -122,7 +124,8 @@ def find_videos(folder: Path, fps: float | None = None) -> list[Found]:
 
 
 def best_name(names: Sequence[str]) -> str:
-    """The first name that says something to a person: recorders call files after minutes and folders after days.
+    """The first name that says something to a person: recorders call files after minutes and
+    folders after days.
 
     >>> best_name(["gate", "east/gate"]), best_name(["10.20", "2026-03-01/08/10.20"])
     ('gate', '2026-03-01/08/10.20')
@@ -138,7 +141,8 @@ def best_name(names: Sequence[str]) -> str:
 def with_truth(videos: list[Found], folder: Path) -> list[Video]:
     """The videos, those about which the folder says something with their truth.
 
-    Raises BadTruth for files that belong to no video: a misspelt name must not pass for a video without anomalies.
+    Raises BadTruth for files that belong to no video: a misspelt name must not pass for a video
+    without anomalies.
     """
     unused = truth_names(folder)
     given: list[Video] = []
@@ -146,7 +150,8 @@ def with_truth(videos: list[Found], folder: Path) -> list[Video]:
         names = [name for name in found.called if truth_files(folder, name)]
         if len(names) > 1:
             raise BadTruth(
-                f"{found.video.name} has its truth twice, as {names[0]} and as {names[1]} in {folder}: keep one"
+                f"{found.video.name} has its truth twice, "
+                f"as {names[0]} and as {names[1]} in {folder}: keep one"
             )
         truth = partial(truth_of, folder, names[0], found.video) if names else None
         given.append(replace(found.video, truth=truth))
@@ -165,7 +170,9 @@ def with_truth(videos: list[Found], folder: Path) -> list[Video]:
 
 
 def with_rate(video: Video, fps: float) -> Video:
-    """The video at another number of frames a second; so are the seconds in which its truth may be written."""
+    """The video at another number of frames a second; so are the seconds in which its truth may be
+    written.
+    """
     truth = video.truth
     if isinstance(truth, partial) and truth.func is truth_of:
         folder, name, own = truth.args
@@ -193,8 +200,8 @@ def what_is_read() -> str:
 def sources_under(folder: Path) -> list[Path]:
     """The videos below a folder as paths: files, and folders of pictures.
 
-    Pictures beside or above videos are their snapshots. A folder that cannot be looked into is given too: reading it
-    says why. Raises BadInput where that is the folder itself.
+    Pictures beside or above videos are their snapshots. A folder that cannot be looked into is
+    given too: reading it says why. Raises BadInput where that is the folder itself.
     """
     entries = list(entries_under(folder))
     files = [path for path, kind in entries if kind == "file"]
@@ -221,8 +228,9 @@ def sources_under(folder: Path) -> list[Path]:
 def entries_under(folder: Path) -> Iterator[tuple[Path, str]]:
     """What may be a video below a folder, in natural order, and what sort of entry it is.
 
-    The sorts are `file`, `pictures` and `picture` (a folder of them, or of one), and `unreadable` (a folder). What
-    `oddframe score` and `evaluate` write is left out. A link that leads back up is not followed again.
+    The sorts are `file`, `pictures` and `picture` (a folder of them, or of one), and `unreadable`
+    (a folder). What `oddframe score` and `evaluate` write is left out. A link that leads back up is
+    not followed again.
     """
     seen: set[Path] = set()
     waiting = [folder]
@@ -270,7 +278,9 @@ def parts_of_folder(inside: Sequence[Path]) -> tuple[list[Path], int]:
 
 
 def video_endings_among(files: Sequence[Path]) -> set[str]:
-    """The endings, in lower case, whose files are videos: FFmpeg is asked about those that nobody knows."""
+    """The endings, in lower case, whose files are videos: FFmpeg is asked about those that nobody
+    knows.
+    """
     endings: set[str] = set()
     tried: Counter[str] = Counter()
     for path in files:
@@ -302,10 +312,11 @@ def possible_names(source: Path, folder: Path) -> tuple[str, ...]:
 
 
 def free_name(name: str, taken: set[str]) -> str:
-    """A name that can be shown and written to any disk, with a number if another video has it; it is now taken.
+    """A name that can be shown and written to any disk, with a number if another video has it; it
+    is now taken.
 
-    Bytes that are not UTF-8 become marks; longer names than LONGEST_NAME end in what tells them apart. Upper and lower
-    case do not tell names apart.
+    Bytes that are not UTF-8 become marks; longer names than LONGEST_NAME end in what tells them
+    apart. Upper and lower case do not tell names apart.
     """
     shown = printable(name)
     if len(shown.encode()) > LONGEST_NAME:
@@ -321,7 +332,9 @@ def free_name(name: str, taken: set[str]) -> str:
 
 
 def printable(name: str) -> str:
-    """A file's name with marks in place of bytes that are not UTF-8, which no page and no picture can show."""
+    """A file's name with marks in place of bytes that are not UTF-8, which no page and no picture
+    can show.
+    """
     shown = os.fsencode(name).decode(errors="replace")
     return "".join(letter if letter.isprintable() else MARK for letter in shown)
 

@@ -30,7 +30,8 @@ BAD = {"bad", "odd", "defect", "defects", "defective", "outlier", "outliers"}
 
 
 class Folder(DataSet):
-    """Your own videos: ordinary ones to learn from and, if you like, others to be judged, with what is odd in them.
+    """Your own videos: ordinary ones to learn from and, if you like, others to be judged, with what
+    is odd in them.
 
     A video is a file or a folder of pictures. Sub-folders are looked through; a video's label is
     the one it lies in. What operating systems leave behind is ignored. How to write down what is
@@ -109,7 +110,9 @@ class Sorted:
 
 
 def read_undivided(root: Path, truth: Path | None) -> Split:
-    """A folder without train/ and test/: all ordinary, unless names tell normal and anomalous video apart."""
+    """A folder without train/ and test/: all ordinary, unless names tell normal and anomalous video
+    apart.
+    """
     videos = find_videos(root)
     if truth is not None:
         videos = [one for one in videos if not one.video.source.is_relative_to(truth)]
@@ -129,7 +132,9 @@ def read_undivided(root: Path, truth: Path | None) -> Split:
 
 
 def sort_by_name(videos: list[Found], folder: Path) -> Sorted:
-    """What to learn from and what not. Where some folder is called normal, all that is not so called is left out."""
+    """What to learn from and what not. Where some folder is called normal, all that is not so
+    called is left out.
+    """
     sides = [name_says(one.video.source, folder) for one in videos]
     anomalous = [one for one, side in zip(videos, sides, strict=True) if side == "anomalous"]
     normal = [one for one, side in zip(videos, sides, strict=True) if side == "normal"]
@@ -156,13 +161,16 @@ def refuse_only_anomalous(found: Sorted, root: Path) -> None:
     if found.anomalous and not found.learned:
         path = found.anomalous[0].video.source.relative_to(root)
         raise BadInput(
-            f"{root} holds nothing to learn from but what is anomalous by its name, such as {path}; "
+            f"{root} holds nothing to learn from but what is anomalous by its name, "
+            f"such as {path}; "
             f"put ordinary video into {root / 'train'}, or name a folder that holds nothing else"
         )
 
 
 def judge(videos: list[Found], folder: Path | None, truth: Path | None) -> list[Video]:
-    """Videos for testing with their truth; those in a folder called normal or good need none to be normal."""
+    """Videos for testing with their truth; those in a folder called normal or good need none to be
+    normal.
+    """
     if truth is None or folder is None:
         return [found.video for found in videos]
     judged = []
@@ -175,12 +183,15 @@ def judge(videos: list[Found], folder: Path | None, truth: Path | None) -> list[
 
 
 def name_says(source: Path, folder: Path) -> str:
-    """Whether the names of a video and of the folders it lies in call it "normal", "anomalous" or neither ("").
+    """Whether the names of a video and of the folders it lies in call it "normal", "anomalous" or
+    neither ("").
 
-    >>> name_says(Path("set/train/good/1.mp4"), Path("set")), name_says(Path("set/abnormal-01.mp4"), Path("set"))
-    ('normal', 'anomalous')
-    >>> name_says(Path("set/Not Normal/1.mp4"), Path("set")), name_says(Path("set/odd-street.mp4"), Path("set"))
-    ('', '')
+    >>> name_says(Path("set/train/good/1.mp4"), Path("set"))
+    'normal'
+    >>> name_says(Path("set/abnormal-01.mp4"), Path("set"))
+    'anomalous'
+    >>> name_says(Path("set/Not Normal/1.mp4"), Path("set"))
+    ''
     """
     if source == folder:
         return ""

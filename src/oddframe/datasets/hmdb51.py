@@ -1,4 +1,6 @@
-"""HMDB51: 51 human actions in clips from films and the web (Kuehne et al., ICCV 2011). Classes, no anomalies."""
+"""HMDB51: 51 human actions in clips from films and the web (Kuehne et al., ICCV 2011). Classes, no
+anomalies.
+"""
 
 from pathlib import Path
 
@@ -15,7 +17,9 @@ SIDES = {"0": "neither", "1": "train", "2": "test"}
 
 
 class Hmdb51(DataSet):
-    """HMDB51: 51 human actions, three official splits of 70 clips of each to train on and 30 to test."""
+    """HMDB51: 51 human actions, three official splits of 70 clips of each to train on and 30 to
+    test.
+    """
 
     name = "hmdb51"
     origin = "https://serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database/"

@@ -1,4 +1,6 @@
-"""What stands on disk of a data set: frames counted without decoding, and all truth compared with its videos."""
+"""What stands on disk of a data set: frames counted without decoding, and all truth compared with
+its videos.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -53,7 +55,8 @@ class CheckedVideo:
 
 
 def take_inventory(data: DataSet, root: Path, fps: float | None = None) -> Inventory:
-    """Count frames, without decoding, and read all truth. Raises BadInput, with TREE, where nothing fits.
+    """Count frames, without decoding, and read all truth. Raises BadInput, with TREE, where nothing
+    fits.
 
     `fps` is the rate of all videos, where given: truth may be written in seconds.
     """
@@ -102,7 +105,9 @@ def count_split(split: Split, missing: tuple[str, ...] = ()) -> Inventory:
 
 
 def check_video(video: Video, *, judged: bool) -> CheckedVideo:
-    """Count a video's frames and, where it is judged, read its truth. What is wrong is in `damage`."""
+    """Count a video's frames and, where it is judged, read its truth. What is wrong is in
+    `damage`.
+    """
     frames = 0
     try:
         frames = count_frames(video)
@@ -133,7 +138,8 @@ def read_video_truth(video: Video, frames: int) -> Truth | None:
     try:
         return video.truth(frames)
     except BadTruth:
-        # a container may count packets that give no picture (MPEG-4 in AVI does): only decoding tells for sure
+        # a container may count packets that give no picture (MPEG-4 in AVI does): only decoding
+        # tells for sure
         spec = ClipSpec(size=(16, 16), colour="grey")
         decoded = sum(1 for _ in read(video, spec))
         if decoded == frames:

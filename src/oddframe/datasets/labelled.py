@@ -1,4 +1,6 @@
-"""Somebody's own videos in folders of classes. What was cut out of one source is never on both sides of a split."""
+"""Somebody's own videos in folders of classes. What was cut out of one source is never on both
+sides of a split.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,10 +17,12 @@ SHOWN = 6  # classes in a message
 
 
 class Labelled(DataSet):
-    """Your own videos in a folder for each class; a third of them is for testing, unless you say which.
+    """Your own videos in a folder for each class; a third of them is for testing, unless you say
+    which.
 
-    Videos of one source stay together. `videos.txt` says which these are: a line for each source, then lines that begin
-    with the name of a video and a colon; or `groups.csv`, lines of a video's name and its group.
+    Videos of one source stay together. `videos.txt` says which these are: a line for each source,
+    then lines that begin with the name of a video and a colon; or `groups.csv`, lines of a video's
+    name and its group.
     """
 
     name = "labelled"

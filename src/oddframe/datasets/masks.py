@@ -1,7 +1,7 @@
 """Pixel masks on disk, read frame by frame: those of a data set may be gigabytes.
 
-Masks are (T, h, w), True where anomalous; whoever goes through them holds one frame. What a file will unpack to stands
-in its header and is compared with the video before anything is unpacked.
+Masks are (T, h, w), True where anomalous; whoever goes through them holds one frame. What a file
+will unpack to stands in its header and is compared with the video before anything is unpacked.
 """
 
 import struct
@@ -119,7 +119,9 @@ def array_masks(path: Path, key: str | None = None) -> StoredMasks:
 
 
 def picture_masks(paths: Sequence[Path], size: Size | None = None) -> StoredMasks:
-    """Masks in pictures, one a frame, in the order given. Raises BadTruth if the first is damaged."""
+    """Masks in pictures, one a frame, in the order given. Raises BadTruth if the first is
+    damaged.
+    """
     if not paths:
         return StoredMasks((0, 1, 1), partial(picture_frames, (), (1, 1), None))
     first = read_mask_picture(paths[0], size)
@@ -182,7 +184,9 @@ def size_of_video(video: Video) -> Size:
 
 @contextmanager
 def open_array(path: Path, key: str | None = None) -> Iterator[tuple[ArrayHeader, IO[bytes]]]:
-    """The header of a .npy, or of the array `key` of an .npz, and the file behind it. Raises BadTruth."""
+    """The header of a .npy, or of the array `key` of an .npz, and the file behind it. Raises
+    BadTruth.
+    """
     try:
         if key is None:
             with path.open("rb") as file:
@@ -280,7 +284,9 @@ def names_in(path: Path) -> list[str]:
 
 
 def picture_frames(paths: Sequence[Path], first: Size, size: Size | None) -> Iterator[Bools]:
-    """The masks (h, w) of pictures, all as large as the first. Raises BadTruth if one is damaged."""
+    """The masks (h, w) of pictures, all as large as the first. Raises BadTruth if one is
+    damaged.
+    """
     for path in paths:
         mask = read_mask_picture(path, size)
         if mask.shape != first:
@@ -290,7 +296,9 @@ def picture_frames(paths: Sequence[Path], first: Size, size: Size | None) -> Ite
 
 
 def read_mask_picture(path: Path, size: Size | None = None) -> Bools:
-    """(h, w) True where a picture is above 0. Raises BadTruth where it is none, or too large for `size`."""
+    """(h, w) True where a picture is above 0. Raises BadTruth where it is none, or too large for
+    `size`.
+    """
     data = np.fromfile(path, np.uint8)
     said = picture_size(data[:32].tobytes())
     if size is not None and said is not None:
@@ -311,7 +319,8 @@ def read_mask_picture(path: Path, size: Size | None = None) -> Bools:
 
 
 def picture_size(head: bytes) -> Size | None:
-    """(height, width) that the first bytes of a PNG or BMP give, which may unpack to a thousand times their size.
+    """(height, width) that the first bytes of a PNG or BMP give, which may unpack to a thousand
+    times their size.
 
     >>> picture_size(bytes.fromhex("89504e470d0a1a0a0000000d494844520000000300000002"))
     (2, 3)

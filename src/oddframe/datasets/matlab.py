@@ -1,7 +1,7 @@
 """Variables of MATLAB files. Such a file unpacks only as a whole, so its size is looked at first.
 
-Format: MathWorks, MAT-File Format, version 5: a header of 128 bytes, then elements of a type (4 bytes), a length (4
-bytes) and data; elements of type 15 are packed with zlib.
+Format: MathWorks, MAT-File Format, version 5: a header of 128 bytes, then elements of a type (4
+bytes), a length (4 bytes) and data; elements of type 15 are packed with zlib.
 """
 
 import struct
@@ -40,7 +40,9 @@ def read_cell(path: Path, name: str, most_bytes: int) -> list[NDArray[Any]]:
 
 
 def unpacked_bytes(path: Path, most_bytes: int) -> int:
-    """How many bytes a file unpacks to; counting stops beyond `most_bytes`. Nothing is kept in memory."""
+    """How many bytes a file unpacks to; counting stops beyond `most_bytes`. Nothing is kept in
+    memory.
+    """
     total = 0
     try:
         with path.open("rb") as file:
@@ -60,7 +62,9 @@ def unpacked_bytes(path: Path, most_bytes: int) -> int:
 
 
 def inflated_bytes(packed: bytes, most_bytes: int) -> int:
-    """How many bytes zlib makes of these; counting stops beyond `most_bytes`, and where they are damaged."""
+    """How many bytes zlib makes of these; counting stops beyond `most_bytes`, and where they are
+    damaged.
+    """
     inflate = zlib.decompressobj()
     total = 0
     try:

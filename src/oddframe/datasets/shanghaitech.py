@@ -24,7 +24,8 @@ PIXEL_MASK_FOLDERS = ("test_pixel_mask", "pixel_masks", "pixel_mask", "test_pixe
 
 
 class ShanghaiTech(DataSet):
-    """ShanghaiTech Campus: thirteen cameras on a campus; bicycles, cars, running and fights are odd. 856×480, 24 fps.
+    """ShanghaiTech Campus: thirteen cameras on a campus; bicycles, cars, running and fights are
+    odd. 856×480, 24 fps.
 
     A video's label is its scene, the first two digits of its name.
     """
@@ -77,7 +78,9 @@ shanghaitech/
 
 
 def scene_videos(half: Path | None, judged: bool = False) -> list[Video]:
-    """The videos of training/ or testing/, of frames/ where it holds any: whoever extracted frames wants them read."""
+    """The videos of training/ or testing/, of frames/ where it holds any: whoever extracted frames
+    wants them read.
+    """
     if half is None:
         return []
     found: list[Video] = []

@@ -34,7 +34,9 @@ Ranges = list[tuple[int, int]]  # first and last frame, from 1
 
 
 def find_shared_layout(root: Path, name: str, *others: str) -> Path | None:
-    """The folder that holds training/ and testing/ of the data set `name`, if any; it or its truth is called so."""
+    """The folder that holds training/ and testing/ of the data set `name`, if any; it or its truth
+    is called so.
+    """
     named = nearest(root, name, *others) if root.is_dir() else None
     for base in (named, root):
         if base is None or not base.is_dir():
@@ -117,7 +119,9 @@ def frame_mask_truth(path: Path, frames: int) -> Truth:
 
 
 def joined_truth(path: Path, position: int, sources: list[Path], frames: int) -> Truth:
-    """The truth of the test video at `position` from the labels of all test videos one after the other."""
+    """The truth of the test video at `position` from the labels of all test videos one after the
+    other.
+    """
     values = read_array(path, most_bytes=LABEL_FILE_BYTES).reshape(-1)
     lengths = [len(times_of(Video(source.name, source))) for source in sources]
     if len(values) != sum(lengths):

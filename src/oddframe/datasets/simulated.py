@@ -14,7 +14,8 @@ SCENE = "scene.json"
 
 
 class Simulated(DataSet):
-    """A plaza filmed by `oddframe simulate`: labelled anomalies of several kinds, with pixel masks and tracks.
+    """A plaza filmed by `oddframe simulate`: labelled anomalies of several kinds, with pixel masks
+    and tracks.
 
     The layout of a folder of your own, with `scene.json` that says how it was filmed.
     """
@@ -61,7 +62,9 @@ ROOT/
 
 
 def read_scene(path: Path) -> dict[str, dict[str, Any]]:
-    """The tables `frames` and `odd_frames` of a scene, empty where it has none. Raises BadInput where it is damaged."""
+    """The tables `frames` and `odd_frames` of a scene, empty where it has none. Raises BadInput
+    where it is damaged.
+    """
     again = f"film again: oddframe simulate {path.parent}"
     try:
         scene = json.loads(path.read_text())

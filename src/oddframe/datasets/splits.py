@@ -50,12 +50,13 @@ def split_clips(
     seed: int = 0,
     by: Literal["source", "clip"] = "source",
 ) -> dict[str, list[Clip]]:
-    """Clips of train, val, test and anomaly, and as "left out" anomalous ones of a source of train or val.
+    """Clips of train, val, test and anomaly, and as "left out" anomalous ones of a source of train
+    or val.
 
     Normal classes go to train, val and test in shares of 50, 10 and 40 %, source by source, each to
     the one that lacks most of what the source holds; anomalous classes to anomaly. `by="clip"` is
-    the published way, in which near-duplicates stand on both sides. Raises BadInput for an anomalous
-    class that there is not, and when no normal clip is left.
+    the published way, in which near-duplicates stand on both sides. Raises BadInput for an
+    anomalous class that there is not, and when no normal clip is left.
     """
     classes = sorted({clip.label for clip in clips})
     for name in anomalous:
@@ -82,7 +83,9 @@ def split_clips(
 def assign_sources(
     normal: Sequence[Clip], random: np.random.Generator, by: Literal["source", "clip"]
 ) -> dict[str, str]:
-    """The split of each source: the one that lacks most clips of the classes that the source holds."""
+    """The split of each source: the one that lacks most clips of the classes that the source
+    holds.
+    """
     inside: dict[str, Counter[str]] = {}
     totals: Counter[str] = Counter()
     for clip in normal:
@@ -107,7 +110,9 @@ def assign_sources(
 
 
 def need_for(counts: Counter[str], wanted: Mapping[str, float]) -> float:
-    """How much a split lacks of what a source holds: each of its clips counts what its class lacks."""
+    """How much a split lacks of what a source holds: each of its clips counts what its class
+    lacks.
+    """
     return sum(count * wanted[label] for label, count in counts.items())
 
 
@@ -122,10 +127,11 @@ def source_key(clip: Clip, by: Literal["source", "clip"]) -> str:
 def hold_out_groups(
     videos: Sequence[Video], groups: Mapping[str, str], share: float = HELD_OUT
 ) -> Split:
-    """A split by groups, always the same for the same groups: about `share` of each class is for testing.
+    """A split by groups, always the same for the same groups: about `share` of each class is for
+    testing.
 
-    Groups are gone through in the order of a hash of their names, and one goes to the test side when
-    no class would then have more there than its share.
+    Groups are gone through in the order of a hash of their names, and one goes to the test side
+    when no class would then have more there than its share.
     """
     inside: dict[str, Counter[str | None]] = {}
     totals: Counter[str | None] = Counter()
@@ -158,7 +164,8 @@ def hash_of(name: str) -> bytes:
 
 
 def read_groups(videos: Sequence[Video], root: Path) -> dict[str, str]:
-    """The source that each video was cut from, by the video's name; its own name where nothing is known.
+    """The source that each video was cut from, by the video's name; its own name where nothing is
+    known.
 
     Sources are listed in `groups.csv` (lines of a video's name and its group) or `videos.txt`.
     """
@@ -181,7 +188,8 @@ def read_groups(videos: Sequence[Video], root: Path) -> dict[str, str]:
 
 
 def read_sources(text: str) -> dict[str, str]:
-    """The source of each video: lines `name: times` below the address of a film, or `first - last: source`.
+    """The source of each video: lines `name: times` below the address of a film, or `first - last:
+    source`.
 
     >>> read_sources("https://film.example/1\\na1: 0.02\\nb08 - b09: elsewhere")
     {'a1': 'https://film.example/1', 'b08': 'elsewhere', 'b09': 'elsewhere'}
@@ -203,7 +211,8 @@ def read_sources(text: str) -> dict[str, str]:
 
 
 def source_of_copy(label: str, stem: str) -> str:
-    """The source of a clip as prepare writes them: NAME_0 and its varied copies NAME_1, NAME_2 are of one.
+    """The source of a clip as prepare writes them: NAME_0 and its varied copies NAME_1, NAME_2 are
+    of one.
 
     >>> source_of_copy("walk", "monday_0"), source_of_copy("walk", "v_walk_g01_c02_13")
     ('walk/monday', 'walk/v_walk_g01')

@@ -10,7 +10,8 @@ from oddframe.errors import BadInput
 
 
 class SurvFight(ClassData):
-    """Fights and ordinary scenes before surveillance cameras: 300 clips of two seconds; fights are anomalous.
+    """Fights and ordinary scenes before surveillance cameras: 300 clips of two seconds; fights are
+    anomalous.
 
     videos.txt says which film each clip was cut from: clips of one film are never on both sides.
     """

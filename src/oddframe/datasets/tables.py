@@ -1,4 +1,6 @@
-"""Tables that people keep: CSV from editors and spreadsheets, each row with the line that it begins at."""
+"""Tables that people keep: CSV from editors and spreadsheets, each row with the line that it begins
+at.
+"""
 
 import csv
 from collections.abc import Sequence
@@ -20,8 +22,8 @@ def read_rows(
 ) -> list[Row]:
     """The rows that hold anything, without white space around cells.
 
-    A byte order mark is passed over; semicolons separate where the first line has no comma. Raises `error` for a file
-    that is no text, is too large, or has a quote that its line does not close.
+    A byte order mark is passed over; semicolons separate where the first line has no comma. Raises
+    `error` for a file that is no text, is too large, or has a quote that its line does not close.
     """
     lines = read_text(path, error=error, most_bytes=most_bytes).splitlines()
     separator = ","
@@ -50,7 +52,9 @@ def read_records(
     *,
     error: type[BadInput] = BadInput,
 ) -> list[dict[str, str]]:
-    """The rows of a table with a header, by column. Raises `error` where a needed column is missing."""
+    """The rows of a table with a header, by column. Raises `error` where a needed column is
+    missing.
+    """
     rows = read_rows(path, error=error)
     header = rows[0][1] if rows else []
     missing = [name for name in needed if name not in header]
@@ -67,7 +71,9 @@ def read_records(
 def read_text(
     path: Path, *, error: type[BadInput] = BadInput, most_bytes: int = LARGEST_TABLE
 ) -> str:
-    """A text file in UTF-8, without byte order mark. Raises `error` where it is none or too large."""
+    """A text file in UTF-8, without byte order mark. Raises `error` where it is none or too
+    large.
+    """
     try:
         size = path.stat().st_size
         if size > most_bytes:

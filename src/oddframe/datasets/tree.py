@@ -1,4 +1,5 @@
-"""The notation of a data set's TREE, which is its documentation, its error message and its test fixture at once.
+"""The notation of a data set's TREE, which is its documentation, its error message and its test
+fixture at once.
 
     UCSDped2/
       Train/
@@ -66,7 +67,9 @@ def layouts(tree: str) -> list[tuple[Entry, ...]]:
 
 
 def compare(layout: tuple[Entry, ...], places: Mapping[str, Path]) -> Comparison:
-    """What a layout expects and is not there. `places` says where each of its top lines is; absent if nowhere."""
+    """What a layout expects and is not there. `places` says where each of its top lines is; absent
+    if nowhere.
+    """
     findings: list[Finding] = []
     for entry in layout:
         name = entry.names[0]
@@ -84,7 +87,9 @@ def compare(layout: tuple[Entry, ...], places: Mapping[str, Path]) -> Comparison
 
 
 def compare_inside(entries: tuple[Entry, ...], folder: Path, shown: str) -> Iterator[Finding]:
-    """The findings below a folder, which is called `shown` in their lines. What is optional counts for nothing."""
+    """The findings below a folder, which is called `shown` in their lines. What is optional counts
+    for nothing.
+    """
     for entry in entries:
         if entry.optional:
             continue
@@ -123,7 +128,9 @@ def compare_series(entry: Entry, folder: Path, shown: str) -> Iterator[Finding]:
 
 
 def nearest(folder: Path, *names: str) -> Path | None:
-    """What in the folder has one of these names, whatever its case and whether it is written with _, - or a space."""
+    """What in the folder has one of these names, whatever its case and whether it is written with
+    _, - or a space.
+    """
     if not folder.is_dir():
         return None
     found = {plain_name(path.name): path for path in listing(folder)}

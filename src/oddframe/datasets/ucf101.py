@@ -1,4 +1,5 @@
-"""UCF101: 101 human actions in clips from YouTube (Soomro, Zamir and Shah, CRCV-TR-12-01, 2012). Classes, no anomalies.
+"""UCF101: 101 human actions in clips from YouTube (Soomro, Zamir and Shah, CRCV-TR-12-01, 2012).
+Classes, no anomalies.
 
 Its authors cut several clips out of one film; such a group is never on both sides of a split.
 """
@@ -67,7 +68,9 @@ ucfTrainTestlist/                   beside or in it
     def read_list(
         self, side: str, lists: Path, clips: dict[str, Path]
     ) -> tuple[list[Video], list[str]]:
-        """The videos of an official list ("train" or "test") that are there, and a line if some are not."""
+        """The videos of an official list ("train" or "test") that are there, and a line if some are
+        not.
+        """
         lines = read_column(lists, f"{side}list{self.split_number:02d}.txt")
         classes = read_classes(lists)
         videos, absent = [], []
@@ -94,7 +97,8 @@ def refuse_split_groups(train: Iterable[Video], test: Iterable[Video]) -> None:
     if both:
         label, group = min(both)
         raise BadInput(
-            f"group {group} of {label} is in the train list and in the test list; take the official lists"
+            f"group {group} of {label} is in the train list and in the test list; "
+            "take the official lists"
         )
 
 

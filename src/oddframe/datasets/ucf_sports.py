@@ -13,9 +13,11 @@ VIEWS = re.compile(r"^(Golf-Swing|Kicking)-(Back|Front|Side)$", re.IGNORECASE)
 
 
 class UcfSports(ClassData):
-    """Ten sports as broadcast, 150 clips; walking, lifting and skateboarding are anomalous, as published.
+    """Ten sports as broadcast, 150 clips; walking, lifting and skateboarding are anomalous, as
+    published.
 
-    The views of Golf-Swing and of Kicking are one class each. A clip's shot is its file's name before the last _.
+    The views of Golf-Swing and of Kicking are one class each. A clip's shot is its file's name
+    before the last _.
     """
 
     name = "ucf-sports"

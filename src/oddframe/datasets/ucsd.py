@@ -1,7 +1,9 @@
-"""UCSD Ped1 and Ped2: walkways on a campus, where only walking is normal (Mahadevan et al., CVPR 2010).
+"""UCSD Ped1 and Ped2: walkways on a campus, where only walking is normal (Mahadevan et al., CVPR
+2010).
 
-Frame labels are those of the authors' `.m` file, by which results are published; pixel masks come beside them, for
-some clips of Ped1 and all of Ped2. Where the two disagree, the truth's note tells in how many frames.
+Frame labels are those of the authors' `.m` file, by which results are published; pixel masks come
+beside them, for some clips of Ped1 and all of Ped2. Where the two disagree, the truth's note tells
+in how many frames.
 """
 
 import re
@@ -95,7 +97,9 @@ class _Ucsd(DataSet):
 
 
 class Ped1(_Ucsd):
-    """UCSD Ped1: people walking up and down a path; cyclists, skaters and carts are odd. 238×158, grey."""
+    """UCSD Ped1: people walking up and down a path; cyclists, skaters and carts are odd. 238×158,
+    grey.
+    """
 
     name = "ped1"
     folder = "UCSDped1"
@@ -134,7 +138,9 @@ ped1/
 
 
 class Ped2(_Ucsd):
-    """UCSD Ped2: people walking across the picture; cyclists, skaters and carts are odd. 360×240, grey."""
+    """UCSD Ped2: people walking across the picture; cyclists, skaters and carts are odd. 360×240,
+    grey.
+    """
 
     name = "ped2"
     folder = "UCSDped2"
@@ -176,7 +182,8 @@ ped2/
 
 
 def clip_truth(test: Path, clip: str, published: int, source: Path | None, frames: int) -> Truth:
-    """The truth in the folder `Test` about a clip such as Test001 of a set that has `published` test clips.
+    """The truth in the folder `Test` about a clip such as Test001 of a set that has `published`
+    test clips.
 
     `source` is its video, with whose size masks are compared.
     """
@@ -196,7 +203,8 @@ def clip_truth(test: Path, clip: str, published: int, source: Path | None, frame
             note = compare_frames(ranges_file, labels, marked, f"masks of {clip}", ALIKE)
     if labels is None:
         raise BadTruth(
-            f"{test} holds neither a UCSDped*.m nor masks {clip}_gt: nothing says what is odd in {clip}"
+            f"{test} holds neither a UCSDped*.m nor masks {clip}_gt: "
+            f"nothing says what is odd in {clip}"
         )
     return Truth(labels, masks, note=note)
 
@@ -204,15 +212,16 @@ def clip_truth(test: Path, clip: str, published: int, source: Path | None, frame
 def clip_labels(path: Path, clip: str, published: int, frames: int) -> Bools:
     """(frames,) True where the `.m` file calls a frame of the clip anomalous.
 
-    The file has a line for each clip. One with more or fewer would give clips the labels of others: it is refused,
-    unless it has as many as the folder beside it.
+    The file has a line for each clip. One with more or fewer would give clips the labels of others:
+    it is refused, unless it has as many as the folder beside it.
     """
     clips = read_ranges(path)
     number = int(re.sub(r"\D", "", clip))
     here = highest_clip(path.parent)
     if len(clips) not in (published, here):
         raise BadTruth(
-            f"{path} has ranges of {len(clips)} clips, but there are {here} here and {published} published"
+            f"{path} has ranges of {len(clips)} clips, but there are {here} here and {published} "
+            "published"
         )
     if not 1 <= number <= len(clips):
         raise BadTruth(f"{path} has ranges of {len(clips)} clips, none of {clip}")
@@ -227,8 +236,9 @@ def clip_labels(path: Path, clip: str, published: int, frames: int) -> Bools:
 def read_ranges(path: Path) -> list[Ranges]:
     """For each test clip the frames that are odd, as the authors write them: from 1, last included.
 
-    Their file has a line `TestVideoFile{end+1}.gt_frame = [5:90, 140:200];` a clip. It is read as MATLAB would: what
-    follows a % is a comment, and an index in place of `end+1` says which clip it is.
+    Their file has a line `TestVideoFile{end+1}.gt_frame = [5:90, 140:200];` a clip. It is read as
+    MATLAB would: what follows a % is a comment, and an index in place of `end+1` says which clip it
+    is.
     """
     text = path.read_text(errors="replace")
     text = COMMENT_BLOCK.sub("", text)
@@ -291,7 +301,9 @@ def has_truth(test: Path, clip: str) -> bool:
 
 
 def clips_in(folder: Path | None, half: str) -> list[Path]:
-    """TrainNNN or TestNNN, as folders of pictures or as videos; `_gt` and whatever else lies there is none."""
+    """TrainNNN or TestNNN, as folders of pictures or as videos; `_gt` and whatever else lies there
+    is none.
+    """
     found: dict[str, Path] = {}
     for path in clip_paths(folder, half):
         if path.is_dir() and not pictures_of(path):

@@ -163,7 +163,8 @@ def propose(values: Floats, rate: float, what: str) -> ThresholdRule:
     n = len(values)
     if not n:
         raise BadInput(
-            "val has no normal clip to choose a threshold by; give --error and --distance, or make a val part"
+            "val has no normal clip to choose a threshold by; "
+            "give --error and --distance, or make a val part"
         )
     k = int(np.ceil((n + 1) * (1 - rate) - 1e-9))
     chosen = np.nextafter(np.sort(values)[min(k, n) - 1], np.inf)

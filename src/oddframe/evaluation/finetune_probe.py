@@ -75,7 +75,8 @@ class LabelledClips(Dataset[tuple[Tensor, int]]):
         size = crop_size(spec)
         if size is None:
             raise BadInput(
-                "a method that takes frames as large as they come cannot be fine-tuned; probe with --linear"
+                "a method that takes frames as large as they come cannot be fine-tuned; "
+                "probe with --linear"
             )
         self.spec = spec
         self.size = size

@@ -131,13 +131,15 @@ def refuse_unlabelled(name: str, split: Split) -> None:
     for side, videos in (("learn from", split.train), ("test on", split.test)):
         if not videos:
             raise BadInput(
-                f"{name} has no video to {side}; a probe needs a train side and a test side, with classes"
+                f"{name} has no video to {side}; a probe needs a train side and a test side, "
+                "with classes"
             )
     every = (*split.train, *split.test)
     unlabelled = [video.name for video in every if video.label is None]
     if unlabelled:
         raise BadInput(
-            f"{len(unlabelled)} of {len(every)} videos of {name} have no class, such as {unlabelled[0]}; "
+            f"{len(unlabelled)} of {len(every)} videos of {name} have no class, "
+            f"such as {unlabelled[0]}; "
             "a probe needs videos in folders of classes: ucf101, hmdb51, labelled"
         )
     known = {str(video.label) for video in split.train}
@@ -146,7 +148,8 @@ def refuse_unlabelled(name: str, split: Split) -> None:
     unknown = sorted({str(video.label) for video in split.test} - known)
     if unknown:
         raise BadInput(
-            f"the test side of {name} has the class {unknown[0]}, of which there is nothing to learn from"
+            f"the test side of {name} has the class {unknown[0]}, "
+            "of which there is nothing to learn from"
         )
     refuse_shared_content(name, split)
 

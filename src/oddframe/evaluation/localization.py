@@ -25,7 +25,8 @@ SAMPLE = (
     1 << 20
 )  # values of all maps by which thresholds and bins are chosen; all values where there are no more
 BINS = 1 << 16
-AT_ONCE = 32  # levels of a sweep; looser ones are not looked at once there is a false region in every frame
+# levels of a sweep; looser ones are not looked at once there is a false region in every frame
+AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,8 @@ def _map_values(videos: Sequence[EvaluatedVideo]) -> tuple[Floats, Floats]:
             flat = np.asarray(map, float).ravel()
             if not np.isfinite(flat.sum()):
                 raise BadInput(
-                    f"{video.video}: some values of its maps are not numbers, so they cannot be judged"
+                    f"{video.video}: some values of its maps are not numbers, "
+                    "so they cannot be judged"
                 )
             values.append(
                 flat
@@ -203,7 +205,8 @@ def _notes(judged: Sequence[EvaluatedVideo], told: Sequence[EvaluatedVideo]) -> 
     notes = []
     if told and len(told) < len(judged) and any(_where(video.truth) for video in told):
         notes.append(
-            f"places are judged on {len(told)} of {len(judged)} videos: the truth of the others has none"
+            f"places are judged on {len(told)} of {len(judged)} videos: "
+            "the truth of the others has none"
         )
     if any(video.truth.mask is not None and video.truth.tracks is None for video in told):
         notes.append(

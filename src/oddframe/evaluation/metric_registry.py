@@ -52,7 +52,9 @@ def metric(
     lower_is_better: bool = False,
     unit: str = "",
 ) -> Callable[[Compute], Compute]:
-    """Put the function below into the table under its own name; its docstring is what people read."""
+    """Put the function below into the table under its own name; its docstring is what people
+    read.
+    """
 
     def register(compute: Compute) -> Compute:
         METRICS.append(

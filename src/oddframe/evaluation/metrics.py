@@ -24,7 +24,9 @@ def roc(odd: Bools, score: Floats) -> tuple[Floats, Floats]:
 
 
 def auc(odd: Bools, score: Floats) -> float | None:
-    """ROC AUC: the chance that an odd frame scores higher than a normal one, a tie counting half."""
+    """ROC AUC: the chance that an odd frame scores higher than a normal one, a tie counting
+    half.
+    """
     if not _both(odd):
         return None
     x, y = roc(odd, score)
@@ -93,7 +95,9 @@ def as_published(
 
 
 def padded_auc(odd: Bools, score: Floats) -> float:
-    """AUC of one video with a fake normal frame of score 0 and a fake odd one of the highest score."""
+    """AUC of one video with a fake normal frame of score 0 and a fake odd one of the highest
+    score.
+    """
     flags = np.concatenate([odd, [False, True]])
     x, y = roc(flags, np.concatenate([score, [0.0, score.max(initial=0.0)]]))
     return float(np.trapezoid(y, x))
@@ -245,7 +249,9 @@ def peak_in_boxes(map: Floats, boxes: Floats) -> bool:
 
 
 def thinned(x: Floats, y: Floats, most: int = 500) -> tuple[list[float], list[float]]:
-    """At most so many points of a rising curve, evenly along its way; the first and last are kept."""
+    """At most so many points of a rising curve, evenly along its way; the first and last are
+    kept.
+    """
     if len(x) > most:
         way = np.cumsum(np.abs(np.diff(x, prepend=x[0])) + np.abs(np.diff(y, prepend=y[0])))
         kept = np.unique(np.searchsorted(way, np.linspace(0, way[-1], most - 1)))

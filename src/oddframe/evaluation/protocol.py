@@ -23,7 +23,9 @@ MOSTLY = 0.5  # share of odd frames below which a video is mostly normal
 
 
 def refuse_leak(fitted: Mapping[str, str], tested: Mapping[str, str]) -> None:
-    """Raises Leak when a content hash is on both sides. Both are content hash → the video's name."""
+    """Raises Leak when a content hash is on both sides. Both are content hash → the video's
+    name.
+    """
     both = sorted(fitted.keys() & tested.keys(), key=lambda key: tested[key])
     if both:
         names = [
@@ -34,7 +36,8 @@ def refuse_leak(fitted: Mapping[str, str], tested: Mapping[str, str]) -> None:
         ]
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         raise Leak(
-            f"{len(both)} of {len(tested)} test videos were also learned from: {', '.join(names[:5])}{more}; "
+            f"{len(both)} of {len(tested)} test videos were also learned from: "
+            f"{', '.join(names[:5])}{more}; "
             "fit without them, or test on others"
         )
 

@@ -1,4 +1,6 @@
-"""Recordings in the jigsaw variant's layout, as links: what `oddframe prepare dad ROOT OUT` does. Nothing is copied."""
+"""Recordings in the jigsaw variant's layout, as links: what `oddframe prepare dad ROOT OUT` does.
+Nothing is copied.
+"""
 
 import os
 from collections import Counter
@@ -48,8 +50,8 @@ def lay_out(data: Dad, root: Path, out: Path, *, frames: bool = False) -> DadLay
 
     What is there is kept. A mask is int8, 1 where anomalous, and as long as its recording: one more
     than the highest number of a frame. With `frames`, films are written as pictures too. Raises
-    BadInput where ROOT is laid out so already, where OUT holds something else, and where no links can
-    be made.
+    BadInput where ROOT is laid out so already, where OUT holds something else, and where no links
+    can be made.
     """
     places = data.find(root)
     if "DAD_Jigsaw" in places:
@@ -89,7 +91,9 @@ def place_of(folder: Path, one: Stream) -> Path:
 
 
 def write_films(films: Sequence[Stream], folder: Path, damaged: list[str]) -> int:
-    """Write films as pictures; returns how many. `damaged` receives a line for each that cannot be read."""
+    """Write films as pictures; returns how many. `damaged` receives a line for each that cannot be
+    read.
+    """
     written = 0
     with progress("writing", len(films), "films") as tick:
         for one in films:
@@ -103,7 +107,8 @@ def write_films(films: Sequence[Stream], folder: Path, damaged: list[str]) -> in
 
 
 def write_film(film: Path, folder: Path) -> int:
-    """FOLDER/img_<n>.png, n from 0, without loss; how many are new. The folder appears once it is whole.
+    """FOLDER/img_<n>.png, n from 0, without loss; how many are new. The folder appears once it is
+    whole.
 
     Pictures that were written before an interruption stay.
     """
@@ -145,7 +150,8 @@ def link_to(source: Path, link: Path, root: Path) -> bool:
         link.symlink_to(relative_if_possible(link.parent, to), target_is_directory=source.is_dir())
     except OSError as error:
         raise BadInput(
-            f"cannot link {link} ({error.strerror or error}); name a folder on a disk that takes symbolic links, or "
+            f"cannot link {link} ({error.strerror or error}); "
+            "name a folder on a disk that takes symbolic links, or "
             f"leave OUT away: {root} is read as it is"
         ) from error
     return True
@@ -162,7 +168,9 @@ def relative_if_possible(folder: Path, to: str) -> str:
 def write_masks(
     folder: Path, streams: Sequence[Stream], label: Path | None, damaged: list[str]
 ) -> tuple[int, list[str]]:
-    """How many masks were written, and the recordings that LABEL.csv does not name. `damaged` receives lines."""
+    """How many masks were written, and the recordings that LABEL.csv does not name. `damaged`
+    receives lines.
+    """
     tested: dict[tuple[str, str], list[Stream]] = {}
     for one in streams:
         if one.half == "testing":

@@ -1,4 +1,6 @@
-"""Clips in classes, divided and written as films of one kind: what `oddframe prepare NAME ROOT OUT` does."""
+"""Clips in classes, divided and written as films of one kind: what `oddframe prepare NAME ROOT OUT`
+does.
+"""
 
 import csv
 import json
@@ -37,7 +39,8 @@ class Dividing:
         seed: of the division and of the variations.
         anomalous: classes that count as anomalous; those of the data set unless given.
         by: keep clips of one source together, or divide clip by clip as published.
-        target: clips that each class of train (and a twentieth of it, of val) is brought to by varied copies; 0: none.
+        target: clips that each class of train (and a twentieth of it, of val) is brought to by
+            varied copies; 0: none.
         vary: the parts in which copies are made.
     """
 
@@ -138,7 +141,8 @@ def usable_clips(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
             kept.append(clip)
     if not kept:
         raise BadInput(
-            f"none of {len(clips)} clips can be used; the first: {refused[0] if refused else 'none is there'}"
+            f"none of {len(clips)} clips can be used; "
+            f"the first: {refused[0] if refused else 'none is there'}"
         )
     return kept, refused
 
@@ -197,7 +201,9 @@ def write_tables(folder: Path, made: Sequence[Made]) -> dict[str, int]:
 
 
 def refuse_another(folder: Path, data: ClassData, how: Dividing) -> None:
-    """Written before the first film, so that what was interrupted goes on and what is another division is refused."""
+    """Written before the first film, so that what was interrupted goes on and what is another
+    division is refused.
+    """
     note, wanted = folder / "division.json", {"data": data.name, **to_plain(asdict(how))}
     if not note.is_file():
         if any((folder / part).exists() for part in SPLIT_NAMES):

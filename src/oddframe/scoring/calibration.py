@@ -149,7 +149,8 @@ class Calibration:
             # a recording in which nothing so rare was counted cannot exclude that there is nothing
             low = 0.0
             note = (
-                f"{recording} can show no rate below {_few(supported)} per hour; {per_hour:g} per hour is an "
+                f"{recording} can show no rate below {_few(supported)} per hour; "
+                f"{per_hour:g} per hour is an "
                 f"extension of its tail and may really be up to {_few(high)}"
             )
         return Threshold(rarity, per_hour, self.rate(rarity), (low, high), counted, supported, note)
@@ -199,7 +200,9 @@ class Calibration:
         return rates
 
     def _beginnings(self, tail: Tail) -> float:
-        """How often the scores rose into the tail: frames in a row are one observation, not many."""
+        """How often the scores rose into the tail: frames in a row are one observation, not
+        many.
+        """
         level = int(np.searchsorted(GRID, -math.log10(tail.share)))
         return max(1.0, float(self.alarms[:, min(level, len(GRID) - 1)].sum()))
 

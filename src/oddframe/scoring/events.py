@@ -1,11 +1,13 @@
-"""Scores to events: opened at one level, kept open down to a lower one, joined over short gaps, dropped when too short.
+"""Scores to events: opened at one level, kept open down to a lower one, joined over short gaps,
+dropped when too short.
 
     rarity   ..  threshold ───────╭─╮────────╭╮───────────
                  release   ──────╭╯ ╰──╮────╭╯╰╮──────────
                                        ╰────╯   ╰─────────
-    event                         [────────────]              one, for the gap between is shorter than merge_seconds
+    event                         [────────────]              one: the gap is under merge_seconds
 
-Every decision reads what has come so far and nothing later, so a camera and a file give the same events.
+Every decision reads what has come so far and nothing later, so a camera and a file give the same
+events.
 """
 
 from __future__ import annotations
@@ -23,8 +25,10 @@ from oddframe.video.filmed_time import JUMP, LONGEST_STEP, usual_step
 
 Box = tuple[float, float, float, float]
 
-# A rarity is −log10 p, so 0.7 of it is p^0.7: of a threshold that one normal frame in 1,000 passes, a release that one
-# in 126 passes. High enough that an event ends soon after what caused it, low enough that noise does not tear it.
+# A rarity is −log10 p, so 0.7 of it is p^0.7: of a threshold that one normal frame in 1,000 passes,
+# a release that one
+# in 126 passes. High enough that an event ends soon after what caused it, low enough that noise
+# does not tear it.
 RELEASE = 0.7
 USUAL_STEP = 1 / 25  # seconds that the only frame of a stream lasts: nothing tells its rate
 SLACK = 1e-6  # seconds: 25 frames of 0.04 s are one second, whatever floating point makes of it
@@ -42,7 +46,8 @@ class EventRule:
     def __post_init__(self) -> None:
         if not self.release <= self.threshold:
             raise BadInput(
-                f"the release level is at most the threshold, {self.threshold:g}; got {self.release:g}"
+                f"the release level is at most the threshold, {self.threshold:g}; "
+                f"got {self.release:g}"
             )
         for name in ("merge_seconds", "least_seconds"):
             if not getattr(self, name) >= 0:
@@ -53,8 +58,8 @@ class EventRule:
 class Watch:
     """Where a stream stands between two frames. `see` gives the next; nothing else changes.
 
-    `event` lasts, or ended less than `merge_seconds` ago and may go on: it is what a live view shows as soon as
-    `event.end - event.start` has reached the rule's least.
+    `event` lasts, or ended less than `merge_seconds` ago and may go on: it is what a live view
+    shows as soon as `event.end - event.start` has reached the rule's least.
     """
 
     rule: EventRule
@@ -66,7 +71,9 @@ class Watch:
     def see(
         self, video: str, seconds: float, value: float, place: Callable[[], Box | None]
     ) -> tuple[Watch, Event | None]:
-        """The watch after one more frame, and an event that is now over. `place` is asked only at a new peak."""
+        """The watch after one more frame, and an event that is now over. `place` is asked only at a
+        new peak.
+        """
         rule, event, done = self.rule, self.event, None
         step = self._step_to(seconds)
         if event is not None and self.loud:
@@ -97,14 +104,17 @@ class Watch:
         return step if self.step is None else min(step, 2 * self.step)
 
     def finish(self, final: bool = True) -> Event | None:
-        """What is left when no more frames come. `over` is False when the video ended before the event did.
+        """What is left when no more frames come. `over` is False when the video ended before the
+        event did.
 
         With `final` False more is to come, and an event that may still go on is never over.
         """
         return self._worth(self.event, over=final and not self.loud)
 
     def _end_of_last(self, seconds: float) -> float:
-        """A frame lasts until the next one comes, but a camera that drops out does not stretch it for long."""
+        """A frame lasts until the next one comes, but a camera that drops out does not stretch it
+        for long.
+        """
         assert self.last is not None
         return seconds if self.step is None else min(seconds, self.last + 2 * self.step)
 
@@ -126,7 +136,9 @@ def rule_of(
 
 
 def events_of(stream: Iterable[Scores], rule: EventRule, *, final: bool = True) -> Iterator[Event]:
-    """The events of one video's batches of rarities, each as soon as it is over; the last may have `over` False."""
+    """The events of one video's batches of rarities, each as soon as it is over; the last may have
+    `over` False.
+    """
     watch = Watch(rule)
     for scores in stream:
         for n in range(len(scores)):
@@ -152,9 +164,10 @@ def find_events(
 ) -> list[Event]:
     """The events of a video whose `scores.value` is rarity.
 
-    An event opens at rarity ≥ threshold and lasts while it is ≥ release (0.7 of the threshold unless given). When two
-    are less than `merge_seconds` apart they are one; shorter than `least_seconds` they are none. `box` is the region
-    of the map, or the strongest box, at the peak.
+    An event opens at rarity ≥ threshold and lasts while it is ≥ release (0.7 of the threshold
+    unless given). When two are less than `merge_seconds` apart they are one; shorter than
+    `least_seconds` they are none. `box` is the region of the map, or the strongest box, at the
+    peak.
     """
     return list(
         events_of([scores], rule_of(threshold, release, merge_seconds, least_seconds), final=final)
@@ -172,7 +185,8 @@ def segments(flags: Bools) -> Ints:
 
 
 def frame_ends(seconds: Floats) -> Floats:
-    """When each frame gives way to the next, (T,) seconds; the last lasts as long as the one before it.
+    """When each frame gives way to the next, (T,) seconds; the last lasts as long as the one before
+    it.
 
     A frame before a leap of the clock lasts as long as frames usually do.
     """

@@ -46,12 +46,13 @@ def fit_videos(
     cache: Path | None = None,
     one_scene: bool = False,
 ) -> FittedDetector:
-    """Learn from normal videos and write a run folder; without `cache` nothing is kept for other fits.
+    """Learn from normal videos and write a run folder; without `cache` nothing is kept for other
+    fits.
 
     `validation` are normal videos to choose an epoch's weights by; without them some of `videos`.
-    Videos that cannot be read are left out, and named; with `one_scene` also those that do not belong
-    to the others (`video.scene_check`). Of torchrun's processes the first writes the
-    run; what the others return has a folder that is gone. Raises BadInput, BadVideo.
+    Videos that cannot be read are left out, and named; with `one_scene` also those that do not
+    belong to the others (`video.scene_check`). Of torchrun's processes the first writes the run;
+    what the others return has a folder that is gone. Raises BadInput, BadVideo.
     """
     refuse_device(device)
     folder = room_for_run(out) if rank() == 0 else Path(tempfile.mkdtemp(prefix="oddframe-"))

@@ -27,11 +27,12 @@ def score_video(
 ) -> Iterator[Scores]:
     """Scores of a video, batch by batch, in bounded memory.
 
-    They are smoothed with a half-life in seconds, the detector's own unless another is given. Decoding runs ahead in a
-    thread of its own. A span of a video begins warm, as the spec asks, unless `warm_up` is False.
+    They are smoothed with a half-life in seconds, the detector's own unless another is given.
+    Decoding runs ahead in a thread of its own. A span of a video begins warm, as the spec asks,
+    unless `warm_up` is False.
 
-    `damage` receives what could not be read; `seen` is called with the source index of the latest frame scored.
-    Raises BadVideo when nothing can be read.
+    `damage` receives what could not be read; `seen` is called with the source index of the latest
+    frame scored. Raises BadVideo when nothing can be read.
     """
     spec = detector.spec
     begins = video.span[0] if video.span else 0.0
@@ -62,7 +63,9 @@ def score_frames(
 
 
 def open_stream(detector: Detector, video: str, batch: int = 1) -> Stream:
-    """A stream that scores frame by frame: the method's own where it has one, or of clips, `batch` at a time."""
+    """A stream that scores frame by frame: the method's own where it has one, or of clips, `batch`
+    at a time.
+    """
     if isinstance(detector, Streaming):
         return detector.stream(video)
     return ClipStream(detector, video, batch)

@@ -1,4 +1,6 @@
-"""A run folder: a fitted detector with its calibration, its threshold and the story of how it came to be."""
+"""A run folder: a fitted detector with its calibration, its threshold and the story of how it came
+to be.
+"""
 
 import json
 import math
@@ -37,7 +39,9 @@ PARTS = (STATE, "detector.json", "calibration.npz")  # of a run, beside run.json
 
 @dataclass(frozen=True)
 class FittedDetector(Result):
-    """A detector that knows how rare its scores are: `score`, `events`, or `detector` and `calibration` apart."""
+    """A detector that knows how rare its scores are: `score`, `events`, or `detector` and
+    `calibration` apart.
+    """
 
     folder: Path
     detector: Detector
@@ -46,12 +50,15 @@ class FittedDetector(Result):
     facts: Mapping[str, Any]  # run.json
 
     def score(self, video: Video | str | Path, damage: list[str] | None = None) -> Scores:
-        """Rarities (−log10 p) of a whole video, smoothed, with maps where the method has them. Raises BadVideo."""
+        """Rarities (−log10 p) of a whole video, smoothed, with maps where the method has them.
+        Raises BadVideo.
+        """
         video = self.as_learned(video if isinstance(video, Video) else video_of(video))
         return self.rare(concatenate(score_video(self.detector, video, damage=damage), video.name))
 
     def as_learned(self, video: Video) -> Video:
-        """The video at the grey levels, and a folder of pictures at the rate, of what was learned from.
+        """The video at the grey levels, and a folder of pictures at the rate, of what was learned
+        from.
 
         A rate at which speeds do not compare with those learned is a warning. Raises BadVideo.
         """
@@ -74,7 +81,9 @@ class FittedDetector(Result):
         return video
 
     def rare(self, scores: Scores) -> Scores:
-        """The same scores, map and boxes on the scale of rarity; that of maps and boxes has no ceiling."""
+        """The same scores, map and boxes on the scale of rarity; that of maps and boxes has no
+        ceiling.
+        """
         boxes = scores.boxes
         if boxes is not None:
             rare = [self.calibration.rarity(box[:, 4], math.inf) for box in boxes]
@@ -91,7 +100,9 @@ class FittedDetector(Result):
         )
 
     def events(self, scores: Scores, *, false_alarms_per_hour: float | None = None) -> list[Event]:
-        """What stands out in a video's rarities, at the run's threshold or at another rate of false alarms."""
+        """What stands out in a video's rarities, at the run's threshold or at another rate of false
+        alarms.
+        """
         return find_events(scores, self.threshold_for(false_alarms_per_hour).rarity)
 
     def threshold_for(self, false_alarms_per_hour: float | None) -> Threshold:
@@ -149,7 +160,9 @@ def save_run(
 
 
 def load_run(folder: str | Path, device: str = "cpu") -> FittedDetector:
-    """Read a run folder back, its networks onto a device. Raises BadRun with one line that says what is the matter."""
+    """Read a run folder back, its networks onto a device. Raises BadRun with one line that says
+    what is the matter.
+    """
     refuse_device(device)
     folder = Path(folder).expanduser()
     try:
@@ -186,7 +199,9 @@ def check_threshold(threshold: Threshold) -> None:
 
 
 def room_for_run(folder: Path) -> Path:
-    """The folder for a new run, made if need be. Raises BadInput when something else lives there."""
+    """The folder for a new run, made if need be. Raises BadInput when something else lives
+    there.
+    """
     folder = room(folder)
     if listing(folder) and not any((folder / name).exists() for name in ("run.json", *UNFINISHED)):
         raise BadInput(
@@ -234,7 +249,8 @@ def _refuse_damage(folder: Path, facts: dict[str, Any]) -> None:
     for name, check in found.items():
         if not isinstance(checks, dict) or checks.get(name) != check:
             raise BadRun(
-                f"{folder / name} is damaged or was changed after fitting; copy it anew or fit again"
+                f"{folder / name} is damaged or was changed after fitting; "
+                "copy it anew or fit again"
             )
 
 

@@ -1,7 +1,9 @@
-"""A causal running mean of scores, with a half-life in seconds: what a score was decays as time passes.
+"""A causal running mean of scores, with a half-life in seconds: what a score was decays as time
+passes.
 
-N frames; a score's past counts 2^(−Δt / half-life) where Δt seconds lie between two frames, so that neither the frame
-rate nor a dropped frame changes for how long it counts. Behind a jump of the clock the mean begins anew.
+N frames; a score's past counts 2^(−Δt / half-life) where Δt seconds lie between two frames, so that
+neither the frame rate nor a dropped frame changes for how long it counts. Behind a jump of the
+clock the mean begins anew.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ class Smoother:
             raise ValueError(f"a half-life is 0 seconds or more, got {self.half_life}")
 
     def push(self, scores: Scores) -> tuple[Smoother, Scores]:
-        """The smoother after these frames, and their scores smoothed: value, components, map and boxes alike."""
+        """The smoother after these frames, and their scores smoothed: value, components, map and
+        boxes alike.
+        """
         # (1 + components, N)
         rows = np.array([scores.value, *scores.components.values()], np.float64)
         components = dict(zip(scores.components, rows[1:], strict=True))
@@ -68,7 +72,9 @@ class Smoother:
         return after, smoothed
 
     def weight(self, clock: Clock, seconds: float) -> float:
-        """How much the past counts for a frame of this time, from 0 to 1; 0 at the start and behind a jump."""
+        """How much the past counts for a frame of this time, from 0 to 1; 0 at the start and behind
+        a jump.
+        """
         if clock.last is None or clock.jumps_to(seconds):
             return 0.0
         return float(2.0 ** (-(seconds - clock.last) / self.half_life))
@@ -83,7 +89,8 @@ def smooth(stream: Iterable[Scores], half_life: float) -> Iterator[Scores]:
 
 
 def smooth_boxes(boxes: Floats, before: Floats, weight: float) -> Floats:
-    """(n, 5): boxes whose value is a mean with that of the same thing one frame before, 0 where nothing was.
+    """(n, 5): boxes whose value is a mean with that of the same thing one frame before, 0 where
+    nothing was.
 
     So a box's value is smoothed as a cell of a map is that the thing covers.
     """

@@ -20,7 +20,9 @@ MARGIN = 34  # pixels around the curve
 
 
 def write_score_animation(path: Path, timeline: Timeline, *, width: int = 480) -> None:
-    """Write an mp4: the curve of rarity up to now on the left, the frame with its heat on the right."""
+    """Write an mp4: the curve of rarity up to now on the left, the frame with its heat on the
+    right.
+    """
     with_curve = _frames(timeline, width)
     first = next(with_curve)
     with video_writer(path, rate_of(timeline), (first[1].shape[0], first[1].shape[1])) as film:

@@ -1,4 +1,6 @@
-"""A network seen from outside: its layers with their shapes, a drawing of them, and how training went."""
+"""A network seen from outside: its layers with their shapes, a drawing of them, and how training
+went.
+"""
 
 import csv
 from collections.abc import Sequence
@@ -70,7 +72,9 @@ def write_layers_csv(path: Path, rows: Sequence[Layer]) -> None:
 
 
 def one_of_copies(rows: Sequence[Layer]) -> Sequence[Layer]:
-    """The layers of the first network where a method has several alike, `nets.0.…` and so on; else all."""
+    """The layers of the first network where a method has several alike, `nets.0.…` and so on; else
+    all.
+    """
     copies: dict[str, list[tuple[str, str, tuple[int, ...]]]] = {}
     for row in rows:
         head, number, rest = (*row.name.split(".", 2), "", "")[:3]
@@ -84,7 +88,9 @@ def one_of_copies(rows: Sequence[Layer]) -> Sequence[Layer]:
 
 
 def write_architecture_png(path: Path, rows: Sequence[Layer], title: str) -> None:
-    """Layers with weights as blocks from left to right: as high as their pictures are large, as wide as channels."""
+    """Layers with weights as blocks from left to right: as high as their pictures are large, as
+    wide as channels.
+    """
     once = one_of_copies(rows)
     shown = drawable_layers(once)
     if not shown:
@@ -104,7 +110,9 @@ def write_architecture_png(path: Path, rows: Sequence[Layer], title: str) -> Non
 
 
 def drawable_layers(rows: Sequence[Layer]) -> list[Layer]:
-    """Layers with weights that give pictures, without normalisations, as many as can be told apart."""
+    """Layers with weights that give pictures, without normalisations, as many as can be told
+    apart.
+    """
     shown = []
     for row in rows:
         if row.total and len(row.shape) > 1 and "Norm" not in row.kind:
@@ -117,7 +125,9 @@ def _height(row: Layer) -> float:
 
 
 def _draw_layer(axes: Any, row: Layer, x: float, tallest: float) -> float:
-    """A block with its channels above, its picture's size below and its kind; returns the width taken."""
+    """A block with its channels above, its picture's size below and its kind; returns the width
+    taken.
+    """
     height = _height(row)
     width = 0.25 + 0.12 * np.log2(1 + row.shape[0])
     middle = x + width / 2
@@ -135,7 +145,9 @@ def _draw_layer(axes: Any, row: Layer, x: float, tallest: float) -> float:
 
 
 def write_training_png(path: Path, log: Path) -> bool:
-    """Loss and rate over the epochs, from the CSV of a training. False where it holds no finished epoch."""
+    """Loss and rate over the epochs, from the CSV of a training. False where it holds no finished
+    epoch.
+    """
     rows = list(csv.DictReader(log.read_text().splitlines()))
     if not rows:
         return False

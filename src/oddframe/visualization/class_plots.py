@@ -18,7 +18,9 @@ Groups = Mapping[str, Mapping[str, Floats]]  # by panel, by box
 
 
 def write_boxes_png(path: Path, groups: Groups, what: str) -> None:
-    """Box plots, each panel a part and each box a class; of one panel, each box a part. With every clip as a dot."""
+    """Box plots, each panel a part and each box a class; of one panel, each box a part. With every
+    clip as a dot.
+    """
     from matplotlib.figure import Figure
 
     shown = without_empty(groups)
@@ -104,7 +106,9 @@ def write_counts_png(
 
 
 def tsne(points: Floats, seed: int = 0) -> Floats | None:
-    """(M, 2) from (M, D): neighbours stay near (van der Maaten & Hinton, 2008); None with fewer than five points."""
+    """(M, 2) from (M, D): neighbours stay near (van der Maaten & Hinton, 2008); None with fewer
+    than five points.
+    """
     from sklearn.manifold import TSNE
 
     if len(points) < 5:

@@ -1,7 +1,7 @@
 """How frames lay to each other before a network was trained, and after.
 
-Reads what methods leave in a run's folder: `embeddings/before.npz` and `after.npz` with `video` (N,), `frame` (N,) and
-`vector` (N, D).
+Reads what methods leave in a run's folder: `embeddings/before.npz` and `after.npz` with `video`
+(N,), `frame` (N,) and `vector` (N, D).
 """
 
 from __future__ import annotations

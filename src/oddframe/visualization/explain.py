@@ -1,4 +1,6 @@
-"""Why an event is odd, for methods that remember normal examples: a sentence and a picture of the nearest one."""
+"""Why an event is odd, for methods that remember normal examples: a sentence and a picture of the
+nearest one.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -77,7 +79,8 @@ def clips_at(
 def draw_examples(
     examples: Mapping[Path, tuple[Event, Example]], levels: tuple[float, float] | None
 ) -> set[Path]:
-    """Draw the normal examples, each training video being opened once. Returns the pictures that were written.
+    """Draw the normal examples, each training video being opened once. Returns the pictures that
+    were written.
 
     Those of training videos that are no longer there to be shown are left out.
     """

@@ -1,4 +1,6 @@
-"""What is written about scored videos: pictures and clips of events, scores.csv, events.json, report."""
+"""What is written about scored videos: pictures and clips of events, scores.csv, events.json,
+report.
+"""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -162,7 +164,9 @@ def write_results(
 
 
 def warnings_of(fitted: FittedDetector, stored: Sequence[ScoredVideo]) -> list[str]:
-    """How far the page may be trusted: a view that has changed, videos that were not learned from."""
+    """How far the page may be trusted: a view that has changed, videos that were not learned
+    from.
+    """
     warnings = [f"{one.video.name}: {note}" for one in stored for note in one.notes]
     misfits = fitted.facts.get("misfits", [])
     if misfits:
@@ -211,7 +215,9 @@ def report_facts(fitted: FittedDetector, threshold: Threshold) -> dict[str, Any]
 
 
 def write_scores_csv(path: Path, pairs: Sequence[tuple[ScoredVideo, Timeline]]) -> None:
-    """Every scored frame: its rarity, the event that it belongs to, and what its score was made of."""
+    """Every scored frame: its rarity, the event that it belongs to, and what its score was made
+    of.
+    """
     components = list(dict.fromkeys(name for one, _ in pairs for name in one.scores.components))
     with aside(path) as part, part.open("w", newline="") as file:
         rows = csv.writer(file)
@@ -253,7 +259,9 @@ def spreadsheet_text(text: str) -> str:
 
 
 def write_video_csv(path: Path, judged: Sequence[EvaluatedVideo], aucs: Mapping[str, Any]) -> None:
-    """The AUC of each test video, and in the last row their mean: video, auc, frames, odd_frames, events."""
+    """The AUC of each test video, and in the last row their mean: video, auc, frames, odd_frames,
+    events.
+    """
     known = [auc for auc in aucs.values() if auc is not None]
     with aside(path) as part, part.open("w", newline="") as file:
         rows = csv.writer(file)

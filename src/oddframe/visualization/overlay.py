@@ -1,4 +1,6 @@
-"""The video again with what the detector saw: heat, boxes, and a ribbon of rarity that runs along underneath."""
+"""The video again with what the detector saw: heat, boxes, and a ribbon of rarity that runs along
+underneath.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +48,10 @@ def overlay(
 ) -> int:
     """Write the overlay video, frame for frame as long as its source; returns the number of frames.
 
-    H.264 that browsers play; small pictures are enlarged to `width`, large ones are made smaller. Memory does not grow
-    with the video's length. `damage` receives a line for whatever could not be read; `on_frame`
-    is called with every frame, before it is drawn on. Raises BadVideo when nothing can be read.
+    H.264 that browsers play; small pictures are enlarged to `width`, large ones are made smaller.
+    Memory does not grow with the video's length. `damage` receives a line for whatever could not be
+    read; `on_frame` is called with every frame, before it is drawn on. Raises BadVideo when nothing
+    can be read.
     """
     pictures = film(timeline, width=width, damage=damage, on_frame=on_frame)
     first = next(pictures, None)
@@ -84,7 +87,9 @@ def film(
     damage: list[str] | None = None,
     on_frame: Callable[[Frame], None] | None = None,
 ) -> Iterator[tuple[float, Bytes]]:
-    """The overlay's pictures with their seconds in the source: (H, W, 3) RGB with even sides, the ribbon below."""
+    """The overlay's pictures with their seconds in the source: (H, W, 3) RGB with even sides, the
+    ribbon below.
+    """
     spec = ClipSpec(length=1, size=width, colour="rgb")
     ribbon: Ribbon | None = None
     for frame in read(timeline.video, spec, damage):
@@ -97,7 +102,9 @@ def film(
 
 
 def draw_on(frame: Frame, timeline: Timeline, picture: Bytes) -> Bytes:
-    """`picture` with heat, boxes, and a red rim while an event lasts. Draws on the array that it is given."""
+    """`picture` with heat, boxes, and a red rim while an event lasts. Draws on the array that it is
+    given.
+    """
     at = timeline.at(frame.index)
     odd = in_event(timeline, frame.seconds)
     if at is not None:
@@ -118,7 +125,9 @@ def draw_on(frame: Frame, timeline: Timeline, picture: Bytes) -> Bytes:
 
 
 def places(scores: Scores, at: int, level: float) -> list[Box]:
-    """Where a score is at least `level`: the method's own boxes, or else the connected parts of its map."""
+    """Where a score is at least `level`: the method's own boxes, or else the connected parts of its
+    map.
+    """
     if scores.boxes is not None:
         found = scores.boxes[at][scores.boxes[at][:, 4] >= level]
     elif scores.map is not None:
@@ -129,7 +138,9 @@ def places(scores: Scores, at: int, level: float) -> list[Box]:
 
 
 def heat(picture: Bytes, where: Floats, threshold: float) -> None:
-    """Colour (H, W, 3) by a map (h, w) of rarity, in place: nothing below half the threshold, most at twice of it."""
+    """Colour (H, W, 3) by a map (h, w) of rarity, in place: nothing below half the threshold, most
+    at twice of it.
+    """
     level = threshold if np.isfinite(threshold) and threshold > 0 else 3.0
     warmth = np.clip(
         (where.astype(np.float32) / level - 0.5) / 1.5, 0, 1
@@ -139,7 +150,8 @@ def heat(picture: Bytes, where: Floats, threshold: float) -> None:
         return
     H, W = picture.shape[:2]
     warm = cv2.resize(warmth, (W, H), interpolation=cv2.INTER_LINEAR)  # (H, W)
-    # only where there is heat, with the neighbour into which it fades: most of most pictures is cold
+    # only where there is heat, with the neighbour into which it fades: most of most pictures is
+    # cold
     top, bottom = _reach(rows, len(warmth), H)
     left, right = _reach(columns, warmth.shape[1], W)
     part, warm = picture[top:bottom, left:right], warm[top:bottom, left:right]
@@ -149,7 +161,9 @@ def heat(picture: Bytes, where: Floats, threshold: float) -> None:
 
 
 def outline(picture: Bytes, box: Box, colour: RGB = ODD) -> None:
-    """Draw a box (fractions of the picture) in place, with a thin pale rim that shows on any ground."""
+    """Draw a box (fractions of the picture) in place, with a thin pale rim that shows on any
+    ground.
+    """
     H, W = picture.shape[:2]
     sides = np.clip(box, 0, 1) * (W - 1, H - 1, W - 1, H - 1)
     left, top, right, bottom = np.rint(sides).astype(int).tolist()
@@ -164,7 +178,9 @@ def in_event(timeline: Timeline, seconds: float) -> bool:
 
 
 class Ribbon:
-    """The whole video's rarity as a strip `wide` pixels across: bright up to now, dim from there on."""
+    """The whole video's rarity as a strip `wide` pixels across: bright up to now, dim from there
+    on.
+    """
 
     def __init__(self, timeline: Timeline, wide: int) -> None:
         self.timeline, self.wide = timeline, wide
@@ -243,7 +259,9 @@ class Ribbon:
 def write(
     picture: Bytes, words: str, at: tuple[int, int], colour: RGB, *, right: bool = False
 ) -> None:
-    """Put words on a picture, in place: `at` is their upper left corner, or their upper right one."""
+    """Put words on a picture, in place: `at` is their upper left corner, or their upper right
+    one.
+    """
     ink = _letters(words)  # (h, w) in [0, 1]
     x, y = at
     if right:
@@ -256,7 +274,9 @@ def write(
 
 @lru_cache(maxsize=512)
 def _letters(words: str) -> Floats:
-    """Words as (h, w) ink in matplotlib's own font, for OpenCV's letters are strokes of a plotter."""
+    """Words as (h, w) ink in matplotlib's own font, for OpenCV's letters are strokes of a
+    plotter.
+    """
     font = _font()
     left, _, wide, _ = font.getbbox(words)
     from PIL import Image, ImageDraw
@@ -275,7 +295,9 @@ def _font() -> FreeTypeFont:
 
 
 def enlarged(pixels: Bytes, width: int) -> Bytes:
-    """A writable copy as wide as asked for, unless that would be too tall; sides are even for H.264."""
+    """A writable copy as wide as asked for, unless that would be too tall; sides are even for
+    H.264.
+    """
     H, W = pixels.shape[:2]
     scale = min(width / W, TALLEST / H)
     wide = max(2, round(W * scale / 2) * 2)

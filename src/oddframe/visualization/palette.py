@@ -1,4 +1,6 @@
-"""The colours of every picture, (red, green, blue). `report.css` has the same ones, and their dark sisters."""
+"""The colours of every picture, (red, green, blue). `report.css` has the same ones, and their dark
+sisters.
+"""
 
 from __future__ import annotations
 

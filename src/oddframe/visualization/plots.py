@@ -1,4 +1,6 @@
-"""Pictures for papers and pages without a browser: PNG, drawn by matplotlib without its global state."""
+"""Pictures for papers and pages without a browser: PNG, drawn by matplotlib without its global
+state.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ LEAST_SHARE = 0.01
 
 @dataclass(frozen=True)
 class Curve:
-    """A line to draw, (P,) x against (P,) y, and its area. Pooled curves stand out, those of one video stand back."""
+    """A line to draw, (P,) x against (P,) y, and its area. Pooled curves stand out, those of one
+    video stand back.
+    """
 
     name: str
     x: Floats
@@ -35,13 +39,17 @@ class Curve:
     pooled: bool = True
 
     def thinned(self, most: int) -> tuple[Floats, Floats]:
-        """At most `most` of the points: a ROC curve of a million frames has a million corners, and a plot fewer."""
+        """At most `most` of the points: a ROC curve of a million frames has a million corners, and
+        a plot fewer.
+        """
         kept = np.unique(np.linspace(0, len(self.x) - 1, min(most, len(self.x))).astype(int))
         return self.x[kept], self.y[kept]
 
 
 def roc_curves(curves: Mapping[str, Any]) -> list[Curve]:
-    """The ROC of all frames, then one of each video that has one, out of what `scores.evaluation.curves` gives."""
+    """The ROC of all frames, then one of each video that has one, out of what
+    `scores.evaluation.curves` gives.
+    """
     found = []
     if curves.get("roc") is not None:
         found.append(_roc_curve("all frames", curves["roc"], pooled=True))
@@ -58,7 +66,9 @@ def _roc_curve(name: str, values: Mapping[str, Any], *, pooled: bool) -> Curve:
 
 
 def detection_curves(curves: Mapping[str, Any]) -> list[Curve]:
-    """Regions (RBDC) and tracks (TBDC) found, out of the same; none where truth or method does not say where."""
+    """Regions (RBDC) and tracks (TBDC) found, out of the same; none where truth or method does not
+    say where.
+    """
     found = curves.get("detection")
     if found is None:
         return []
@@ -71,7 +81,9 @@ def detection_curves(curves: Mapping[str, Any]) -> list[Curve]:
 
 
 def cost(calibration: Calibration, threshold: Threshold) -> tuple[Floats, Floats]:
-    """(P,) thresholds (rarities), (P,) false alarms per hour that each costs; to a little beyond what matters."""
+    """(P,) thresholds (rarities), (P,) false alarms per hour that each costs; to a little beyond
+    what matters.
+    """
     per_hour = np.array([calibration.rate(float(level)) for level in GRID])
     least = min(threshold.expected, *shown_interval(threshold), threshold.supported) / 2
     kept = (per_hour >= least) | (threshold.rarity >= GRID)
@@ -132,10 +144,11 @@ def write_timeline_png(path: Path, timeline: Timeline) -> None:
 
 
 def write_regularity_png(path: Path, timeline: Timeline, score: Floats, threshold: float) -> None:
-    """Regularity as papers plot it: one less the score (N,) between its lowest and highest in this very video.
+    """Regularity as papers plot it: one less the score (N,) between its lowest and highest in this
+    very video.
 
-    That reads the whole video, so it is for looking at beside others' plots; decisions are made on rarity. Frames at
-    or above `threshold`, a score, are dots.
+    That reads the whole video, so it is for looking at beside others' plots; decisions are made on
+    rarity. Frames at or above `threshold`, a score, are dots.
     """
     lowest = float(np.nanmin(score))
     spread = max(float(np.nanmax(score)) - lowest, 1e-12)
@@ -187,7 +200,9 @@ def write_detection_png(path: Path, curves: Sequence[Curve]) -> None:
 
 
 def write_spread_png(path: Path, normal: Floats, odd: Floats, threshold: float) -> None:
-    """How the rarities of normal and of odd frames are spread, each as shares of its own, and the threshold."""
+    """How the rarities of normal and of odd frames are spread, each as shares of its own, and the
+    threshold.
+    """
     with axes_to_png(path, 7.0, 3.4) as axes:
         edges = np.linspace(0, max(4.0, threshold, normal.max(initial=0), odd.max(initial=0)), 61)
         for part, shade, what in ((normal, RARITY, "normal"), (odd, ODD, "odd")):
@@ -208,7 +223,9 @@ def write_spread_png(path: Path, normal: Floats, odd: Floats, threshold: float) 
 
 
 def write_calibration_png(path: Path, calibration: Calibration, threshold: Threshold) -> None:
-    """False alarms per hour to expect at every threshold, which one was taken, and how sure that is."""
+    """False alarms per hour to expect at every threshold, which one was taken, and how sure that
+    is.
+    """
     from matplotlib.ticker import MultipleLocator
 
     with axes_to_png(path, 6.4, 4.2) as axes:
@@ -266,7 +283,9 @@ def write_calibration_png(path: Path, calibration: Calibration, threshold: Thres
 
 @contextmanager
 def axes_to_png(path: Path, wide: float, high: float, *, solid: bool = False) -> Iterator[Axes]:
-    """Empty axes in the house's style, of three dimensions if solid; saved to `path` when the block ends well."""
+    """Empty axes in the house's style, of three dimensions if solid; saved to `path` when the block
+    ends well.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -290,7 +309,9 @@ def axes_to_png(path: Path, wide: float, high: float, *, solid: bool = False) ->
 
 
 def _draw(axes: Axes, curves: Sequence[Curve]) -> None:
-    """Pooled curves in colour and in the legend, the rest as thin grey lines with one entry for all of them."""
+    """Pooled curves in colour and in the legend, the rest as thin grey lines with one entry for all
+    of them.
+    """
     colours = [css(RARITY), css(ODD), css(TRUTH), css(INK)]
     others = [curve for curve in curves if not curve.pooled]
     label: str | None = f"each of {len(others)} videos"

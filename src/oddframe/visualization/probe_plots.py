@@ -72,7 +72,9 @@ def write_retrieval_page(
     cosine: Floats,
     said: str,
 ) -> None:
-    """Some queries, evenly drawn, with their nearest videos: framed in green when of the same class, else in red."""
+    """Some queries, evenly drawn, with their nearest videos: framed in green when of the same
+    class, else in red.
+    """
     drawn_from = np.unique(np.linspace(0, len(queries) - 1, min(SHOWN, len(queries))).astype(int))
     rows = []
     for k in drawn_from:
@@ -87,7 +89,8 @@ def write_retrieval_page(
         rows.append(f'<div class="row">{"".join(figures)}</div>')
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Nearest videos</title><style>{STYLE}</style>'
-        f"<h1>Nearest videos</h1><p>{escape(said)}</p><p>Left the query; then its nearest in the gallery, framed in "
+        f"<h1>Nearest videos</h1><p>{escape(said)}</p><p>Left the query; "
+        "then its nearest in the gallery, framed in "
         f"green where they are of its class.</p>{''.join(rows)}</html>\n"
     )
     with aside(path) as part:

@@ -33,7 +33,9 @@ class Copies(Protocol):
 def write_reconstructions(
     detector: object, timelines: Sequence[Timeline], folder: Path
 ) -> dict[str, Path]:
-    """One picture a video: its oddest moments and its most usual one, by title. Empty for other methods."""
+    """One picture a video: its oddest moments and its most usual one, by title. Empty for other
+    methods.
+    """
     if not isinstance(detector, Copies):
         return {}
     drawn = {}
@@ -52,7 +54,9 @@ def write_reconstructions(
 
 
 def moments(timeline: Timeline) -> list[int]:
-    """Positions among the scores: the peaks of the rarest events, the highest score if there is none, the lowest."""
+    """Positions among the scores: the peaks of the rarest events, the highest score if there is
+    none, the lowest.
+    """
     if not len(timeline.scores):
         return []
     peaks = sorted(timeline.events, key=lambda event: -event.peak)[: MOST - 1]

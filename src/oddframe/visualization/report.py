@@ -1,4 +1,6 @@
-"""What was found, as one page that works offline: player, timeline and events, then how far to believe it."""
+"""What was found, as one page that works offline: player, timeline and events, then how far to
+believe it.
+"""
 
 from __future__ import annotations
 
@@ -70,10 +72,11 @@ def write_report(
 ) -> None:
     """Write one HTML file with everything in it but the videos, which it looks for beside itself.
 
-    `facts` are the rows of the table at its end: values may be lists or mappings. `evaluation` is what
-    `oddframe evaluate --json` prints, `curves` what `evaluation.protocol.curves` gives. Pictures of events and reasons
-    are taken into the page; their clips are linked to. `pictures`, by title, come after the curves, taken in as well.
-    `warnings` say how far the page may be trusted, and stand under its headline.
+    `facts` are the rows of the table at its end: values may be lists or mappings. `evaluation` is
+    what `oddframe evaluate --json` prints, `curves` what `evaluation.protocol.curves` gives.
+    Pictures of events and reasons are taken into the page; their clips are linked to. `pictures`,
+    by title, come after the curves, taken in as well. `warnings` say how far the page may be
+    trusted, and stand under its headline.
     """
     from plotly.offline import get_plotlyjs
 
@@ -210,8 +213,10 @@ def false_alarm_remark(learned: Calibration, chosen: Threshold) -> Remark:
     if hours >= 2:
         enough = f"{hours:.0f} hours"
     after = (
-        f" of normal video, but it may really be {between}: {duration(learned.hours * 3600)} of normal "
-        f"video cannot show a rate as low as was asked for ({rate(chosen.asked)}). To be surer, learn "
+        f" of normal video, but it may really be {between}: "
+        f"{duration(learned.hours * 3600)} of normal "
+        f"video cannot show a rate as low as was asked for ({rate(chosen.asked)}). To be surer, "
+        "learn "
         f"from {enough} of it, or ask for {rate(chosen.supported)}."
     )
     return Remark("False alarms to expect at this threshold: about ", expected, after)
@@ -247,7 +252,9 @@ def page_pictures(pictures: Mapping[str, Path]) -> list[Picture]:
 
 
 def page_template() -> Any:
-    """The Jinja template of the page; what is filled in is escaped unless the template says otherwise."""
+    """The Jinja template of the page; what is filled in is escaped unless the template says
+    otherwise.
+    """
     from jinja2 import Environment
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)

@@ -1,4 +1,6 @@
-"""What the script of the report draws, as JSON: videos, events, curves, calibration, and small pictures."""
+"""What the script of the report draws, as JSON: videos, events, curves, calibration, and small
+pictures.
+"""
 
 from __future__ import annotations
 
@@ -105,10 +107,11 @@ def event_data(event: Event, timeline: Timeline, folder: Path, reason: Reason) -
 
 
 def estimate(peak: float, seen: int | None) -> str | None:
-    """What the fitted tail says of a rarity beyond the normal frames seen; None where nothing honest can be said.
+    """What the fitted tail says of a rarity beyond the normal frames seen; None where nothing
+    honest can be said.
 
-    A tail fitted to a few minutes says nothing of one in a million: beyond a hundred times the frames seen no number
-    is given.
+    A tail fitted to a few minutes says nothing of one in a million: beyond a hundred times the
+    frames seen no number is given.
     """
     if seen is None or 10**peak <= seen:
         return None
@@ -164,7 +167,9 @@ def calibration_data(learned: Calibration, chosen: Threshold) -> dict[str, Json]
 
 
 def inline_picture(path: Path | None, folder: Path, box: Box | None, share: float) -> str | None:
-    """The part of a picture around a box as a data URI, no larger than a card needs; None where none can be read."""
+    """The part of a picture around a box as a data URI, no larger than a card needs; None where
+    none can be read.
+    """
     picture = read_beside(path, folder)
     if picture is None:
         return None
@@ -201,7 +206,9 @@ def share_shown(box: Box) -> float:
 
 
 def part_around(picture: Bytes, box: Box | None, share: float) -> Bytes:
-    """That share of each side of (H, W, 3), with the box in its middle as far as the picture reaches."""
+    """That share of each side of (H, W, 3), with the box in its middle as far as the picture
+    reaches.
+    """
     if box is None or share >= 1:
         return picture
     H, W = picture.shape[:2]
@@ -225,7 +232,9 @@ def path_beside(path: Path, folder: Path) -> Path:
 
 
 def relative_url(path: Path) -> str:
-    """A relative address: percent signs, question marks and colons in file names are part of the name."""
+    """A relative address: percent signs, question marks and colons in file names are part of the
+    name.
+    """
     return quote(os.fsencode(path.as_posix()))
 
 

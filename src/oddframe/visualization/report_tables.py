@@ -49,7 +49,9 @@ def evaluation_tables(evaluation: Mapping[str, Json]) -> list[Table]:
 
 
 def kinds_table(evaluation: Mapping[str, Json]) -> Table:
-    """How many segments of each kind of anomaly raised an event, and its AUC against all normal frames."""
+    """How many segments of each kind of anomaly raised an event, and its AUC against all normal
+    frames.
+    """
     rows = []
     for name, numbers in mapping(evaluation.get("kinds")).items():
         kind = mapping(numbers)
@@ -108,7 +110,9 @@ def metrics_table(evaluation: Mapping[str, Json]) -> Table:
 
 
 def metric_rows() -> list[tuple[str, str, str]]:
-    """Key, title and meaning of each metric once: those of events first, which owners of cameras ask for."""
+    """Key, title and meaning of each metric once: those of events first, which owners of cameras
+    ask for.
+    """
     rows: dict[str, tuple[str, str, str]] = {}
     for metric in METRICS:
         if metric.key not in SMALL_PRINT:
@@ -202,7 +206,8 @@ def fact_text(value: Json) -> str:
 
 
 def without_local_folders(text: str) -> str:
-    """A command or path with file names alone: a page that is passed on says nothing of whose machine it was made on.
+    """A command or path with file names alone: a page that is passed on says nothing of whose
+    machine it was made on.
 
     >>> without_local_folders("oddframe score /srv/runs/yard today.mp4 --out ../found/today")
     'oddframe score yard today.mp4 --out today'

@@ -26,10 +26,11 @@ SHOWN = ClipSpec(length=1, size=640, colour="rgb")
 def write_event_pictures(
     folder: Path, timeline: Timeline, *, clips: bool = True, before: float = 2.0, after: float = 2.0
 ) -> list[Event]:
-    """The events with `picture` and, with `clips`, `clip` filled in; both in `folder`, named by video and number.
+    """The events with `picture` and, with `clips`, `clip` filled in; both in `folder`, named by
+    video and number.
 
-    The video is opened once, and only what is shown of it is decoded. Raises BadVideo, and BadInput where the source
-    has no frame of an event.
+    The video is opened once, and only what is shown of it is decoded. Raises BadVideo, and BadInput
+    where the source has no frame of an event.
     """
     with EventPictures(folder, timeline, clips=clips, before=before, after=after) as pictures:
         if clips:
@@ -43,9 +44,11 @@ def write_event_pictures(
 
 
 class EventPictures:
-    """Writes thumbnails and clips of a video's events out of frames that come in order. Use it in a `with`.
+    """Writes thumbnails and clips of a video's events out of frames that come in order. Use it in a
+    `with`.
 
-    `events` are complete after the block: a thumbnail whose frame did not come is looked for in the source.
+    `events` are complete after the block: a thumbnail whose frame did not come is looked for in the
+    source.
     """
 
     def __init__(
@@ -151,7 +154,9 @@ class EventClip:
 
 
 def thumbnail(path: Path, timeline: Timeline, event: Event, *, width: int = 640) -> None:
-    """Write the frame at the event's peak with its box, as a JPEG or PNG by the path's ending. Raises BadVideo."""
+    """Write the frame at the event's peak with its box, as a JPEG or PNG by the path's ending.
+    Raises BadVideo.
+    """
     save_thumbnail(path, peak_frame(timeline, event, width), event)
 
 
@@ -164,9 +169,11 @@ def save_thumbnail(path: Path, pixels: Bytes, event: Event) -> None:
 
 
 def within_bounds(picture: Bytes) -> Bytes:
-    """The picture enlarged to `ENLARGE` pixels across, unless a side would pass `LARGEST`: then it is made to fit.
+    """The picture enlarged to `ENLARGE` pixels across, unless a side would pass `LARGEST`: then it
+    is made to fit.
 
-    A picture of 2 × 2,000 pixels would become one of 240,000 rows, which no file of pictures can hold.
+    A picture of 2 × 2,000 pixels would become one of 240,000 rows, which no file of pictures can
+    hold.
     """
     H, W = picture.shape[:2]
     scale = min(max(1.0, ENLARGE / W), LARGEST / max(H, W))
@@ -175,13 +182,17 @@ def within_bounds(picture: Bytes) -> Bytes:
 
 
 def peak_index(timeline: Timeline, event: Event) -> int:
-    """The index, in the source, of the scored frame nearest to an event's peak; -1 where nothing was scored."""
+    """The index, in the source, of the scored frame nearest to an event's peak; -1 where nothing
+    was scored.
+    """
     gaps = np.abs(timeline.scores.seconds - event.peak_seconds)
     return int(timeline.scores.frame[int(gaps.argmin())]) if len(gaps) else -1
 
 
 def peak_frame(timeline: Timeline, event: Event, width: int) -> Bytes:
-    """(H, W, 3): the scored frame nearest to the event's peak, by seeking; by reading on where a source is damaged."""
+    """(H, W, 3): the scored frame nearest to the event's peak, by seeking; by reading on where a
+    source is damaged.
+    """
     video, spec = timeline.video, ClipSpec(length=1, size=width, colour="rgb")
     index = peak_index(timeline, event)
     if index >= 0:
@@ -207,7 +218,8 @@ def write_event_clip(
     after: float = 2.0,
     width: int = 640,
 ) -> None:
-    """Write the event as a video of its own, with the seconds before and after it that the source has.
+    """Write the event as a video of its own, with the seconds before and after it that the source
+    has.
 
     Raises BadInput when the source has no frame there.
     """

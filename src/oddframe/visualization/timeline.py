@@ -20,7 +20,9 @@ TOP = 6.0  # rarity up to which axes reach, unless the threshold needs more
 
 @dataclass(frozen=True)
 class Timeline:
-    """One scored video, decided. Values, map and threshold are rarities (−log10 p); scores may be fewer than frames."""
+    """One scored video, decided. Values, map and threshold are rarities (−log10 p); scores may be
+    fewer than frames.
+    """
 
     video: Video
     scores: Scores  # smoothed as decided upon; `map` may be a file in memory (np.memmap)
@@ -33,12 +35,16 @@ class Timeline:
 
     @property
     def rarity(self) -> Floats:
-        """(N,) finite float64: NaN is 0, and what is beyond measure stands a little above the rest."""
+        """(N,) finite float64: NaN is 0, and what is beyond measure stands a little above the
+        rest.
+        """
         return plain(self.scores.value)
 
     @property
     def highest(self) -> float:
-        """The highest rarity worth a place on an axis: one in a million is as good as never, and hides the rest."""
+        """The highest rarity worth a place on an axis: one in a million is as good as never, and
+        hides the rest.
+        """
         level = 0.0
         if isfinite(self.threshold):
             level = self.threshold
@@ -75,13 +81,17 @@ class Timeline:
         return max(self.end - self.start, 0.0)
 
     def at(self, frame: int) -> int | None:
-        """Which score a frame of the source shows: the last one up to it, or else the first; None if there is none."""
+        """Which score a frame of the source shows: the last one up to it, or else the first; None
+        if there is none.
+        """
         if not len(self.scores):
             return None
         return max(int(np.searchsorted(self.scores.frame, frame, side="right")) - 1, 0)
 
     def seconds_of(self, frame: Floats) -> Floats:
-        """Times of (fractional) frame indices, going by the scores' own; straight on beyond their ends."""
+        """Times of (fractional) frame indices, going by the scores' own; straight on beyond their
+        ends.
+        """
         known = np.asarray(self.scores.frame, float)
         seconds = np.asarray(self.scores.seconds, float)
         if not len(known):
@@ -110,7 +120,9 @@ def plain(values: Floats) -> Floats:
 
 
 def thin(seconds: Floats, value: Floats, most: int) -> tuple[Floats, Floats]:
-    """At most `most` points, each the highest of its bucket at the time where it stands: no peak is lost."""
+    """At most `most` points, each the highest of its bucket at the time where it stands: no peak is
+    lost.
+    """
     if len(value) <= most:
         return seconds, value
     starts = np.linspace(0, len(value), most, endpoint=False).astype(int)
@@ -164,7 +176,8 @@ def duration(seconds: float) -> str:
 
 
 def rareness(rarity: float, seen: int | None = None) -> str:
-    """A rarity in words that a stranger understands and that claim no more than so many normal frames could show.
+    """A rarity in words that a stranger understands and that claim no more than so many normal
+    frames could show.
 
     >>> rareness(3.48), rareness(0.1), rareness(4.9, seen=1196)
     ('1 in 3,000 normal frames', 'like most normal frames', 'rarer than all 1,196 normal frames')

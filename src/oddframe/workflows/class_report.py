@@ -1,4 +1,6 @@
-"""Clips in classes: how they are distributed, what a run says of them, and thresholds that a person decides on."""
+"""Clips in classes: how they are distributed, what a run says of them, and thresholds that a person
+decides on.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -105,7 +107,8 @@ def describe(
     out: str | Path | None = None,
     progress: ProgressCallback | None = None,
 ) -> ClassDistribution:
-    """Draw how many clips each class and part of a data set has, and how long they are: data_distribution.png.
+    """Draw how many clips each class and part of a data set has, and how long they are:
+    data_distribution.png.
 
     Args:
         data: a data set of clips in classes, or the folder of one.
@@ -143,7 +146,8 @@ def class_report(
     seed: Seed = 0,
     progress: ProgressCallback | None = None,
 ) -> ClassReport:
-    """Judge every clip of a data set in classes: errors, distances to class centroids, box plots, t-SNE, tables.
+    """Judge every clip of a data set in classes: errors, distances to class centroids, box plots,
+    t-SNE, tables.
 
     Refuses when a clip of val, test or anomaly was learned from. Clips that cannot be read are left
     out, and named.
@@ -159,7 +163,8 @@ def class_report(
     fitted = load_run(run)
     if not isinstance(fitted.detector, Embedder):
         raise BadInput(
-            f"{run} is of {fitted.detector.name}, which has no embeddings; fit one with `oddframe fit embedding`"
+            f"{run} is of {fitted.detector.name}, which has no embeddings; "
+            "fit one with `oddframe fit embedding`"
         )
     parts, _ = open_parts(data, root)
     readable, left_out = readable_clips(parts)
@@ -194,7 +199,8 @@ def threshold(
     name: str = "threshold",
     out: str | Path | None = None,
 ) -> ClassThresholds:
-    """Apply thresholds to every part: an error at or above one, or a distance to every class centroid, is anomalous.
+    """Apply thresholds to every part: an error at or above one, or a distance to every class
+    centroid, is anomalous.
 
     A threshold that is not given is proposed from val, never from test or anomaly.
 

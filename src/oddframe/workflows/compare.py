@@ -136,7 +136,9 @@ def compare(
 
 
 def labels_of(runs: Sequence[FittedDetector]) -> list[str]:
-    """A name for each run: its method, with its folder where several are of it, and a number where even these agree."""
+    """A name for each run: its method, with its folder where several are of it, and a number where
+    even these agree.
+    """
     labels: list[str] = []
     methods = [run.detector.name for run in runs]
     for run in runs:
@@ -152,7 +154,9 @@ def labels_of(runs: Sequence[FittedDetector]) -> list[str]:
 
 
 def measured_seed(label: str, fitted: FittedDetector, measured: MeasuredRun) -> MeasuredSeed:
-    """One run as the table takes it; runs with the same options and data differ in their seeds alone."""
+    """One run as the table takes it; runs with the same options and data differ in their seeds
+    alone.
+    """
     settings = {"options": fitted.detector.options, "data": fitted.facts["data"]}
     text = dumps(settings, sort_keys=True, default=str)
     seed = int(fitted.facts["seed"])

@@ -80,17 +80,20 @@ def evaluate(
     device: str = "cpu",
     progress: ProgressCallback | None = None,
 ) -> EvaluationResult:
-    """Measure a run on a data set with ground truth, under the honest protocol and under the published one.
+    """Measure a run on a data set with ground truth, under the honest protocol and under the
+    published one.
 
-    Refuses when a test video was also learned from. Writes evaluation.json, videos.csv, scores, plots and
-    report.html into OUT. Test videos that cannot be read are left out, and named.
+    Refuses when a test video was also learned from. Writes evaluation.json, videos.csv, scores,
+    plots and report.html into OUT. Test videos that cannot be read are left out, and named.
 
     Args:
         run: the folder that `oddframe fit` wrote.
-        data: a data set, as `oddframe datasets` lists them, or a folder of your own with test and truth.
+        data: a data set, as `oddframe datasets` lists them, or a folder of your own with test and
+            truth.
         root: where a named data set lies.
         split: number of an official split, of data sets that have several.
-        stream: of videos with several, the one to measure on; the one the run has learned unless given.
+        stream: of videos with several, the one to measure on; the one the run has learned unless
+            given.
         out: where results go; RUN/evaluation-DATA unless given.
         false_alarms_per_hour: threshold for another rate than the run's own.
         overlay: write the video with heat map, boxes and score ribbon for every test video.

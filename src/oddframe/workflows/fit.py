@@ -57,11 +57,11 @@ def fit(
         threads: videos decoded and described side by side.
         device: where networks run: cpu, cuda, cuda:1 …
         false_alarms_per_hour: how often an alarm on normal video may be false; sets the threshold.
-        keep_all: learn also from those of your own videos that do not belong to the others: where the
-            camera moves, another view is shown, or the picture has another shape or light.
+        keep_all: learn also from those of your own videos that do not belong to the others: where
+            the camera moves, another view is shown, or the picture has another shape or light.
         resume: go on where an earlier fit into the same folder was interrupted.
-        cache: where embeddings are kept for the next fit, of whatever head; in your own cache folder
-            unless given.
+        cache: where embeddings are kept for the next fit, of whatever head; in your own cache
+            folder unless given.
         frame_rate: frames per second, for folders of pictures and files that say it wrongly;
             the run records the rate.
         options: of a method that is given by name.

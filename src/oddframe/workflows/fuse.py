@@ -85,7 +85,8 @@ def fuse(
     device: str = "cpu",
     progress: ProgressCallback | None = None,
 ) -> Fusion:
-    """Measure runs on several streams of the same recordings, each alone and all by their mean rarity.
+    """Measure runs on several streams of the same recordings, each alone and all by their mean
+    rarity.
 
     Each run is one that `oddframe fit --stream` wrote; all are looked at before anything is scored.
     Writes fusion.json and, of the recordings with all streams together, what `oddframe score`
@@ -96,7 +97,8 @@ def fuse(
         data: a data set whose videos have streams.
         root: where a named data set lies.
         out: where results go.
-        rarity: mean rarity from which there is an event; the mean of the runs' thresholds unless given.
+        rarity: mean rarity from which there is an event; the mean of the runs' thresholds unless
+            given.
         overlay: write the video of one stream with the score ribbon for every recording.
         frame_rate: frames per second, for folders of pictures and files that say it wrongly.
         device: where networks run: cpu, cuda, cuda:1 …
@@ -144,7 +146,9 @@ def open_streams(
     device: str,
     frame_rate: float | None = None,
 ) -> list[Stream]:
-    """Every run with its stream and test videos. Raises BadInput, BadRun or Leak, before anything is scored."""
+    """Every run with its stream and test videos. Raises BadInput, BadRun or Leak, before anything
+    is scored.
+    """
     fitted = [load_run(run, device) for run in runs]
     opened: list[Stream] = []
     for run, one in zip(runs, fitted, strict=True):
@@ -163,7 +167,9 @@ def open_streams(
 def score_stream(
     stream: Stream, folder: Path
 ) -> tuple[dict[str, EvaluatedVideo], tuple[LeftOut, ...]]:
-    """The test videos of one stream beside their truth, by recording, without what only one stream has."""
+    """The test videos of one stream beside their truth, by recording, without what only one stream
+    has.
+    """
 
     def score_one(video: Video) -> tuple[str, EvaluatedVideo]:
         path = folder / f"{video.name}.npz"

@@ -34,12 +34,14 @@ def methods() -> Listing:
 
 @workflow
 def info(run: str | Path) -> Contents:
-    """Say what a run folder holds: method, options, what it learned from, its threshold, its size. Or what a file does.
+    """Say what a run folder holds: method, options, what it learned from, its threshold, its size.
+    Or what a file does.
 
     Nothing in a file is run, whatever it is.
 
     Args:
-        run: the folder that `oddframe fit` wrote, or a saved result: .npz, .npy, .json, or a .pkl of boxes.
+        run: the folder that `oddframe fit` wrote, or a saved result: .npz, .npy, .json, or a .pkl
+            of boxes.
     """
     path = Path(run).expanduser()
     if path.is_file():
@@ -60,7 +62,9 @@ def info(run: str | Path) -> Contents:
 
 
 def inside(path: Path) -> dict[str, Any]:
-    """What a saved result holds, by name: shape, type and range of arrays, values of the rest. Raises BadInput."""
+    """What a saved result holds, by name: shape, type and range of arrays, values of the rest.
+    Raises BadInput.
+    """
     readers = {
         ".npz": inside_npz,
         ".npy": inside_npy,

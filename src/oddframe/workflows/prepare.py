@@ -71,12 +71,13 @@ def prepare(
     frame_rate: FramesPerSecond | None = None,
     progress: ProgressCallback | None = None,
 ) -> Preparation | ClipSplit | DadLayout:
-    """Check a data set on disk: what is there, what is missing, whether the counts are the published ones.
+    """Check a data set on disk: what is there, what is missing, whether the counts are the
+    published ones.
 
-    Frames are counted without decoding; all ground truth is read and held against its video. Nothing
-    is changed. With OUT, clips in classes are divided into train, val, test and anomaly, and written
-    there as mp4 with four tables; the recordings of `dad` are laid out there as the jigsaw variant
-    has them, as links, with a mask for each.
+    Frames are counted without decoding; all ground truth is read and held against its video.
+    Nothing is changed. With OUT, clips in classes are divided into train, val, test and anomaly,
+    and written there as mp4 with four tables; the recordings of `dad` are laid out there as the
+    jigsaw variant has them, as links, with a mask for each.
 
     Args:
         name: a data set, as `oddframe datasets` lists them; `folder` for videos of your own.
@@ -85,10 +86,11 @@ def prepare(
             begun is gone on with.
         split: number of an official split, of data sets that have several; the first unless given.
         seed: of the division and of the varied copies.
-        anomalous: classes that count as anomalous, such as [fight]; those of the data set unless given.
+        anomalous: classes that count as anomalous, such as [fight]; those of the data set unless
+            given.
         by: source keeps clips of one source on one side; clip divides them singly, as published.
-        target: clips that each class of train is brought to by varied copies (val to a twentieth); 0
-            makes none.
+        target: clips that each class of train is brought to by varied copies (val to a twentieth);
+            0 makes none.
         vary: parts in which copies are made, train or all (train and val).
         frames: write films of `dad` as pictures into OUT, img_<n>.png without loss; otherwise they
             are only linked.

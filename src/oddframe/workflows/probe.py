@@ -109,7 +109,8 @@ def probe(
     device: str = "cpu",
     progress: ProgressCallback | None = None,
 ) -> ProbeResult:
-    """Learn classes on a run's embeddings, and say how well that is done: what the embeddings are worth.
+    """Learn classes on a run's embeddings, and say how well that is done: what the embeddings are
+    worth.
 
     Writes probe.json and confusion matrices into OUT. Embeddings are kept: a second probe takes
     seconds.
@@ -123,9 +124,9 @@ def probe(
         out: where results go; RUN/probe-DATA unless given.
         linear: a classifier on the embeddings as they are; what is done unless --finetune is given.
         finetune: a classifier on the network, trained with all of it.
-        batch_norm: of --linear: keep the statistics that the network learned (frozen, unless given),
-            or let them move on (updating) while a classifier is trained on augmented clips, as
-            published (slower, for embeddings cannot be kept). With --finetune they always move.
+        batch_norm: of --linear: keep the statistics that the network learned (frozen, unless
+            given), or let them move on (updating) while a classifier is trained on augmented clips,
+            as published (slower, for embeddings cannot be kept). With --finetune they always move.
         epochs: times that a network is shown the training videos, 20 unless given.
         batch: clips in a batch, where a network is trained, 32 unless given.
         lr: learning rate, where a network is trained; 0.01, and 0.0001 with --finetune.
@@ -141,7 +142,8 @@ def probe(
     idle = [f"--{name}" for name, value in given.items() if value is not None]
     if idle and not trains:
         raise BadInput(
-            f"{', '.join(idle)} count where a network is trained: add --finetune, or --batch-norm updating"
+            f"{', '.join(idle)} count where a network is trained: "
+            "add --finetune, or --batch-norm updating"
         )
     fitted, embedder, name, videos = open_probe(run, data, root, split, device)
     folder = room(fitted.folder / f"probe-{name}" if out is None else Path(out))
@@ -202,10 +204,11 @@ def retrieve(
     device: str = "cpu",
     progress: ProgressCallback | None = None,
 ) -> RetrievalResult:
-    """Look for each test video's nearest training videos by a run's embeddings, and count those of its class.
+    """Look for each test video's nearest training videos by a run's embeddings, and count those of
+    its class.
 
-    Writes retrieval.json and a page with pictures into OUT. Embeddings are kept: a second time takes
-    seconds.
+    Writes retrieval.json and a page with pictures into OUT. Embeddings are kept: a second time
+    takes seconds.
 
     Args:
         run: the folder that `oddframe fit` wrote, of a method with embeddings.
@@ -248,12 +251,15 @@ def retrieve(
 def open_probe(
     run: str | Path, data: str | Path, root: str | Path | None, number: int | None, device: str
 ) -> tuple[FittedDetector, Embedder, str, Split]:
-    """The run, its embedder on the device, and the data. Raises BadInput or Leak for what cannot be probed."""
+    """The run, its embedder on the device, and the data. Raises BadInput or Leak for what cannot be
+    probed.
+    """
     fitted = load_run(run, device)
     embedder = fitted.detector
     if not isinstance(embedder, Embedder):
         raise BadInput(
-            f"{run} holds {embedder.name}, which has no embeddings to probe; tclr and temporal-queue have"
+            f"{run} holds {embedder.name}, which has no embeddings to probe; "
+            "tclr and temporal-queue have"
         )
     name, split = open_data(str(data), None if root is None else Path(root), split=number)
     refuse_unlabelled(name, split)

@@ -41,7 +41,8 @@ def simulate(
     kinds: str = "all",
     progress: ProgressCallback | None = None,
 ) -> Simulation:
-    """Film a plaza from a fixed camera: normal videos to learn from, test videos with oddities, and the truth.
+    """Film a plaza from a fixed camera: normal videos to learn from, test videos with oddities, and
+    the truth.
 
     The folder is then a data set: `train/`, `test/`, `truth/` and `scene.json`.
 
