@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 import oddframe
-from oddframe.cli.main import COMMANDS, main, parser_of
+from oddframe.cli.main import COMMANDS, arguments_of, main, parser_of, verb_of
+from oddframe.cli.parser import COMMON, Command, Option, nested
 from oddframe.cli.values import kind_of
 from oddframe.errors import BadInput, BadRun, BadTruth, BadVideo, Leak, OddframeError
 from oddframe.options import number_in
 from oddframe.registry import members
+from oddframe.results import only_own_errors
+from oddframe.workflows.fit import detector_of
 
 Refused = Callable[..., str]
 Capture = pytest.CaptureFixture[str]
@@ -579,49 +583,71 @@ def test_the_api_raises_what_the_words_say(street: Path, fitted: Path, tmp_path:
 IMPOSSIBLE = ("0", "-1", "1e-300", "1e300", str(2**64), "nan", "inf", "-inf")
 
 
-def numeric_options() -> list[tuple[str, str | None, str]]:
-    """Every option of every command, and of every method, that takes numbers."""
-    found = []
-    commands: list[tuple[str, str | None]] = [(name, None) for name in COMMANDS if name != "fit"]
-    commands += [("fit", method) for method in members("methods")]
-    for command, method in commands:
-        for option in parser_of(command, method).options:
-            if "number" in kind_of(option.hint):
-                found.append((command, method, option.flag))
+@cache
+def commands() -> list[tuple[str, str | None, Command]]:
+    """Every command; `fit` once for each method."""
+    found: list[tuple[str, str | None, Command]] = []
+    for name in COMMANDS:
+        for method in members("methods") if name == "fit" else [None]:
+            found.append((name, method, parser_of(name, method)))
     return found
 
 
-def test_every_number_of_every_command_has_a_range() -> None:
+def numeric_options(command: Command) -> list[Option]:
+    """The options of a command that take numbers."""
+    return [option for option in command.options if "number" in kind_of(option.hint)]
+
+
+def test_every_number_of_every_command_and_method_has_a_range() -> None:
     without = []
-    for command, method, flag in numeric_options():
-        if method is not None:
-            continue  # the methods' own tests are with the methods
-        option, _ = parser_of(command, method).option_of(flag)
-        number = number_in(option.hint)
-        if number is None or not math.isfinite(number.range.low + number.range.high):
-            without.append(f"{command} {method or ''} {flag}")
+    for _, _, command in commands():
+        for option in numeric_options(command):
+            number = number_in(option.hint)
+            if number is None or not math.isfinite(number.range.low + number.range.high):
+                without.append(f"{command.prog} {option.flag}")
     assert not without, "\n".join(without)
 
 
 def test_numbers_that_cannot_be_are_refused_as_words_are_read() -> None:
-    parsers = {}
-    for command, method, flag in numeric_options():
-        parser = parsers.setdefault((command, method), parser_of(command, method))
-        option, _ = parser.option_of(flag)
-        number = number_in(option.hint)
-        if number is None:
-            continue
-        for text in IMPOSSIBLE:
-            said = ""
-            values: list[Any] = []
-            try:
-                value = parser.parse([f"{flag}={text}"])[option.name]
+    """And those that can be make the arguments of the workflow, and the detector, at once."""
+    tried, slow = 0, []
+    for name, method, command in commands():
+        for option in numeric_options(command):
+            number = number_in(option.hint)
+            assert number is not None
+            for text in IMPOSSIBLE:
+                tried += 1
+                began = time.process_time()
+                try:
+                    given = command.parse([f"{option.flag}={text}"])
+                except BadInput as error:
+                    assert option.flag in str(error) or option.name in str(error)
+                    assert "\n" not in str(error)
+                    continue
+                value = given[option.name]
                 values = list(value) if isinstance(value, list | tuple) else [value]
-            except BadInput as error:
-                said = str(error)
-            assert said.count("\n") == 0
-            assert flag in said or values
-            assert all(one in number.range for one in values if one is not None)
+                assert all(one in number.range for one in values if one is not None)
+                try:
+                    with only_own_errors():
+                        make_what_is_asked_for(name, method, option, command.with_defaults(given))
+                except OddframeError as error:
+                    assert "\n" not in str(error), f"{command.prog} {option.flag}={text}"
+                    assert error.code == 2
+                if time.process_time() - began > 5:
+                    slow.append(f"{command.prog} {option.flag}={text}")
+    assert tried > 2000
+    assert not slow, "\n".join(slow)
+
+
+def make_what_is_asked_for(
+    name: str, method: str | None, option: Option, values: dict[str, Any]
+) -> None:
+    """What a command makes of its options, of which this one is no default, before it opens files."""
+    for common in COMMON:
+        values.pop(common.name)
+    arguments = arguments_of(verb_of(name), nested(values), method)
+    if method is not None and option.section != "options":
+        detector_of(method, arguments["options"])
 
 
 def bombs() -> dict[str, bytes]:
