@@ -105,6 +105,10 @@ def test_other_weights_options_spans_and_pixels_are_embedded_anew(
     film(tmp_path / "other.mp4", 20, start=7)
     part.embed_videos([Video("v0", tmp_path / "other.mp4")], run)
     assert part.asked == 15
+    for again in (replace(videos[0], fps=5.0), replace(videos[0], levels=(7000.0, 8000.0))):
+        before = part.asked
+        part.embed_videos([again], run)
+        assert part.asked > before
 
 
 def test_an_interrupted_embedding_goes_on(videos: list[Video], tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """What is read is what was filmed: every container, codec and clock that people have, frame by frame."""
 
 import os
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from oddframe.video import reader
 from oddframe.video.decoder import Clock
 from oddframe.video.reader import (
     content_hash,
+    content_of,
     facts_of,
     frames_at,
     read,
@@ -504,3 +506,18 @@ def test_a_folder_with_nothing_to_see_is_refused(tmp_path: Path) -> None:
         list(read(video_of(tmp_path / "v"), AS_IT_IS))
     with pytest.raises(BadVideo, match="no such file or folder"):
         video_of(tmp_path / "w")
+
+
+def test_what_is_kept_of_a_video_bears_all_that_its_pixels_depend_on(tmp_path: Path) -> None:
+    """A new field of Video is either in the name, or said here to change no pixel and no time."""
+    others: dict[str, Any] = {"fps": 5.0, "span": (0.0, 1.0), "levels": (0.0, 1.0)}
+    changes_nothing = {"name", "label", "group", "truth"}
+    video = Video("a", film(tmp_path / "a.mp4", 5))
+    for one in fields(Video):
+        if one.name not in {"source", *changes_nothing}:
+            other = replace(video, **{one.name: others[one.name]})
+            assert content_of(other) != content_of(video), one.name
+    film(tmp_path / "b.mp4", 5, start=9)
+    assert content_of(replace(video, source=tmp_path / "b.mp4")) != content_of(video)
+    shutil.copy(video.source, tmp_path / "c.mp4")
+    assert content_of(Video("c", tmp_path / "c.mp4", label="x")) == content_of(video)

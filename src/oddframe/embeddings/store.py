@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from oddframe import __version__
 from oddframe.cache import key
 from oddframe.errors import BadInput
 from oddframe.files import aside
 from oddframe.types import Floats, Ints, Video
-from oddframe.video.reader import content_hash
+from oddframe.video.reader import content_of
 
 Rows = tuple[Ints, Floats, Floats]  # frame (N,), seconds (N,) and vector (N, D) of a batch
 
@@ -40,11 +41,10 @@ class VideoEmbeddings:
 
 
 def cache_path(folder: Path, video: Video, *depends_on: object) -> Path:
-    """Where the embeddings of a video are kept: named after its content, and whatever else they
-    depend on.
+    """Where the embeddings of a video are kept: named after its content, whatever else they depend
+    on, and the version of oddframe, for another may decode or embed in another way.
     """
-    content = content_hash(video.source)
-    return folder / f"{key(content, video.span, video.fps, *depends_on)}.npy"
+    return folder / f"{key(__version__, content_of(video), *depends_on)}.npy"
 
 
 def open_embeddings(path: Path, video: Video) -> VideoEmbeddings | None:

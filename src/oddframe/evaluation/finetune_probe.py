@@ -28,7 +28,7 @@ from oddframe.training.config import Training
 from oddframe.training.trainer import by_loss, train
 from oddframe.types import ClipSpec, Video
 from oddframe.video.augment import WEAK, crop_spec, mirrored, varied
-from oddframe.video.reader import content_hash, frames_at
+from oddframe.video.reader import content_of, frames_at
 from oddframe.video.sampling import DRAWS, frames_of
 
 BatchNorm = Literal["frozen", "updating"]
@@ -94,7 +94,7 @@ class LabelledClips(Dataset[tuple[Tensor, int]]):
 
     def fingerprint(self) -> str:
         """A short text that differs when the pixels, the labels or the clips drawn from them do."""
-        content = [(content_hash(video.source), video.span, video.fps) for video in self.videos]
+        content = [content_of(video) for video in self.videos]
         return key(content, self.number, self.spec, self.seed)
 
     def __getitem__(self, item: int) -> tuple[Tensor, int]:

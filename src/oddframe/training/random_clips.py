@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from oddframe.errors import BadInput, BadVideo
 from oddframe.types import ClipSpec, Video
 from oddframe.video.clips import resampled
-from oddframe.video.reader import content_hash, frames_at
+from oddframe.video.reader import content_of, frames_at
 from oddframe.video.sampling import DRAWS, Skipped, frames_of
 
 
@@ -71,7 +71,7 @@ class RandomClips(Dataset[Sample]):
 
     def fingerprint(self) -> str:
         """A short text that differs when the clips do."""
-        content = [(content_hash(video.source), video.span) for video in self.videos]
+        content = [content_of(video) for video in self.videos]
         return blake2b(
             repr((content, self.spec, self.count, self.seed)).encode(), digest_size=8
         ).hexdigest()

@@ -30,6 +30,7 @@ __all__ = [
     "VIDEO_ENDINGS",
     "Facts",
     "content_hash",
+    "content_of",
     "facts_of",
     "frames_at",
     "pictures_of",
@@ -61,6 +62,14 @@ def video_of(source: str | Path, fps: float | None = None) -> Video:
     if name in ("", "..", "."):
         name = path.resolve().name or "videos"
     return Video(name, path, fps=fps)
+
+
+def content_of(video: Video) -> tuple[object, ...]:
+    """All that the frames of a video, their times and their pixels depend on, whatever it is called.
+
+    Every name under which something made of a video is kept holds this. Raises BadVideo.
+    """
+    return (content_hash(video.source), video.span, video.fps, video.levels)
 
 
 def facts_of(video: Video) -> Facts:

@@ -18,7 +18,7 @@ from oddframe.types import Bytes, Clips, ClipSpec, Floats, Ints, Video
 from oddframe.video.background import shrink
 from oddframe.video.clips import clips_of
 from oddframe.video.motion import Flow, MotionGrid, motion_cells
-from oddframe.video.reader import content_hash, read
+from oddframe.video.reader import content_of, read
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Describer:
 
     def key_of(self, video: Video) -> str:
         """A name for everything that the features of a video depend on."""
-        return key(content_hash(video.source), video.span, video.fps, self)
+        return key(content_of(video), self)
 
     def describe(self, video: Video, stop: Event | None = None) -> Arrays:
         """The features of one video by their names. Raises CancelledError once `stop` is set."""

@@ -20,7 +20,7 @@ from oddframe.run import Arrays, Run
 from oddframe.types import Bytes, ClipSpec, Floats, Frame, Video
 from oddframe.video.clips import clips_of
 from oddframe.video.object_boxes import OnnxDetector, open_box_file, scale_boxes
-from oddframe.video.reader import content_hash, read, times_of
+from oddframe.video.reader import content_of, read, times_of
 
 # of the middle frame of a clip (T, H, W, C) of a video, and that frame's source index: (n, 4) boxes
 FindBoxes = Callable[[Bytes, str, int], Floats]
@@ -147,7 +147,7 @@ def box_videos(
     ):
 
         def box(video: Video) -> BoxedVideo:
-            words = [content_hash(video.source), video.span, spec, step, *depends_on]
+            words = [content_of(video), spec, step, *depends_on]
             key = blake2b(repr(words).encode(), digest_size=8).hexdigest()
             empty = np.zeros((0, columns), np.float32)
             arrays = run.remember(

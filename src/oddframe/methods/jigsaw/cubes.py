@@ -23,7 +23,7 @@ from oddframe.errors import BadInput
 from oddframe.methods.jigsaw.proposals import crop_cubes
 from oddframe.options import Range, check_ranges
 from oddframe.types import Bools, Bytes, ClipSpec, Floats, Ints, Video
-from oddframe.video.reader import content_hash, frames_at
+from oddframe.video.reader import content_of, frames_at
 
 BLOCK = 32  # frames decoded together
 # blocks that follow each other and have their turn together: cubes reach into the blocks beside
@@ -214,8 +214,7 @@ class Cubes(Dataset[Tensor]):
         """A short text that differs when the cubes do: the videos' content, and what is cut."""
         digest = blake2b(digest_size=8)
         for one in self.cache.videos:
-            content = content_hash(one.video.source)
-            digest.update(f"{content} {one.video.span}".encode())
+            digest.update(repr(content_of(one.video)).encode())
             index = np.asarray(one.index, np.int64)
             digest.update(index.tobytes())
         options = (self.spec, self.side, self.count, self.seed, self.jitter)

@@ -18,7 +18,7 @@ from oddframe.cache import key
 from oddframe.errors import BadInput, BadVideo
 from oddframe.types import ClipSpec, Ints, Video
 from oddframe.video.augment import crop_spec, mirrored, varied
-from oddframe.video.reader import content_hash, frames_at
+from oddframe.video.reader import content_of, frames_at
 from oddframe.video.sampling import DRAWS, Skipped, frames_of
 
 TRIES = 3  # starts tried in a video before another takes its place
@@ -115,7 +115,7 @@ class TwoViews(Dataset[Tensor]):
 
     def fingerprint(self) -> str:
         """A short text that differs when the samples do."""
-        content = [(content_hash(video.source), video.span, video.fps) for video in self.videos]
+        content = [content_of(video) for video in self.videos]
         lengths = [len(frames) for frames in self.frames]
         return key(content, lengths, self.timing, self.size, self.seed)
 

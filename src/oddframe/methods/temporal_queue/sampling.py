@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from oddframe.cache import key
 from oddframe.errors import BadInput, BadVideo
 from oddframe.types import ClipSpec, Ints, Video
-from oddframe.video.reader import content_hash, frames_at
+from oddframe.video.reader import content_of, frames_at
 from oddframe.video.sampling import Skipped, frames_of
 
 
@@ -85,7 +85,7 @@ class Queues(Dataset[tuple[Tensor, Tensor]]):
 
     def fingerprint(self) -> str:
         """A short text that differs when the items do."""
-        content = [(content_hash(one.video.source), one.frames) for one in self.segments]
+        content = [(content_of(one.video), one.frames) for one in self.segments]
         return key(content, self.spec, self.queue, self.offset, len(self.items))
 
     def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
