@@ -15,7 +15,7 @@ from oddframe.datasets.discovery import collect_videos, videos_under
 from oddframe.datasets.folder import Folder
 from oddframe.errors import BadInput, BadVideo
 from oddframe.types import ClipSpec, Video
-from oddframe.video.reader import read
+from oddframe.video.reader import content_hash, read, video_of
 
 
 @pytest.fixture
@@ -233,9 +233,35 @@ def test_a_long_name_is_scored_like_any_other(fitted: Path, short: Path, tmp_pat
     assert len(list((tmp_path / "out").glob("*.npz"))) == 1
 
 
-def test_a_fifo_among_pictures_is_passed_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [fifo, broken_link, device])
+def test_what_is_no_file_among_pictures_is_named_and_not_opened(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
     work = tree(tmp_path / "work", {f"{k}.png": k for k in range(3)})
-    os.mkfifo(work / "1.5.png")
+    without = content_hash(work)
+    make(work / "1.5.png")
     (video,) = collect_videos([work])
+    assert content_hash(work) != without
     assert len(list(read(video, ClipSpec(size=None), damage := []))) == 4
     assert "1.5.png: not a regular file" in damage[0]
+
+
+def test_a_folder_named_like_a_picture_is_none(tmp_path: Path) -> None:
+    work = tree(tmp_path / "work", {f"{k}.png": k for k in range(3)})
+    (work / "thumbs.png").mkdir()
+    (video,) = collect_videos([work])
+    assert len(list(read(video, ClipSpec(size=None), damage := []))) == 3
+    assert not damage
+    assert len(content_hash(work)) == 16
+
+
+def test_a_folder_with_a_pipe_among_its_pictures_is_scored_and_the_pipe_named(
+    fitted: Path, short: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    for k, frame in enumerate(read(video_of(short), ClipSpec(size=None))):
+        cv2.imwrite(str(work / f"{k:03}.png"), frame.pixels)
+    fifo(work / "010b.png")
+    score(fitted, [work], out=tmp_path / "out", overlay=False, clips=False)
+    assert "010b.png: not a regular file" in caplog.text

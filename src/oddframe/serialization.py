@@ -78,13 +78,13 @@ def read_words(folder: Path) -> dict[str, Any]:
         )
     if version < FORMAT:
         raise BadRun(
-            f"{folder} was made by an older version of oddframe ({words.get('oddframe')}), "
-            f"whose runs this one ({__version__}) does not read; fit again"
+            f"{folder} is a run of the older format {version}, written by oddframe "
+            f"{words.get('oddframe')}; this one ({__version__}) reads format {FORMAT}: fit again"
         )
     if version > FORMAT:
         raise BadRun(
-            f"{folder} was written by oddframe {words.get('oddframe')}, "
-            f"which is newer than this one ({__version__}); update oddframe or fit again"
+            f"{folder} is a run of format {version}, written by oddframe {words.get('oddframe')}; "
+            f"this one ({__version__}) reads format {FORMAT}: update oddframe or fit again"
         )
     if method not in known:
         raise BadRun(

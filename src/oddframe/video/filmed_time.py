@@ -16,17 +16,22 @@ JUMP = 5.0
 LONGEST_STEP = 1.0  # seconds: a shorter step is a dropped frame, never a jump
 REMEMBERED = 15  # steps from which a stream knows its rate
 ONLY_STEP = 1 / 25  # seconds that the only frame of a video lasts: nothing tells its rate
+# seconds that a frame stands for at most: what happens between two pictures of a time-lapse, one a day perhaps, was
+# not filmed, and counting it would turn a few hundred pictures into thousands of hours without a false alarm
+LONGEST_COUNTED = 60.0
 
 
 def usual_step(seconds: Floats) -> float:
     """Seconds from one frame to the next, in the mean without jumps of the clock; 1 / 25 for a
     single frame.
 
+    Not more than LONGEST_COUNTED, however seldom a picture was taken.
+
     >>> round(usual_step(np.array([0.0, 0.1, 0.2, 3600.2, 3600.3])), 6)
     0.1
     """
     steps = ordinary_steps(seconds)
-    return float(steps.mean()) if len(steps) else ONLY_STEP
+    return min(float(steps.mean()), LONGEST_COUNTED) if len(steps) else ONLY_STEP
 
 
 def filmed_seconds(seconds: Floats) -> float:
@@ -36,9 +41,10 @@ def filmed_seconds(seconds: Floats) -> float:
     0.5
     """
     T = len(seconds)
-    if T > 1 and len(ordinary_steps(seconds)) == T - 1:
+    step = usual_step(seconds)
+    if step < LONGEST_COUNTED and T > 1 and len(ordinary_steps(seconds)) == T - 1:
         return float(seconds[-1] - seconds[0]) * T / (T - 1)  # the same, without rounding
-    return usual_step(seconds) * T
+    return step * T
 
 
 def ordinary_steps(seconds: Floats) -> Floats:

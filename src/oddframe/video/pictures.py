@@ -32,7 +32,8 @@ MOST_ENTRIES = 1000  # of a TIFF directory that are looked at
 
 def pictures_of(folder: Path) -> list[Path]:
     """A frame folder's pictures in natural order."""
-    return [path for path in listing(folder) if path.suffix.lower() in PICTURE_ENDINGS]
+    found = [path for path in listing(folder) if path.suffix.lower() in PICTURE_ENDINGS]
+    return [path for path in found if not path.is_dir()]
 
 
 def read_pictures(

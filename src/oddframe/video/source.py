@@ -166,7 +166,7 @@ def content_state(path: Path) -> State:
         return state_of(path)
     states = state_of(path)
     for picture in list_pictures(path):
-        states += state_of(picture)
+        states += state_of(picture) if picture.is_file() else ((0, 0, 0),)
     return states
 
 
@@ -303,6 +303,7 @@ def unreadable(path: Path, damage: DamageReport | None) -> BadVideo:
 
 hashes: OrderedDict[Path, tuple[State, str]] = OrderedDict()
 MOST_HASHES = 4096
+NO_PICTURE = b"no file"
 
 
 def content_hash(path: Path, *, again: bool = False) -> str:
@@ -317,7 +318,11 @@ def content_hash(path: Path, *, again: bool = False) -> str:
     if known and state_known == state and not again:
         return known
     digest = blake2b(digest_size=8)
-    for file in list_pictures(path) if path.is_dir() else [path]:
+    of_folder = path.is_dir()
+    for file in list_pictures(path) if of_folder else [path]:
+        if of_folder and not file.is_file():
+            digest.update(NO_PICTURE)  # a pipe, a device, a dead link: reading the folder names it
+            continue
         try:
             hash_file(file, digest)
         except OSError as error:

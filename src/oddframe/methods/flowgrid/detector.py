@@ -100,7 +100,7 @@ class FlowGrid(Detector):
         fps: Annotated[float, Range(0, 1000, open_low=True)] = 10.0,
         flow: Flow = "medium",
         bank: Annotated[int, Range(1, 10_000_000)] = 3000,
-        neighbours: Annotated[int, Range(1, 10_000)] = 5,
+        neighbours: Annotated[int, Range(1, 100)] = 5,
         row_weight: Annotated[float, Range(0, 1e6)] = 5.0,
         half_life: Annotated[float, Range(0, 3600)] = 0.1,
         rare_share: Annotated[float, Range(0, 1, open_high=True)] = 0.0,
