@@ -17,8 +17,8 @@ from oddframe.evaluation.class_report import (
     ClassTable,
     accuracies,
     class_summary,
-    describe,
     propose,
+    statistics_of,
 )
 from oddframe.types import Video
 from oddframe.visualization.class_plots import tsne, write_boxes_png
@@ -279,7 +279,7 @@ def test_auc_and_distances_are_of_the_parts_they_name() -> None:
 
 
 def test_described_is_what_statistics_say() -> None:
-    told = describe(np.array([1.0, 2, 3, 4]))
+    told = statistics_of(np.array([1.0, 2, 3, 4]))
     assert told == {
         "count": 4,
         "mean": 2.5,
@@ -290,7 +290,7 @@ def test_described_is_what_statistics_say() -> None:
         "75%": 3.25,
         "max": 4,
     }
-    assert describe(np.zeros(0)) is None
+    assert statistics_of(np.zeros(0)) is None
 
 
 def test_a_proposed_threshold_keeps_its_rate_on_new_normal_clips() -> None:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from oddframe.evaluation.compare import MeasuredSeed, compare_runs, spread_of
+from oddframe.evaluation.compare import MeasuredSeed, compare_runs, seed_spread
 from oddframe.evaluation.evaluated_video import EvaluatedVideo
 from oddframe.evaluation.protocol import measure
 from oddframe.types import Truth
@@ -43,4 +43,4 @@ def test_seeds_of_a_method_are_one_row() -> None:
 
 
 def test_no_value_has_no_spread() -> None:
-    assert spread_of([]) is None
+    assert seed_spread([]) is None

@@ -290,11 +290,11 @@ def test_a_cell_touches_a_pixel_that_it_shares_with_its_neighbour() -> None:
 def test_thinning_keeps_the_ends_and_the_shape() -> None:
     x = np.linspace(0, 1, 5001)
     y = x**0.2
-    few_x, few_y = metrics.thinned(x, y)
+    few_x, few_y = metrics.thin_curve(x, y)
     assert len(few_x) <= 500
     assert (few_x[0], few_y[0], few_x[-1], few_y[-1]) == (0, 0, 1, 1)
     assert np.trapezoid(few_y, few_x) == pytest.approx(np.trapezoid(y, x), abs=1e-4)
-    assert metrics.thinned(x[:3], y[:3]) == (x[:3].tolist(), y[:3].tolist())
+    assert metrics.thin_curve(x[:3], y[:3]) == (x[:3].tolist(), y[:3].tolist())
 
 
 def test_levels_are_all_values_when_there_are_few_and_reach_from_peak_to_floor_when_many() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oddframe.evaluation.evaluated_video import EvaluatedVideo, every_frame
+from oddframe.evaluation.evaluated_video import EvaluatedVideo, anomalous_frames, every_frame
 from oddframe.evaluation.metrics import auc
 from oddframe.registry import member
 from oddframe.run import Run
@@ -21,7 +21,10 @@ def measure_baselines(
     """Micro AUC of each baseline by its name. `tests` are the videos that `judged` were scored
     from.
     """
-    return {name: {"micro_auc": baseline_auc(name, tests, judged)} for name in BASELINES}
+    found = {}
+    for name in BASELINES:
+        found[name] = {"micro_auc": baseline_auc(name, tests, judged)}
+    return found
 
 
 def baseline_auc(
@@ -34,5 +37,5 @@ def baseline_auc(
     for video, one in zip(tests, judged, strict=True):
         scores = concatenate(score_video(detector, video), video.name)
         values.append(every_frame(scores, len(one.value)))
-    anomalous = np.concatenate([one.truth.frame for one in judged])
+    anomalous = np.concatenate(anomalous_frames(judged))
     return auc(anomalous, np.concatenate(values))

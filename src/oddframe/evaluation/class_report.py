@@ -20,7 +20,7 @@ from oddframe.evaluation.metrics import auc
 from oddframe.run import Run
 from oddframe.types import Floats, Video
 
-NORMAL = ("train", "val", "test")
+NORMAL_PARTS = ("train", "val", "test")
 ODD = "anomaly"
 
 
@@ -64,8 +64,8 @@ def class_table(detector: Embedder, parts: Mapping[str, Sequence[Video]], run: R
     for part, inside in parts.items():
         videos += inside
         names += [part] * len(inside)
-    part_of: list[str] = []
-    table: list[Video] = []
+    kept_parts: list[str] = []
+    kept: list[Video] = []
     error: list[float] = []
     embedding: list[Floats] = []
     latent: list[Floats] = []
@@ -78,22 +78,31 @@ def class_table(detector: Embedder, parts: Mapping[str, Sequence[Video]], run: R
             embedding.append(vectors.double().mean(0).numpy())
             if isinstance(detector.head, Autoencoder):
                 latent.append(detector.head.code(vectors).mean(0).numpy())
-        part_of.append(part)
-        table.append(one.video)
-    if "train" not in part_of:
+        kept_parts.append(part)
+        kept.append(one.video)
+    if "train" not in kept_parts:
         raise BadInput(
             "no clip of train is as long as the clips that the run takes; "
             "there is nothing to compare with"
         )
-    learned = zip(table, part_of, strict=True)
-    classes = sorted({str(video.label) for video, part in learned if part == "train"})
-    e = np.array(embedding)
-    z = np.array(latent) if latent else None
-    far = distances_to_classes(e, table, part_of, classes)
+    classes = learned_classes(kept, kept_parts)
+    points = np.array(embedding)
+    far = distances_to_classes(points, kept, kept_parts, classes)
+    codes = None
     far_latent = None
-    if z is not None:
-        far_latent = distances_to_classes(z, table, part_of, classes)
-    return ClassTable(table, part_of, np.array(error), e, z, classes, far, far_latent)
+    if latent:
+        codes = np.array(latent)
+        far_latent = distances_to_classes(codes, kept, kept_parts, classes)
+    return ClassTable(kept, kept_parts, np.array(error), points, codes, classes, far, far_latent)
+
+
+def learned_classes(videos: Sequence[Video], parts: Sequence[str]) -> list[str]:
+    """The classes of the videos in train, sorted."""
+    found = set()
+    for video, part in zip(videos, parts, strict=True):
+        if part == "train":
+            found.add(str(video.label))
+    return sorted(found)
 
 
 def class_summary(table: ClassTable) -> dict[str, Any]:
@@ -102,22 +111,20 @@ def class_summary(table: ClassTable) -> dict[str, Any]:
     nearest = table.far.min(1)
     parts: dict[str, Any] = {}
     classes: dict[str, Any] = {}
-    for part in (*NORMAL, ODD):
+    for part in (*NORMAL_PARTS, ODD):
         rows = table.rows(part)
+        own_here = own[rows]
         parts[part] = {
-            "error": describe(table.error[rows]),
-            "distance to own class": describe(own[rows][~np.isnan(own[rows])]),
-            "distance to nearest class": describe(nearest[rows]),
+            "error": statistics_of(table.error[rows]),
+            "distance to own class": statistics_of(own_here[~np.isnan(own_here)]),
+            "distance to nearest class": statistics_of(nearest[rows]),
         }
-        by_class: dict[str, list[int]] = {}
-        for row in rows:
-            by_class.setdefault(str(table.video[row].label), []).append(row)
-        classes[part] = {label: describe(table.error[inside]) for label, inside in by_class.items()}
+        classes[part] = errors_by_class(table, rows)
     clip_auc: dict[str, Any] = {}
     anomalous = table.rows(ODD)
-    for part in NORMAL:
+    for part in NORMAL_PARTS:
         rows = table.rows(part)
-        truth = np.array([False] * len(rows) + [True] * len(anomalous))
+        truth = np.repeat([False, True], [len(rows), len(anomalous)])
         both = [*rows, *anomalous]
         clip_auc[f"{ODD} against {part}"] = {
             "error": auc(truth, table.error[both]),
@@ -126,12 +133,27 @@ def class_summary(table: ClassTable) -> dict[str, Any]:
     return {"parts": parts, "classes": classes, "clip_auc": clip_auc}
 
 
-def describe(values: Floats) -> dict[str, float | int] | None:
+def errors_by_class(
+    table: ClassTable, rows: Sequence[int]
+) -> dict[str, dict[str, float | int] | None]:
+    """For each class among these clips the statistics of their errors."""
+    by_class: dict[str, list[int]] = {}
+    for row in rows:
+        by_class.setdefault(str(table.video[row].label), []).append(row)
+    found = {}
+    for label, inside in by_class.items():
+        found[label] = statistics_of(table.error[inside])
+    return found
+
+
+def statistics_of(values: Floats) -> dict[str, float | int] | None:
     """Count, mean, deviation, smallest, quartiles, largest; None of nothing."""
     if not len(values):
         return None
     low, quarter, middle, upper, high = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    deviation = 0.0
+    if len(values) > 1:
+        deviation = float(np.std(values, ddof=1))
     return {
         "count": len(values),
         "mean": float(values.mean()),
@@ -167,15 +189,11 @@ def propose(values: Floats, rate: float, what: str) -> ThresholdRule:
             "give --error and --distance, or make a val part"
         )
     k = int(np.ceil((n + 1) * (1 - rate) - 1e-9))
-    chosen = np.nextafter(np.sort(values)[min(k, n) - 1], np.inf)
+    chosen = float(np.nextafter(np.sort(values)[min(k, n) - 1], np.inf))
+    why = f"flags at most {rate:.1%} of normal clips, by the {what} of {n} val clips"
     if k > n:
-        return ThresholdRule(
-            float(chosen),
-            f"the largest {what} of {n} val clips, too few to show a rate of {rate:.1%}",
-        )
-    return ThresholdRule(
-        float(chosen), f"flags at most {rate:.1%} of normal clips, by the {what} of {n} val clips"
-    )
+        why = f"the largest {what} of {n} val clips, too few to show a rate of {rate:.1%}"
+    return ThresholdRule(chosen, why)
 
 
 def accuracies(
@@ -186,15 +204,17 @@ def accuracies(
     Of anomaly that is the share flagged, of the others the share not flagged.
     """
     found: dict[str, dict[str, float | int | None]] = {}
-    for part in (*NORMAL, ODD):
+    for part in (*NORMAL_PARTS, ODD):
         values = np.array([value for where, value in rows if where == part])
+        total = len(values)
         flagged = int((values >= threshold).sum())
-        right = flagged if part == ODD else len(values) - flagged
-        found[part] = {
-            "total_clip": len(values),
-            "flagged": flagged,
-            "accuracy": right / len(values) if len(values) else None,
-        }
+        right = total - flagged
+        if part == ODD:
+            right = flagged
+        accuracy = None
+        if total:
+            accuracy = right / total
+        found[part] = {"total_clip": total, "flagged": flagged, "accuracy": accuracy}
     return found
 
 

@@ -24,7 +24,7 @@ class MeasuredSeed:
 
 
 @dataclass(frozen=True)
-class Spread:
+class SeedSpread:
     """One number over the seeds of a method; where it is undefined for some, of the others."""
 
     mean: float
@@ -42,7 +42,7 @@ class MethodRow:
     method: str
     settings: str
     seeds: tuple[int, ...]
-    numbers: Mapping[str, Spread]  # by the metric's path, as `why_null` names it
+    numbers: Mapping[str, SeedSpread]  # by the metric's path, as `why_null` names it
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,9 @@ class ComparisonTable:
 def compare_runs(measured: Sequence[MeasuredSeed]) -> ComparisonTable:
     """One table of all runs, of any methods and seeds. Labels that come twice are numbered."""
     named = number_labels(measured)
-    numbers = {one.label: numbers_of(one.evaluation) for one in named}
+    numbers = {}
+    for one in named:
+        numbers[one.label] = metric_numbers(one.evaluation)
     columns = []
     for metric in scalar_metrics():
         if any(row[metric.path] is not None for row in numbers.values()):
@@ -78,12 +80,14 @@ def scalar_metrics() -> list[Metric]:
     return [metric for metric in METRICS if metric.key != "micro_auc_interval"]
 
 
-def numbers_of(evaluation: Evaluation) -> dict[str, float | None]:
+def metric_numbers(evaluation: Evaluation) -> dict[str, float | None]:
     """Each metric's number by its path."""
     found: dict[str, float | None] = {}
     for metric in scalar_metrics():
         value = getattr(evaluation, metric.column).get(metric.key)
-        found[metric.path] = float(value) if isinstance(value, int | float) else None
+        found[metric.path] = None
+        if isinstance(value, int | float):
+            found[metric.path] = float(value)
     return found
 
 
@@ -110,26 +114,40 @@ def methods_of(
         groups.setdefault((one.method, one.settings), []).append(one)
     rows = []
     for (method, settings), runs in groups.items():
-        spreads = {}
-        for metric in scalar_metrics():
-            known = [numbers[run.label][metric.path] for run in runs]
-            spread = spread_of([value for value in known if value is not None])
-            if spread is not None:
-                spreads[metric.path] = spread
+        spreads = seed_spreads([numbers[run.label] for run in runs])
         seeds = tuple(run.seed for run in runs)
         rows.append(MethodRow(runs[0].label, method, settings, seeds, spreads))
     return tuple(sorted(rows, key=micro_auc_of, reverse=True))
 
 
-def spread_of(values: Sequence[float]) -> Spread | None:
+def seed_spreads(rows: Sequence[Mapping[str, float | None]]) -> dict[str, SeedSpread]:
+    """The spread of each metric over the rows of several seeds, by its path; undefined ones lack."""
+    spreads = {}
+    for metric in scalar_metrics():
+        known = []
+        for row in rows:
+            value = row[metric.path]
+            if value is not None:
+                known.append(value)
+        spread = seed_spread(known)
+        if spread is not None:
+            spreads[metric.path] = spread
+    return spreads
+
+
+def seed_spread(values: Sequence[float]) -> SeedSpread | None:
     """Mean and deviation; None without values."""
     if not values:
         return None
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return Spread(float(np.mean(values)), deviation, min(values), max(values), len(values))
+    deviation = None
+    if len(values) > 1:
+        deviation = float(np.std(values, ddof=1))
+    return SeedSpread(float(np.mean(values)), deviation, min(values), max(values), len(values))
 
 
 def micro_auc_of(row: MethodRow) -> float:
     """By which rows are sorted; those without one come last."""
     spread = row.numbers.get("micro_auc")
-    return -1.0 if spread is None else spread.mean
+    if spread is None:
+        return -1.0
+    return spread.mean

@@ -11,7 +11,7 @@ from oddframe.errors import BadInput, BadTruth, BadVideo
 from oddframe.scoring.calibration import Threshold
 from oddframe.scoring.events import find_events
 from oddframe.scoring.score_store import ScoredVideo
-from oddframe.types import Event, Floats, Ints, Scores, Truth
+from oddframe.types import Bools, Event, Floats, Ints, Scores, Truth
 from oddframe.video.reader import times_of
 
 
@@ -30,20 +30,19 @@ class EvaluatedVideo:
     map_frame: Ints | None = None
     # M × (n, 5); where given, these are the regions detected, not the map's
     boxes: tuple[Floats, ...] | None = None
-    parts: Mapping[str, Floats] = field(
-        default_factory=dict
-    )  # (T,) each, smoothed: what the score was made of
-    raw_parts: Mapping[str, Floats] = field(
-        default_factory=dict
-    )  # (T,) each, of the same names, unsmoothed
-
+    # (T,) each, smoothed: what the score was made of
+    parts: Mapping[str, Floats] = field(default_factory=dict)
+    # (T,) each, of the same names, unsmoothed
+    raw_parts: Mapping[str, Floats] = field(default_factory=dict)
     # (T,) smoothed, on any scale: what frames are ranked by, where rarities tie at their ceiling
     frame_rank: Floats | None = None
 
     @property
     def ranking(self) -> Floats:
         """(T,) by what frames are ranked: higher is stranger."""
-        return self.value if self.frame_rank is None else self.frame_rank
+        if self.frame_rank is None:
+            return self.value
+        return self.frame_rank
 
     def __post_init__(self) -> None:
         T = len(self.value)
@@ -70,23 +69,38 @@ class EvaluatedVideo:
         for part in (self.map, self.boxes):
             if part is not None and (self.map_frame is None or len(part) != len(self.map_frame)):
                 raise ValueError(f"{self.video}: maps and boxes need map_frame, one entry each")
-        for values in (
-            self.value,
-            self.raw,
-            self.ranking,
-            *self.parts.values(),
-            *self.raw_parts.values(),
-        ):
+        series = [self.value, self.raw, self.ranking]
+        series += self.parts.values()
+        series += self.raw_parts.values()
+        for values in series:
             if not np.isfinite(values).all():
                 raise BadInput(
                     f"{self.video}: some scores are not numbers, so nothing can be measured on them"
                 )
+        self.refuse_tracks_outside()
+
+    def refuse_tracks_outside(self) -> None:
+        """Raise BadTruth where a track is at a frame that the video does not have."""
+        T = len(self.value)
         rows = self.truth.tracks
-        if rows is not None and len(rows) and (rows[:, 0].min() < 0 or rows[:, 0].max() >= T):
+        if rows is None or not len(rows):
+            return
+        first = rows[:, 0].min()
+        last = rows[:, 0].max()
+        if first < 0 or last >= T:
             raise BadTruth(
-                f"{self.video}: a track is at frame {rows[:, 0].max():g}, "
-                f"but the video has {T} frames"
+                f"{self.video}: a track is at frame {last:g}, but the video has {T} frames"
             )
+
+
+def anomalous_frames(videos: Sequence[EvaluatedVideo]) -> list[Bools]:
+    """(T,) of each video: True where the frame is anomalous."""
+    return [video.truth.frame for video in videos]
+
+
+def rankings(videos: Sequence[EvaluatedVideo]) -> list[Floats]:
+    """(T,) of each video: by what its frames are ranked."""
+    return [video.ranking for video in videos]
 
 
 def align_with_truth(scored: ScoredVideo, threshold: Threshold) -> EvaluatedVideo:

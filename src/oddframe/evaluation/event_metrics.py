@@ -31,10 +31,15 @@ def detection_by_kind(judged: Sequence[EvaluatedVideo]) -> dict[str, KindDetecti
     counts: dict[str, KindDetection] = {}
     for video in judged:
         for name, start, end in segments_by_kind(video):
-            hit = any(event.start < end and event.end > start for event in video.events)
+            hit = raises_event(video, start, end)
             before = counts.get(name, KindDetection())
             counts[name] = KindDetection(before.stretches + 1, before.found + int(hit))
     return counts
+
+
+def raises_event(video: EvaluatedVideo, start: float, end: float) -> bool:
+    """Whether an event overlaps [start, end) seconds."""
+    return any(event.start < end and event.end > start for event in video.events)
 
 
 def segments_by_kind(video: EvaluatedVideo) -> list[tuple[str, float, float]]:

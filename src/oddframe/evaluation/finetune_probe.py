@@ -83,7 +83,7 @@ class LabelledClips(Dataset[tuple[Tensor, int]]):
         self.seed = seed
         self.epoch = 0
         self.videos = [replace(video, truth=None) for video in videos]
-        self.number = [list(classes).index(str(video.label)) for video in videos]
+        self.number = class_numbers(videos, classes)
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -119,8 +119,8 @@ class LabelledClips(Dataset[tuple[Tensor, int]]):
         if not len(frames):
             raise BadVideo(f"{video.source} has no frame")
         start = int(random.integers(max(1, len(frames) - spec.span + 1)))
-        wanted = [start + number * spec.stride for number in range(spec.length)]
-        window = mirrored(wanted, len(frames))
+        wanted = start + spec.stride * np.arange(spec.length)
+        window = mirrored(wanted.tolist(), len(frames))
         needed = sorted(set(window))
         shape = ClipSpec(size=crop_spec(video, max(self.size)).size, colour=spec.colour)
         pixels = torch.from_numpy(frames_at(video, shape, frames[needed].tolist()))
@@ -149,7 +149,9 @@ def fit_classifier(
     data = LabelledClips(sides[0], classes, embedder.spec, run.seed)
     depends_on = embedder.depends_on()
     model = make_classifier(embedder, data, len(classes), run, whole=whole, batch_norm=batch_norm)
-    mode = "finetune" if whole else "linear"
+    mode = "linear"
+    if whole:
+        mode = "finetune"
     # a checkpoint of another run, other labels or other options must not be found: its name holds
     # them all
     work = key(depends_on, data.fingerprint(), classes, training, run.seed, batch_norm)
@@ -164,8 +166,13 @@ def fit_classifier(
             tick()
     save_classifier(run.folder / f"classifier-{mode}.npz", classes, model.state_dict())
     (run.folder / "checkpoints" / f"{name}.pt").unlink(missing_ok=True)
-    truth = [classes.index(str(video.label)) for video in sides[1]]
+    truth = class_numbers(sides[1], classes)
     return Classification(classes, np.array(truth), np.array(predicted))
+
+
+def class_numbers(videos: Sequence[Video], classes: Sequence[str]) -> list[int]:
+    """The position of each video's class among the classes."""
+    return [classes.index(str(video.label)) for video in videos]
 
 
 def make_classifier(

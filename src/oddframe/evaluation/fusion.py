@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from oddframe.errors import BadInput
-from oddframe.evaluation.evaluated_video import EvaluatedVideo
+from oddframe.evaluation.evaluated_video import EvaluatedVideo, rankings
 from oddframe.evaluation.metrics import min_max
 from oddframe.progress import logger
 from oddframe.types import Floats
@@ -23,41 +23,41 @@ def fused(streams: Mapping[str, Mapping[str, EvaluatedVideo]]) -> list[Evaluated
     have is judged by those; a recording that some lack by the others, and a line says so. Raises
     BadInput when streams share nothing.
     """
-    names = list(dict.fromkeys(name for recordings in streams.values() for name in recordings))
-    if not any(sum(name in recordings for recordings in streams.values()) > 1 for name in names):
+    by_name: dict[str, dict[str, EvaluatedVideo]] = {}  # a recording's videos, by stream
+    for stream, recordings in streams.items():
+        for name, video in recordings.items():
+            by_name.setdefault(name, {})[stream] = video
+    if not any(len(parts) > 1 for parts in by_name.values()):
         raise BadInput(
             f"the streams {', '.join(streams)} have no recording in common, "
             "so there is nothing to fuse"
         )
-    both = []
-    for name in names:
-        lacking = [stream for stream, recordings in streams.items() if name not in recordings]
+    fused_videos = []
+    for name, parts in by_name.items():
+        lacking = [stream for stream in streams if stream not in parts]
         if lacking:
             logger.warning(
                 f"note: {name} lacks {', '.join(lacking)}; it is judged by the other streams"
             )
-        both.append(
-            _fused(
-                name, [recordings[name] for recordings in streams.values() if name in recordings]
-            )
-        )
-    return both
+        fused_videos.append(fuse_recording(name, list(parts.values())))
+    return fused_videos
 
 
-def _fused(name: str, parts: Sequence[EvaluatedVideo]) -> EvaluatedVideo:
+def fuse_recording(name: str, parts: Sequence[EvaluatedVideo]) -> EvaluatedVideo:
+    """One recording as several streams judge it; truth and times are those of the longest."""
     longest = max(parts, key=lambda part: len(part.value))
     T = len(longest.value)
     return EvaluatedVideo(
         name,
-        value=_mean([part.value for part in parts], T),
-        frame_rank=_mean([part.ranking for part in parts], T),
-        raw=_mean([min_max(part.raw) for part in parts], T),
+        value=mean_of_present([part.value for part in parts], T),
+        frame_rank=mean_of_present(rankings(parts), T),
+        raw=mean_of_present([min_max(part.raw) for part in parts], T),
         truth=longest.truth,
         seconds=longest.seconds,
     )
 
 
-def _mean(values: Sequence[Floats], frames: int) -> Floats:
+def mean_of_present(values: Sequence[Floats], frames: int) -> Floats:
     """(T,) mean over those that reach so far."""
     rows = np.full((len(values), frames), np.nan)
     for row, value in zip(rows, values, strict=True):

@@ -31,7 +31,7 @@ GRAINS = (4, 12, 12)  # frames, rows and columns that raw pixels are averaged to
 # inverse regularisation of the classifier; chosen among on the training videos alone
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 CHOSEN_ON = 2000  # videos
-FOLDS = 5
+STRENGTH_FOLDS = 5  # parts of the training videos, each left out once
 MOST_STEPS = 500  # of the classifier's optimizer
 SMALLEST_SPREAD = 1e-6  # by which embeddings are divided
 CONFIDENCE = 1.96  # standard deviations: 95 %
@@ -212,18 +212,17 @@ def embed_video(
     """The embeddings (K, D) of a video's clips, and their grey averages (P,); each from its file,
     or written there.
     """
-    kept = [open_embeddings(path, video) for path in paths]
-    if kept[0] is None or kept[1] is None:
+    of_network, of_pixels = paths
+    vectors = open_embeddings(of_network, video)
+    grains = open_embeddings(of_pixels, video)
+    if vectors is None or grains is None:
         clips = evenly_spaced_clips(video, embedder.spec, positions)
-        vectors = embedder.embed(clips).cpu().numpy()
         number = np.arange(positions)
-        rows: tuple[Rows, Rows] = (
-            (number, number.astype(float), vectors),
-            (number[:1], np.zeros(1), grey_averages(clips)[None]),
-        )
-        kept = [write_embeddings(path, video, [one]) for path, one in zip(paths, rows, strict=True)]
-    vector, grains = (np.array(one.vector) for one in kept if one is not None)
-    return vector, grains[0]
+        embedded: Rows = (number, number.astype(float), embedder.embed(clips).cpu().numpy())
+        averaged: Rows = (number[:1], np.zeros(1), grey_averages(clips)[None])
+        vectors = write_embeddings(of_network, video, [embedded])
+        grains = write_embeddings(of_pixels, video, [averaged])
+    return np.array(vectors.vector), np.array(grains.vector)[0]
 
 
 def grey_averages(clips: Tensor) -> Floats:
@@ -247,22 +246,22 @@ def evenly_spaced_clips(video: Video, spec: ClipSpec, positions: int) -> Tensor:
     if not len(frames):
         raise BadVideo(f"{video.source} has no frame to embed")
     size = crop_size(spec)
-    starts = np.linspace(0, max(0, len(frames) - spec.span), positions).astype(int).tolist()
+    starts = np.linspace(0, max(0, len(frames) - spec.span), positions).astype(int)
+    within = spec.stride * np.arange(spec.length)  # positions of a clip's frames, from its start
     windows = []
     for start in starts:
-        wanted = [start + number * spec.stride for number in range(spec.length)]
-        windows.append(mirrored(wanted, len(frames)))
-    needed = sorted({position for window in windows for position in window})
-    whole = ClipSpec(size=None) if size is None else crop_spec(video, max(size), CENTRE)
+        windows.append(mirrored((start + within).tolist(), len(frames)))
+    # rows[k, t]: which of the needed frames is frame t of clip k
+    needed, rows = np.unique(windows, return_inverse=True)
+    rows = rows.reshape(len(windows), -1)
+    whole = ClipSpec(size=None)
+    if size is not None:
+        whole = crop_spec(video, max(size), CENTRE)
     decoded = ClipSpec(size=whole.size, colour=spec.colour)
     pixels = torch.from_numpy(frames_at(video, decoded, frames[needed].tolist()))  # (n, H, W, C)
     pixels = pixels.permute(0, 3, 1, 2)
     cut = centred(pixels, size or middle_square(pixels))  # (n, C, h, w)
-    place = {position: at for at, position in enumerate(needed)}
-    clips = []
-    for window in windows:
-        rows = [place[position] for position in window]
-        clips.append(cut[rows].transpose(0, 1))
+    clips = [cut[torch.from_numpy(row)].transpose(0, 1) for row in rows]
     return torch.stack(clips)
 
 
@@ -337,7 +336,10 @@ def find_neighbours(
     most = min(RANKS[-1], len(gallery))
     cosine, nearest = (one @ other.T).topk(most, dim=1)
     right = np.array(query_labels)[:, None] == np.array(gallery_labels)[nearest.numpy()]
-    recall = {f"R@{k}": float(right[:, :k].any(1).mean()) for k in RANKS if k <= most}
+    recall = {}
+    for k in RANKS:
+        if k <= most:
+            recall[f"R@{k}"] = float(right[:, :k].any(1).mean())
     return recall, nearest.numpy(), cosine.numpy()
 
 
@@ -382,7 +384,7 @@ def choose_strength(rows: Floats, truth: Ints) -> float:
     truth = truth[sample]
     order = np.argsort(truth, kind="stable")  # every class in every fold, as far as it goes
     fold = np.empty(len(rows), int)
-    fold[order] = np.arange(len(rows)) % FOLDS
+    fold[order] = np.arange(len(rows)) % STRENGTH_FOLDS
     right = [count_right(strength, rows, truth, fold) for strength in STRENGTHS]
     return STRENGTHS[int(np.argmax(right))]
 
@@ -390,7 +392,7 @@ def choose_strength(rows: Floats, truth: Ints) -> float:
 def count_right(strength: float, rows: Floats, truth: Ints, fold: Ints) -> int:
     """How many rows a regression that was fitted on the other folds classifies rightly."""
     right = 0
-    for number in range(FOLDS):
+    for number in range(STRENGTH_FOLDS):
         learned = fold != number
         if learned.all() or len(set(truth[learned].tolist())) < 2:
             continue

@@ -12,7 +12,7 @@ from oddframe.errors import BadInput
 from oddframe.evaluation import metrics
 from oddframe.evaluation.evaluated_video import EvaluatedVideo, last_scored
 from oddframe.evaluation.region_metrics import (
-    Found,
+    DetectedRegions,
     RegionCurve,
     RegionSweep,
     boxes_at,
@@ -21,10 +21,11 @@ from oddframe.evaluation.region_metrics import (
 )
 from oddframe.types import Bools, Floats, Ints, Truth
 
-SAMPLE = (
-    1 << 20
-)  # values of all maps by which thresholds and bins are chosen; all values where there are no more
+# values of all maps by which thresholds and bins are chosen; all values where there are no more
+SAMPLE = 1 << 20
 BINS = 1 << 16
+OF_MAPS = ("pixel_auc", "peak_in_region")  # what is measured of maps, not of boxes
+OF_PLACES = ("rbdc", "tbdc", *OF_MAPS)
 # levels of a sweep; looser ones are not looked at once there is a false region in every frame
 AT_ONCE = 32
 
@@ -45,95 +46,128 @@ def find_places(judged: Sequence[EvaluatedVideo]) -> Localization:
     """Hold maps (or boxes) against masks and tracks. Goes through the maps a few times, one picture
     in memory.
     """
-    why: dict[str, str] = {}
-    told = [video for video in judged if not video.truth.frame.any() or _where(video.truth)]
-    notes = _notes(judged, told)
+    told = videos_with_place(judged)
+    notes = notes_on_places(judged, told)
     maps = all(video.map is not None for video in judged)
     boxes = all(video.boxes is not None for video in judged)
-    rows = [_true_regions(video.truth) for video in told]
-    if not any(len(these) for these in rows):
-        why |= dict.fromkeys(
-            ("rbdc", "tbdc", "pixel_auc", "peak_in_region"), "the truth says when, but not where"
-        )
+    regions = [true_regions(video.truth) for video in told]
+    if not any(len(rows) for rows in regions):
+        why = dict.fromkeys(OF_PLACES, "the truth says when, but not where")
         return Localization(None, None, None, 0, why, notes)
     if not (maps or boxes):
-        reason = "this method says when, but not where"
-        why |= dict.fromkeys(("rbdc", "tbdc", "pixel_auc", "peak_in_region"), reason)
+        why = dict.fromkeys(OF_PLACES, "this method says when, but not where")
         return Localization(None, None, None, 0, why, notes)
+    curve = region_curve(told, regions, boxes)
     if not maps:
-        why |= dict.fromkeys(("pixel_auc", "peak_in_region"), "this method gives boxes, but no map")
-        return Localization(_sweep(told, rows, boxes), None, None, 0, why, notes)
-    inside = np.array(
-        [hit for video, true in zip(told, rows, strict=True) for hit in _peaks_inside(video, true)]
-    )
-    pixel_auc = _pixel_auc(told)
-    if pixel_auc is None:
+        why = dict.fromkeys(OF_MAPS, "this method gives boxes, but no map")
+        return Localization(curve, None, None, 0, why, notes)
+    why = {}
+    area = pixel_roc_area(told)
+    if area is None:
         why["pixel_auc"] = "the truth has tracks, but no masks"
-    if not len(inside):
+    inside: list[bool] = []
+    for video, rows in zip(told, regions, strict=True):
+        inside += peaks_inside(video, rows)
+    share = None
+    if inside:
+        share = float(np.mean(inside))
+    else:
         why["peak_in_region"] = "no odd frame has a place"
-    share = float(inside.mean()) if len(inside) else None
-    return Localization(_sweep(told, rows, boxes), pixel_auc, share, len(inside), why, notes)
+    return Localization(curve, area, share, len(inside), why, notes)
 
 
-def _sweep(videos: Sequence[EvaluatedVideo], truth: Sequence[Floats], boxes: bool) -> RegionCurve:
-    """Strict levels first, some at a time; the loose ones, with specks all over, are mostly never
+def says_where(truth: Truth) -> bool:
+    """Whether a truth has masks or tracks."""
+    return truth.mask is not None or truth.tracks is not None
+
+
+def videos_with_place(judged: Sequence[EvaluatedVideo]) -> list[EvaluatedVideo]:
+    """Those whose truth says where the anomaly is, and those without any."""
+    found = []
+    for video in judged:
+        if says_where(video.truth) or not video.truth.frame.any():
+            found.append(video)
+    return found
+
+
+def region_curve(
+    videos: Sequence[EvaluatedVideo], truth: Sequence[Floats], boxes: bool
+) -> RegionCurve:
+    """RBDC and TBDC at every level, of boxes or of maps, against (R, 6) true regions a video.
+
+    Strict levels first, some at a time; the loose ones, with specks all over, are mostly never
     needed.
     """
-    levels = metrics.levels_of(*(_box_values(videos) if boxes else _map_values(videos)))
+    if boxes:
+        values, peaks = box_values(videos)
+    else:
+        values, peaks = map_values(videos)
+    levels = metrics.levels_of(values, peaks)
     whole = RegionSweep(levels[:0])
     for start in range(0, len(levels), AT_ONCE):
         part = levels[start : start + AT_ONCE]
         sweep = RegionSweep(part)
         for video, true in zip(videos, truth, strict=True):
-            sweep.add(_detected(video, part, boxes), true, len(video.value))
+            sweep.add(detected_regions(video, part, boxes), true, len(video.value))
         whole = whole.joined(sweep)
         if whole.full:
             break
     return whole.curve()
 
 
-def _detected(video: EvaluatedVideo, levels: Floats, boxes: bool) -> Iterator[Found]:
+def detected_regions(
+    video: EvaluatedVideo, levels: Floats, boxes: bool
+) -> Iterator[DetectedRegions]:
+    """What is detected in a video at each level: its boxes, or the parts of its maps."""
     if boxes:
         assert video.boxes is not None
-        return boxes_at(video.boxes, _spans_of_maps(video), levels)
+        return boxes_at(video.boxes, spans_of_maps(video), levels)
     assert video.map is not None
-    return parts_at(video.map, _spans_of_maps(video), levels)
+    return parts_at(video.map, spans_of_maps(video), levels)
 
 
-def _pixel_auc(videos: Sequence[EvaluatedVideo]) -> float | None:
-    videos = [
-        video for video in videos if video.truth.mask is not None or not video.truth.frame.any()
-    ]
-    if not any(video.truth.mask is not None for video in videos):
-        return None
-    values, _ = _map_values(videos)
-    distinct = np.unique(values)
-    edges = (
-        distinct
-        if len(distinct) <= BINS
-        else np.quantile(distinct, np.linspace(0, 1, BINS), method="nearest")
-    )
-    counts = metrics.PixelCounts(edges)
+def pixel_roc_area(videos: Sequence[EvaluatedVideo]) -> float | None:
+    """ROC area over the pixels of videos with masks and of those without anomaly; None without
+    masks.
+    """
+    judged = []
     for video in videos:
-        if video.truth.mask is None:
-            for map, (start, end) in _maps(video):
-                counts.add(map, None, int(end - start))
-            continue
-        masks = iter(video.truth.mask)  # in the order of frames, which is that of maps
-        for map, (start, end) in _maps(video):
-            for mask in islice(masks, int(end - start)):
-                counts.add(map, mask)
+        if video.truth.mask is not None or not video.truth.frame.any():
+            judged.append(video)
+    if not any(video.truth.mask is not None for video in judged):
+        return None
+    values, _ = map_values(judged)
+    edges = np.unique(values)
+    if len(edges) > BINS:
+        edges = np.quantile(edges, np.linspace(0, 1, BINS), method="nearest")
+    counts = metrics.PixelCounts(edges)
+    for video in judged:
+        count_pixels(counts, video)
     return counts.auc()
 
 
-def _peaks_inside(video: EvaluatedVideo, true: Floats) -> Iterator[bool]:
-    """One answer for each odd frame with a place."""
+def count_pixels(counts: metrics.PixelCounts, video: EvaluatedVideo) -> None:
+    """Add every frame of a video to the counts; without masks all of it is normal."""
+    if video.truth.mask is None:
+        for map, (start, end) in maps_with_spans(video):
+            counts.add(map, None, int(end - start))
+        return
+    masks = iter(video.truth.mask)  # in the order of frames, which is that of maps
+    for map, (start, end) in maps_with_spans(video):
+        for mask in islice(masks, int(end - start)):
+            counts.add(map, mask)
+
+
+def peaks_inside(video: EvaluatedVideo, true: Floats) -> Iterator[bool]:
+    """For each odd frame with a place, whether its map is highest inside a region of `true`
+    (R, 6).
+    """
     with_region = set(true[:, 0].astype(int).tolist())
     placed = with_region & set(np.flatnonzero(video.truth.frame).tolist())
     masks: Iterator[Bools | None] = repeat(None)
     if video.truth.mask is not None:
         masks = iter(video.truth.mask)  # in the order of frames, which is that of maps
-    for map, (start, end) in _maps(video):
+    for map, (start, end) in maps_with_spans(video):
         for frame, mask in zip(range(start, end), masks, strict=False):
             if frame not in placed:
                 continue
@@ -143,67 +177,79 @@ def _peaks_inside(video: EvaluatedVideo, true: Floats) -> Iterator[bool]:
                 yield metrics.peak_in_boxes(map, true[true[:, 0] == frame, 2:])
 
 
-def _maps(video: EvaluatedVideo) -> Iterator[tuple[Floats, Ints]]:
+def maps_with_spans(video: EvaluatedVideo) -> Iterator[tuple[Floats, Ints]]:
     """Each map with the frames [start, end) that it stands for."""
     assert video.map is not None
-    yield from zip(video.map, _spans_of_maps(video), strict=True)
+    yield from zip(video.map, spans_of_maps(video), strict=True)
 
 
-def _spans_of_maps(video: EvaluatedVideo) -> Ints:
-    """(M, 2): by the rule of `held`, a map stands for its frame and those after it up to the next
-    map.
+def spans_of_maps(video: EvaluatedVideo) -> Ints:
+    """(M, 2) frames [start, end): as for scores, a map stands for its frame and those after it up
+    to the next map.
     """
     assert video.map_frame is not None
-    speaker, each = last_scored(video.map_frame, len(video.value)), np.arange(len(video.map_frame))
-    return np.stack(
-        [np.searchsorted(speaker, each), np.searchsorted(speaker, each, side="right")], axis=1
-    )
+    speaker = last_scored(video.map_frame, len(video.value))
+    each = np.arange(len(video.map_frame))
+    start = np.searchsorted(speaker, each)
+    end = np.searchsorted(speaker, each, side="right")
+    return np.stack([start, end], axis=1)
 
 
-def _map_values(videos: Sequence[EvaluatedVideo]) -> tuple[Floats, Floats]:
+def map_values(videos: Sequence[EvaluatedVideo]) -> tuple[Floats, Floats]:
     """Values of the maps, evenly from all of them and at most about a million, and every map's
     highest.
     """
-    maps = [map for video in videos if video.map is not None for map in [video.map]]
-    share = min(1.0, SAMPLE / max(1, sum(part.size for part in maps)))
-    random, values, peaks = np.random.default_rng(0), [], []
+    cells = 0
     for video in videos:
-        for map, _ in _maps(video):
+        if video.map is not None:
+            cells += video.map.size
+    share = min(1.0, SAMPLE / max(1, cells))
+    random = np.random.default_rng(0)
+    values = []
+    peaks = []
+    for video in videos:
+        for map, _ in maps_with_spans(video):
             flat = np.asarray(map, float).ravel()
             if not np.isfinite(flat.sum()):
                 raise BadInput(
                     f"{video.video}: some values of its maps are not numbers, "
                     "so they cannot be judged"
                 )
-            values.append(
-                flat
-                if share == 1
-                else flat[random.integers(0, flat.size, max(1, int(share * flat.size)))]
-            )
             peaks.append(flat.max())
+            if share < 1:
+                count = max(1, int(share * flat.size))
+                flat = flat[random.integers(0, flat.size, count)]
+            values.append(flat)
     return np.concatenate(values), np.array(peaks)
 
 
-def _box_values(videos: Sequence[EvaluatedVideo]) -> tuple[Floats, Floats]:
-    strengths = [boxes[:, 4] for video in videos for boxes in video.boxes or () if len(boxes)]
-    values = np.concatenate(strengths) if strengths else np.zeros(0)
-    return values, np.array([these.max() for these in strengths])
+def box_values(videos: Sequence[EvaluatedVideo]) -> tuple[Floats, Floats]:
+    """The values of all boxes, and the highest of each set of them."""
+    values = []
+    peaks = []
+    for video in videos:
+        for boxes in video.boxes or ():
+            if len(boxes):
+                values.append(boxes[:, 4])
+                peaks.append(boxes[:, 4].max())
+    if not values:
+        return np.zeros(0), np.zeros(0)
+    return np.concatenate(values), np.array(peaks)
 
 
-def _true_regions(truth: Truth) -> Floats:
+def true_regions(truth: Truth) -> Floats:
     """(R, 6) rows: the truth's own tracks, or else the parts of its masks linked by overlap."""
     if truth.tracks is not None:
         return truth.tracks
-    return np.zeros((0, 6)) if truth.mask is None else tracks_of_masks(truth.mask)
+    if truth.mask is None:
+        return np.zeros((0, 6))
+    return tracks_of_masks(truth.mask)
 
 
-def _where(truth: Truth) -> bool:
-    return truth.mask is not None or truth.tracks is not None
-
-
-def _notes(judged: Sequence[EvaluatedVideo], told: Sequence[EvaluatedVideo]) -> list[str]:
+def notes_on_places(judged: Sequence[EvaluatedVideo], told: Sequence[EvaluatedVideo]) -> list[str]:
+    """What a reader of the numbers must know about the places that the truth names."""
     notes = []
-    if told and len(told) < len(judged) and any(_where(video.truth) for video in told):
+    if told and len(told) < len(judged) and any(says_where(video.truth) for video in told):
         notes.append(
             f"places are judged on {len(told)} of {len(judged)} videos: "
             "the truth of the others has none"

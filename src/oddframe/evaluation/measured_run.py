@@ -58,7 +58,9 @@ test_videos.__test__ = False  # type: ignore[attr-defined]  # it is no test of p
 
 def refuse_learned(fitted: FittedDetector, tests: Sequence[Video]) -> None:
     """Raise Leak when a test video was also learned from."""
-    trained = {video["hash"]: video["name"] for video in fitted.facts["trained_on"]}
+    trained = {}
+    for known in fitted.facts["trained_on"]:
+        trained[known["hash"]] = known["name"]
     tested = {}
     for video in tests:
         tested[content_hash(video.source)] = video.name
@@ -75,9 +77,9 @@ def measure_run(
     """
     began = time.perf_counter()
 
-    def score_one(video: Video) -> tuple[Video, ScoredVideo, EvaluatedVideo]:
+    def score_one(video: Video) -> tuple[ScoredVideo, EvaluatedVideo]:
         stored = score_to(folder / f"{video.name}.npz", fitted, video)
-        return video, stored, align_with_truth(stored, threshold)
+        return stored, align_with_truth(stored, threshold)
 
     scored, left_out = do_each(
         tests, score_one, name_of=lambda video: video.name, done="measured", what="test videos"
@@ -86,11 +88,13 @@ def measure_run(
         "fit": fitted.facts["seconds"]["fit"],
         "score": round(time.perf_counter() - began, 3),
     }
-    stored = [one for _, one, _ in scored]
-    judged = [one for _, _, one in scored]
-    for one in judged:
-        if one.truth.note:
-            logger.warning(f"note: {one.video}: {one.truth.note}")
+    kept = []
+    judged = []
+    for stored, video in scored:
+        kept.append(stored)
+        judged.append(video)
+        if video.truth.note:
+            logger.warning(f"note: {video.video}: {video.truth.note}")
     places = find_places(judged)
     found = measure(
         judged,
@@ -102,10 +106,10 @@ def measure_run(
         "dataset": name,
         "detector": fitted.detector.name,
         **found.to_dict(),
-        "baselines": measure_baselines([one.video for one in stored], judged),
+        "baselines": measure_baselines([stored.video for stored in kept], judged),
         "seconds": seconds,
         "threshold": {"rarity": threshold.rarity, "note": threshold.note},
         "flagged_normal_frames": asdict(flagged_normal_frames(judged, threshold)),
         "left_out": [asdict(one) for one in left_out],
     }
-    return MeasuredRun(stored, judged, places, found, values), left_out
+    return MeasuredRun(kept, judged, places, found, values), left_out

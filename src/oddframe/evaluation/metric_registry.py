@@ -12,14 +12,15 @@ from typing import Literal
 import numpy as np
 
 from oddframe.evaluation import metrics
+from oddframe.evaluation.evaluated_video import anomalous_frames, rankings
 from oddframe.evaluation.published_smoothing import SMOOTHINGS
 from oddframe.evaluation.region_metrics import area
 from oddframe.evaluation.video_set import VideoSet, anomalous_seconds, event_spans
 
-Number = float | int | list[float] | None
+MetricValue = float | int | list[float] | None
 Column = Literal["honest", "as_published", "place"]
-Compute = Callable[[VideoSet], Number]
-Reason = Callable[[VideoSet], str]
+Compute = Callable[[VideoSet], MetricValue]
+WhyUndefined = Callable[[VideoSet], str]
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,16 @@ class Metric:
     meaning: str  # in one line
     column: Column
     compute: Compute
-    undefined: Reason  # why it is None, if it is
+    undefined: WhyUndefined  # why it is None, if it is
     lower_is_better: bool = False
     unit: str = ""
 
     @property
     def path(self) -> str:
         """The key by which `why_null` gives the reason."""
-        return f"as_published.{self.key}" if self.column == "as_published" else self.key
+        if self.column == "as_published":
+            return f"as_published.{self.key}"
+        return self.key
 
 
 METRICS: list[Metric] = []  # in the order of the table
@@ -46,7 +49,7 @@ METRICS: list[Metric] = []  # in the order of the table
 
 def metric(
     title: str,
-    undefined: Reason,
+    undefined: WhyUndefined,
     *,
     column: Column = "honest",
     lower_is_better: bool = False,
@@ -77,7 +80,9 @@ def metric(
 def meaning_of(compute: Compute) -> str:
     """The docstring's first line, as part of a sentence."""
     line = (compute.__doc__ or "").split("\n")[0].strip().rstrip(".")
-    return line[:1].lower() + line[1:] if line[1:2].islower() else line
+    if line[1:2].islower():  # no abbreviation, such as ROC
+        return line[:1].lower() + line[1:]
+    return line
 
 
 def metrics_of(column: Column) -> list[Metric]:
@@ -87,7 +92,9 @@ def metrics_of(column: Column) -> list[Metric]:
 
 def one_class(test: VideoSet) -> str:
     """Which class is the only one."""
-    return "every test frame is odd" if test.anomalous.all() else "no test frame is odd"
+    if test.anomalous.all():
+        return "every test frame is odd"
+    return "no test frame is odd"
 
 
 def no_interval(test: VideoSet) -> str:
@@ -99,7 +106,9 @@ def no_interval(test: VideoSet) -> str:
 
 def no_segment_met(test: VideoSet) -> str:
     """Why there is no delay."""
-    return "no event met a true segment" if test.anomalous.any() else one_class(test)
+    if test.anomalous.any():
+        return "no event met a true segment"
+    return one_class(test)
 
 
 def never(_test: VideoSet) -> str:
@@ -107,7 +116,7 @@ def never(_test: VideoSet) -> str:
     return ""
 
 
-def because(reason: str) -> Reason:
+def because(reason: str) -> WhyUndefined:
     """The same reason whatever was tested."""
 
     def say_it(_test: VideoSet) -> str:
@@ -116,7 +125,7 @@ def because(reason: str) -> Reason:
     return say_it
 
 
-def no_place(key: str) -> Reason:
+def no_place(key: str) -> WhyUndefined:
     """The reason that finding places gave."""
 
     def look_up(test: VideoSet) -> str:
@@ -126,35 +135,35 @@ def no_place(key: str) -> Reason:
 
 
 @metric("micro AUC", one_class)
-def micro_auc(test: VideoSet) -> Number:
+def micro_auc(test: VideoSet) -> MetricValue:
     """ROC area over the frames of all videos together."""
     return metrics.auc(test.anomalous, test.ranking)
 
 
 @metric("95 % interval", no_interval)
-def micro_auc_interval(test: VideoSet) -> Number:
+def micro_auc_interval(test: VideoSet) -> MetricValue:
     """Of the micro AUC, by drawing whole videos."""
-    anomalous = [video.truth.frame for video in test.videos]
-    return metrics.interval(anomalous, [video.ranking for video in test.videos], test.seed)
+    anomalous = anomalous_frames(test.videos)
+    return metrics.interval(anomalous, rankings(test.videos), test.seed)
 
 
 @metric(
     "macro AUC",
     because("no video holds both normal and odd frames"),
 )
-def macro_auc(test: VideoSet) -> Number:
+def macro_auc(test: VideoSet) -> MetricValue:
     """Mean ROC area of the videos that hold both normal and odd frames."""
     return mean_of_known(test.aucs)
 
 
 @metric("videos of the macro AUC", never)
-def macro_videos(test: VideoSet) -> Number:
+def macro_videos(test: VideoSet) -> MetricValue:
     """That hold both normal and odd frames."""
     return sum(auc is not None for auc in test.aucs)
 
 
 @metric("average precision", one_class)
-def ap(test: VideoSet) -> Number:
+def ap(test: VideoSet) -> MetricValue:
     """Area under precision against recall, over all frames."""
     if test.anomalous.all():
         return None
@@ -166,27 +175,31 @@ def ap(test: VideoSet) -> Number:
     one_class,
     lower_is_better=True,
 )
-def eer(test: VideoSet) -> Number:
+def eer(test: VideoSet) -> MetricValue:
     """Where misses and false alarms are equally frequent; lower is better."""
     return metrics.equal_error_rate(test.anomalous, test.ranking)
 
 
 @metric("RBDC", no_place("rbdc"))
-def rbdc(test: VideoSet) -> Number:
+def rbdc(test: VideoSet) -> MetricValue:
     """Odd regions found, against false regions per frame up to 1."""
     curve = test.localization.curve
-    return None if curve is None else area(curve.false, curve.regions)
+    if curve is None:
+        return None
+    return area(curve.false, curve.regions)
 
 
 @metric("TBDC", no_place("tbdc"))
-def tbdc(test: VideoSet) -> Number:
+def tbdc(test: VideoSet) -> MetricValue:
     """Odd tracks found, against false regions per frame up to 1."""
     curve = test.localization.curve
-    return None if curve is None else area(curve.false, curve.tracks)
+    if curve is None:
+        return None
+    return area(curve.false, curve.tracks)
 
 
 @metric("pixel AUC", no_place("pixel_auc"))
-def pixel_auc(test: VideoSet) -> Number:
+def pixel_auc(test: VideoSet) -> MetricValue:
     """ROC area over the pixels of the map."""
     return test.localization.pixel_auc
 
@@ -196,7 +209,7 @@ def pixel_auc(test: VideoSet) -> Number:
     no_place("peak_in_region"),
     column="place",
 )
-def peak_in_region(test: VideoSet) -> Number:
+def peak_in_region(test: VideoSet) -> MetricValue:
     """Odd frames whose map is highest inside a true region."""
     return test.localization.peak_in_region
 
@@ -205,19 +218,19 @@ def peak_in_region(test: VideoSet) -> Number:
     "event precision",
     because("there was no event"),
 )
-def event_precision(test: VideoSet) -> Number:
+def event_precision(test: VideoSet) -> MetricValue:
     """Share of events that are truly odd, at the threshold in use."""
     return metrics.precision_recall_f1(test.matches)[0]
 
 
 @metric("event recall", one_class)
-def event_recall(test: VideoSet) -> Number:
+def event_recall(test: VideoSet) -> MetricValue:
     """Share of odd stretches that raised an event."""
     return metrics.precision_recall_f1(test.matches)[1]
 
 
 @metric("event F1", one_class)
-def event_f1(test: VideoSet) -> Number:
+def event_f1(test: VideoSet) -> MetricValue:
     """Harmonic mean of the two."""
     return metrics.precision_recall_f1(test.matches)[2]
 
@@ -226,7 +239,7 @@ def event_f1(test: VideoSet) -> Number:
     "event time precision",
     because("there was no event"),
 )
-def event_time_precision(test: VideoSet) -> Number:
+def event_time_precision(test: VideoSet) -> MetricValue:
     """Share of the events' time that is truly odd: low where one event covers a whole video."""
     inside = 0.0
     lasting = 0.0
@@ -234,11 +247,13 @@ def event_time_precision(test: VideoSet) -> Number:
         spans = event_spans(video.events)
         lasting += float((spans[:, 1] - spans[:, 0]).sum())
         inside += metrics.shared_seconds(spans, anomalous_seconds(video))
-    return inside / lasting if lasting else None
+    if not lasting:
+        return None
+    return inside / lasting
 
 
 @metric("delay", no_segment_met, unit="s", lower_is_better=True)
-def delay_seconds(test: VideoSet) -> Number:
+def delay_seconds(test: VideoSet) -> MetricValue:
     """From an odd stretch's start to its alarm, median."""
     return metrics.median_delay(test.matches)
 
@@ -249,14 +264,16 @@ def delay_seconds(test: VideoSet) -> Number:
     unit="per hour",
     lower_is_better=True,
 )
-def false_alarms_per_hour(test: VideoSet) -> Number:
+def false_alarms_per_hour(test: VideoSet) -> MetricValue:
     """Events that meet no odd stretch, per hour of normal test video, at the threshold in use."""
+    if not test.normal_hours:
+        return None
     false = sum(int((~match.right).sum()) for match in test.matches)
-    return false / test.normal_hours if test.normal_hours else None
+    return false / test.normal_hours
 
 
 @metric("lookahead", never, lower_is_better=True)
-def lookahead(test: VideoSet) -> Number:
+def lookahead(test: VideoSet) -> MetricValue:
     """Frames after the one judged that a score reads."""
     return test.lookahead
 
@@ -264,10 +281,12 @@ def lookahead(test: VideoSet) -> Number:
 def mean_of_known(numbers: list[float | None]) -> float | None:
     """The mean of the numbers that are defined."""
     known = [number for number in numbers if number is not None]
-    return float(np.mean(known)) if known else None
+    if not known:
+        return None
+    return float(np.mean(known))
 
 
-def no_published(smoothing: str) -> Reason:
+def no_published(smoothing: str) -> WhyUndefined:
     """Why an AUC as published is undefined."""
 
     def reason(test: VideoSet) -> str:
@@ -280,13 +299,15 @@ def no_published(smoothing: str) -> Reason:
 
 def register_published(smoothing: str, title: str) -> None:
     """The micro and the macro AUC as published, with one paper's smoothing."""
-    ending = f"_{smoothing}" if smoothing else ""
-    words = f", {title}" if smoothing else ""
+    ending = words = ""
+    if smoothing:
+        ending = f"_{smoothing}"
+        words = f", {title}"
 
-    def micro(test: VideoSet) -> Number:
+    def micro(test: VideoSet) -> MetricValue:
         return test.published(smoothing)[0]
 
-    def macro(test: VideoSet) -> Number:
+    def macro(test: VideoSet) -> MetricValue:
         return test.published(smoothing)[1]
 
     for name, compute in (("micro", micro), ("macro", macro)):

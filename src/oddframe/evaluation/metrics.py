@@ -5,29 +5,28 @@ V videos, F frames of all of them, E events and S true segments of one video; h 
 A number that is not defined (one class only, nothing to count) is None; whoever asks knows why.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from oddframe.types import Bools, Floats
+from oddframe.types import Bools, Floats, Ints
 
 
 def roc(odd: Bools, score: Floats) -> tuple[Floats, Floats]:
     """False and true positive rates from (0, 0) to (1, 1), one point for each distinct score. Needs
     both classes.
     """
-    hits, alarms = _counts(odd, score)
-    return np.append(0.0, (alarms - hits) / (alarms[-1] - hits[-1])), np.append(
-        0.0, hits / hits[-1]
-    )
+    hits, alarms = counts_above(odd, score)
+    false = alarms - hits
+    return np.append(0.0, false / false[-1]), np.append(0.0, hits / hits[-1])
 
 
 def auc(odd: Bools, score: Floats) -> float | None:
     """ROC AUC: the chance that an odd frame scores higher than a normal one, a tie counting
     half.
     """
-    if not _both(odd):
+    if not both_classes(odd):
         return None
     x, y = roc(odd, score)
     return float(np.trapezoid(y, x))
@@ -39,15 +38,17 @@ def average_precision(odd: Bools, score: Floats) -> float | None:
     """
     if not odd.any():
         return None
-    hits, alarms = _counts(odd, score)
-    return float((hits / alarms * np.diff(hits, prepend=0.0)).sum() / hits[-1])
+    hits, alarms = counts_above(odd, score)
+    precision = hits / alarms
+    gained = np.diff(hits, prepend=0.0)
+    return float((precision * gained).sum() / hits[-1])
 
 
 def equal_error_rate(odd: Bools, score: Floats) -> float | None:
     """The rate at which as large a share of normal frames is called odd as of odd frames normal, on
     the ROC's lines.
     """
-    if not _both(odd):
+    if not both_classes(odd):
         return None
     x, y = roc(odd, score)
     surplus = x + y - 1  # false positives minus misses: rises from −1 to 1
@@ -65,16 +66,19 @@ def interval(
     Draws of one class only are drawn again. None for fewer than two videos.
     """
     V = len(odd)
-    if V < 2 or not _both(np.concatenate(odd)):
+    if V < 2 or not both_classes(np.concatenate(odd)):
         return None
-    won = _pairs(odd, score)
-    odds, normals = np.array([[flags.sum(), (~flags).sum()] for flags in odd], float).T
-    random, aucs = np.random.default_rng(seed), np.zeros(0)
+    won = won_pairs(odd, score)
+    odds = np.array([flags.sum() for flags in odd], float)
+    normals = np.array([(~flags).sum() for flags in odd], float)
+    random = np.random.default_rng(seed)
+    aucs = np.zeros(0)
     while len(aucs) < draws:
         times = random.multinomial(V, np.full(V, 1 / V), size=draws).astype(float)  # (draws, V)
         pairs = (times @ odds) * (times @ normals)
+        right = ((times @ won) * times).sum(1)
         fit = pairs > 0
-        aucs = np.append(aucs, ((times @ won) * times).sum(1)[fit] / pairs[fit])
+        aucs = np.append(aucs, right[fit] / pairs[fit])
     low, high = np.percentile(aucs[:draws], [2.5, 97.5])
     return [float(low), float(high)]
 
@@ -90,8 +94,16 @@ def as_published(
     a fake odd one of the highest score.
     """
     stretched = [min_max(blur(scores, smoothing)) for scores in raw]
-    macro = [padded_auc(flags, scores) for flags, scores in zip(odd, stretched, strict=True)]
-    return auc(np.concatenate(odd), np.concatenate(stretched)), float(np.mean(macro))
+    return stretched_aucs(odd, stretched)
+
+
+def stretched_aucs(odd: Sequence[Bools], stretched: Sequence[Floats]) -> tuple[float | None, float]:
+    """Micro and macro AUC, as papers count them, of scores in [0, 1]."""
+    padded = []
+    for flags, scores in zip(odd, stretched, strict=True):
+        padded.append(padded_auc(flags, scores))
+    micro = auc(np.concatenate(odd), np.concatenate(stretched))
+    return micro, float(np.mean(padded))
 
 
 def padded_auc(odd: Bools, score: Floats) -> float:
@@ -134,13 +146,13 @@ def match_events(events: Floats, segments: Floats) -> Match:
 
     An event that began before the segment and lasts into it noticed it without delay.
     """
-    events, segments = np.reshape(events, (-1, 2)), np.reshape(segments, (-1, 2))
-    meet = (events[:, None, 0] < segments[None, :, 1]) & (
-        events[:, None, 1] > segments[None, :, 0]
-    )  # (E, S)
-    late = (events[:, None, 0] - segments[None, :, 0]).clip(0)
+    begins, ends = np.reshape(events, (-1, 2)).T[:, :, None]  # (E, 1)
+    starts, stops = np.reshape(segments, (-1, 2)).T[:, None, :]  # (1, S)
+    meet = (begins < stops) & (ends > starts)  # (E, S)
+    late = (begins - starts).clip(0)
     first = np.where(meet, late, np.inf).min(0, initial=np.inf)
-    return Match(np.asarray(meet.any(1)), np.where(np.isfinite(first), first, np.nan))
+    delay = np.where(np.isfinite(first), first, np.nan)
+    return Match(np.asarray(meet.any(1)), delay)
 
 
 def precision_recall_f1(
@@ -152,16 +164,22 @@ def precision_recall_f1(
     Without events precision is undefined and F1 is 0; without segments recall and F1 are undefined.
     """
     right = np.concatenate([match.right for match in matches])
-    noticed = np.isfinite(np.concatenate([match.delay for match in matches]))
-    precision = float(right.mean()) if len(right) else None
-    recall = float(noticed.mean()) if len(noticed) else None
-    if recall is None:
+    noticed = np.isfinite(all_delays(matches))
+    precision = None
+    if len(right):
+        precision = float(right.mean())
+    if not len(noticed):
         return precision, None, None
-    return (
-        precision,
-        recall,
-        2 * precision * recall / (precision + recall) if precision and recall else 0.0,
-    )
+    recall = float(noticed.mean())
+    f1 = 0.0
+    if precision and recall:
+        f1 = 2 * precision * recall / (precision + recall)
+    return precision, recall, f1
+
+
+def all_delays(matches: Sequence[Match]) -> Floats:
+    """The delays of the segments of all videos, one after another."""
+    return np.concatenate([match.delay for match in matches])
 
 
 def shared_seconds(events: Floats, segments: Floats) -> float:
@@ -175,8 +193,10 @@ def shared_seconds(events: Floats, segments: Floats) -> float:
 
 def median_delay(matches: Sequence[Match]) -> float | None:
     """Seconds from a segment's start to its first alarm, median over the segments noticed."""
-    delays = np.concatenate([match.delay for match in matches])
-    return float(np.nanmedian(delays)) if np.isfinite(delays).any() else None
+    delays = all_delays(matches)
+    if not np.isfinite(delays).any():
+        return None
+    return float(np.nanmedian(delays))
 
 
 class PixelCounts:
@@ -197,16 +217,22 @@ class PixelCounts:
         """One picture; without a mask it is normal all over. `times` adds it as often."""
         h, w = map.shape
         bins = np.searchsorted(self.edges, map.ravel(), side="right")
-        odd, every = (0.0, np.full(map.size, 1 / map.size)) if mask is None else shares(mask, h, w)
-        self.all += times * np.bincount(bins, np.ravel(every), minlength=len(self.all))
+        odd: Floats = np.zeros((h, w))
+        every: Floats = np.full((h, w), 1 / map.size)
+        if mask is not None:
+            odd, every = shares(mask, h, w)
+        self.all += times * np.bincount(bins, every.ravel(), minlength=len(self.all))
         if np.any(odd):
-            self.odd += times * np.bincount(bins, np.ravel(odd), minlength=len(self.all))
+            self.odd += times * np.bincount(bins, odd.ravel(), minlength=len(self.all))
 
     def auc(self) -> float | None:
+        """The area; None where all pixels are of one class."""
         normal = (self.all - self.odd).clip(0)
         pairs = self.odd.sum() * normal.sum()
+        if not pairs > 0:
+            return None
         below = np.cumsum(normal) - normal / 2
-        return float((self.odd * below).sum() / pairs) if pairs > 0 else None
+        return float((self.odd * below).sum() / pairs)
 
 
 def shares(mask: Bools, h: int, w: int) -> tuple[Floats, Floats]:
@@ -216,25 +242,31 @@ def shares(mask: Bools, h: int, w: int) -> tuple[Floats, Floats]:
     A pixel belongs to the cell that its centre lies in; where the mask is coarser than the map, a
     cell takes the pixel that its own centre lies in.
     """
-    odd, sides = np.asarray(mask) > 0, []
+    odd = np.asarray(np.asarray(mask) > 0)
+    sides = []
     for axis, cells in enumerate((h, w)):
-        pixels, sizes = odd.shape[axis], np.ones(cells)
+        pixels = odd.shape[axis]
+        sizes = np.ones(cells)
         if pixels >= cells:
-            cell = ((2 * np.arange(pixels) + 1) * cells) // (2 * pixels)
-            odd = np.add.reduceat(
-                odd, np.searchsorted(cell, np.arange(cells)), axis=axis, dtype=float
-            )
+            cell = centres(pixels, cells)
+            first = np.searchsorted(cell, np.arange(cells))
+            odd = np.add.reduceat(odd, first, axis=axis, dtype=float)
             sizes = np.bincount(cell, minlength=cells).astype(float)
         else:
-            odd = odd.take(((2 * np.arange(cells) + 1) * pixels) // (2 * cells), axis=axis)
+            odd = odd.take(centres(cells, pixels), axis=axis)
         sides.append(sizes)
     every = np.outer(*sides)
     return odd / every.sum(), every / every.sum()
 
 
+def centres(fine: int, coarse: int) -> Ints:
+    """(fine,) which of so many coarse cells of a side the centre of each fine one lies in."""
+    return np.asarray(((2 * np.arange(fine) + 1) * coarse) // (2 * fine))
+
+
 def peak_in_mask(map: Floats, mask: Bools) -> bool:
     """Whether the map's highest cell touches the mask."""
-    (top, bottom), (left, right) = _peak_cell(map)
+    (top, bottom), (left, right) = peak_cell(map)
     H, W = mask.shape
     rows = slice(int(np.floor(top * H + 1e-9)), int(np.ceil(bottom * H - 1e-9)))
     columns = slice(int(np.floor(left * W + 1e-9)), int(np.ceil(right * W - 1e-9)))
@@ -243,64 +275,63 @@ def peak_in_mask(map: Floats, mask: Bools) -> bool:
 
 def peak_in_boxes(map: Floats, boxes: Floats) -> bool:
     """Whether the map's highest cell touches one of the boxes (n, 4)."""
-    (top, bottom), (left, right) = _peak_cell(map)
+    (top, bottom), (left, right) = peak_cell(map)
     x1, y1, x2, y2 = boxes.T
     return bool(((x1 < right) & (x2 > left) & (y1 < bottom) & (y2 > top)).any())
 
 
-def thinned(x: Floats, y: Floats, most: int = 500) -> tuple[list[float], list[float]]:
+def thin_curve(x: Floats, y: Floats, most: int = 500) -> tuple[list[float], list[float]]:
     """At most so many points of a rising curve, evenly along its way; the first and last are
     kept.
     """
     if len(x) > most:
-        way = np.cumsum(np.abs(np.diff(x, prepend=x[0])) + np.abs(np.diff(y, prepend=y[0])))
+        across = np.abs(np.diff(x, prepend=x[0]))
+        up = np.abs(np.diff(y, prepend=y[0]))
+        way = np.cumsum(across + up)
         kept = np.unique(np.searchsorted(way, np.linspace(0, way[-1], most - 1)))
         kept = np.unique(np.append(kept, [0, len(x) - 1]))
         x, y = x[kept], y[kept]
-    return [float(value) for value in x], [float(value) for value in y]
+    return np.asarray(x, float).tolist(), np.asarray(y, float).tolist()
 
 
-def _both(odd: Bools) -> bool:
+def both_classes(odd: Bools) -> bool:
+    """Whether some frames are odd and some are normal."""
     return bool(odd.any() and not odd.all())
 
 
-def _counts(odd: Bools, score: Floats) -> tuple[Floats, Floats]:
+def counts_above(odd: Bools, score: Floats) -> tuple[Floats, Floats]:
     """Odd frames, and all frames, at or above each distinct score, from the highest down."""
     order = np.argsort(-score, kind="stable")
-    last = np.append(
-        np.flatnonzero(np.diff(score[order])), len(order) - 1
-    )  # of the frames with one score
+    changes = np.flatnonzero(np.diff(score[order]))
+    last = np.append(changes, len(order) - 1)  # of the frames with one score
     return np.cumsum(odd[order], dtype=float)[last], last + 1.0
 
 
-def _pairs(odd: Sequence[Bools], score: Sequence[Floats]) -> Floats:
+def won_pairs(odd: Sequence[Bools], score: Sequence[Floats]) -> Floats:
     """(V, V): pairs of an odd frame of video i and a normal one of video j that are in the right
     order, ties half.
 
     Any choice of videos has its micro AUC from this table, without sorting again.
     """
-    normals = [np.sort(scores[~flags]) for flags, scores in zip(odd, score, strict=True)]
-    return np.stack(
-        [list(_won(scores[flags], normals)) for flags, scores in zip(odd, score, strict=True)]
-    )
+    odds = []
+    normals = []
+    for flags, scores in zip(odd, score, strict=True):
+        odds.append(np.sort(scores[flags]))
+        normals.append(np.sort(scores[~flags]))
+    won = np.zeros((len(odds), len(normals)))
+    for i, high in enumerate(odds):
+        for j, low in enumerate(normals):
+            below = np.searchsorted(low, high, "left").sum()
+            up_to = np.searchsorted(low, high, "right").sum()
+            won[i, j] = (below + up_to) / 2
+    return won
 
 
-def _won(odds: Floats, normals: Sequence[Floats]) -> Iterator[float]:
-    odds = np.sort(odds)
-    for normal in normals:
-        yield (
-            np.searchsorted(normal, odds, "left").sum()
-            + np.searchsorted(normal, odds, "right").sum()
-        ) / 2
-
-
-def _peak_cell(map: Floats) -> tuple[tuple[float, float], tuple[float, float]]:
+def peak_cell(map: Floats) -> tuple[tuple[float, float], tuple[float, float]]:
     """(top, bottom), (left, right) of the highest cell, fractions of the picture."""
-    row, column = divmod(int(map.argmax()), map.shape[1])
-    return (row / map.shape[0], (row + 1) / map.shape[0]), (
-        column / map.shape[1],
-        (column + 1) / map.shape[1],
-    )
+    h, w = map.shape
+    row, column = divmod(int(map.argmax()), w)
+    return (row / h, (row + 1) / h), (column / w, (column + 1) / w)
 
 
 def levels_of(values: Floats, peaks: Floats, most: int = 128) -> Floats:
@@ -313,12 +344,8 @@ def levels_of(values: Floats, peaks: Floats, most: int = 128) -> Floats:
     distinct = np.unique(np.concatenate([values, peaks]))
     if len(distinct) > most:
         tails = np.geomspace(0.5 / len(values), 1, most // 2)
-        distinct = np.unique(
-            np.concatenate(
-                [
-                    np.quantile(peaks, np.linspace(0, 1, most - most // 2), method="nearest"),
-                    np.quantile(values, 1 - tails, method="nearest"),
-                ]
-            )
-        )
+        evenly = np.linspace(0, 1, most - most // 2)
+        of_peaks = np.quantile(peaks, evenly, method="nearest")
+        of_values = np.quantile(values, 1 - tails, method="nearest")
+        distinct = np.unique(np.concatenate([of_peaks, of_values]))
     return distinct[::-1].copy()

@@ -10,10 +10,10 @@ import numpy as np
 
 from oddframe.errors import Leak
 from oddframe.evaluation import metrics
-from oddframe.evaluation.evaluated_video import EvaluatedVideo
+from oddframe.evaluation.evaluated_video import EvaluatedVideo, anomalous_frames, rankings
 from oddframe.evaluation.event_metrics import detection_by_kind
 from oddframe.evaluation.localization import Localization
-from oddframe.evaluation.metric_registry import METRICS, Column, Number, mean_of_known
+from oddframe.evaluation.metric_registry import METRICS, Column, MetricValue, mean_of_known
 from oddframe.evaluation.video_set import VideoSet
 from oddframe.types import Bools, Floats
 from oddframe.video.filmed_time import filmed_seconds
@@ -28,16 +28,15 @@ def refuse_leak(fitted: Mapping[str, str], tested: Mapping[str, str]) -> None:
     """
     both = sorted(fitted.keys() & tested.keys(), key=lambda key: tested[key])
     if both:
-        names = [
-            tested[key]
-            if tested[key] == fitted[key]
-            else f"{tested[key]} (fitted as {fitted[key]})"
-            for key in both
-        ]
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        names = []
+        for key in both:
+            name = tested[key]
+            if fitted[key] != name:
+                name += f" (fitted as {fitted[key]})"
+            names.append(name)
         raise Leak(
             f"{len(both)} of {len(tested)} test videos were also learned from: "
-            f"{', '.join(names[:5])}{more}; "
+            f"{first_names(names, 5)}; "
             "fit without them, or test on others"
         )
 
@@ -47,9 +46,9 @@ class Evaluation:
     """Every number of docs: Evaluation: measured on the test videos, but for `expected`."""
 
     frames: int
-    honest: Mapping[str, Number]
-    as_published: Mapping[str, Number]
-    place: Mapping[str, Number]
+    honest: Mapping[str, MetricValue]
+    as_published: Mapping[str, MetricValue]
+    place: Mapping[str, MetricValue]
     expected: Mapping[str, float | None]  # what calibration on normal video promises
     parts: Mapping[str, Mapping[str, Mapping[str, float | None]]]
     kinds: Mapping[str, Mapping[str, float | int | None]]
@@ -62,8 +61,10 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: _plain(value) for name, value in plain.items()}
+        found = {}
+        for field in fields(self):
+            found[field.name] = plain_data(getattr(self, field.name))
+        return found
 
 
 def measure(
@@ -81,7 +82,7 @@ def measure(
     without videos.
     """
     test = VideoSet(judged, lookahead, seed, places)
-    numbers: dict[Column, dict[str, Number]] = {"honest": {}, "as_published": {}, "place": {}}
+    numbers: dict[Column, dict[str, MetricValue]] = {"honest": {}, "as_published": {}, "place": {}}
     why_null: dict[str, str] = {}
     for one in METRICS:
         number = one.compute(test)
@@ -89,7 +90,12 @@ def measure(
         if number is None:
             why_null[one.path] = one.undefined(test)
     numbers["place"]["frames"] = test.localization.peak_frames
-    names = [video.video for video in judged]
+    aucs = {}
+    one_class_videos = []
+    for video, auc in zip(judged, test.aucs, strict=True):
+        aucs[video.video] = auc
+        if auc is None:
+            one_class_videos.append(video.video)
     return Evaluation(
         frames=len(test.anomalous),
         honest=numbers["honest"],
@@ -98,8 +104,8 @@ def measure(
         expected={"false_alarms_per_hour": expected_false_alarms},
         parts=by_part(judged),
         kinds=by_kind(judged),
-        videos=dict(zip(names, test.aucs, strict=True)),
-        one_class_videos=[name for name, auc in zip(names, test.aucs, strict=True) if auc is None],
+        videos=aucs,
+        one_class_videos=one_class_videos,
         events=sum(len(video.events) for video in judged),
         segments=sum(len(match.delay) for match in test.matches),
         notes=notes_on(test),
@@ -132,7 +138,7 @@ def notes_on_long_events(test: VideoSet) -> list[str]:
     if not covered:
         return []
     return [
-        f"one event covers all of {_first_names(covered)}: it meets every odd stretch, "
+        f"one event covers all of {first_names(covered)}: it meets every odd stretch, "
         "so event precision, recall and delay say nothing there; read event time precision"
     ]
 
@@ -141,19 +147,23 @@ def by_part(judged: Sequence[EvaluatedVideo]) -> dict[str, dict[str, dict[str, f
     """For each part of the score that all videos have, its micro and macro AUC, honest and as
     published.
     """
-    odd = [video.truth.frame for video in judged]
+    odd = anomalous_frames(judged)
     found = {}
     for name in judged[0].parts:
         if not all(name in video.parts for video in judged):
             continue
-        value = [video.parts[name] for video in judged]
+        values = []
+        raw = []
+        aucs = []
+        for video in judged:
+            values.append(video.parts[name])
+            raw.append(video.raw_parts[name])
+            aucs.append(metrics.auc(video.truth.frame, video.parts[name]))
         honest = {
-            "micro_auc": metrics.auc(np.concatenate(odd), np.concatenate(value)),
-            "macro_auc": mean_of_known(
-                [metrics.auc(flags, scores) for flags, scores in zip(odd, value, strict=True)]
-            ),
+            "micro_auc": metrics.auc(np.concatenate(odd), np.concatenate(values)),
+            "macro_auc": mean_of_known(aucs),
         }
-        micro, macro = metrics.as_published(odd, [video.raw_parts[name] for video in judged])
+        micro, macro = metrics.as_published(odd, raw)
         found[name] = {"honest": honest, "as_published": {"micro_auc": micro, "macro_auc": macro}}
     return found
 
@@ -162,14 +172,17 @@ def by_kind(judged: Sequence[EvaluatedVideo]) -> dict[str, dict[str, float | int
     """For each kind of anomaly, the AUC of its frames against all normal ones, how many frames it
     has, how many
     segments, and how many of these an event overlaps."""
-    told = [video for video in judged if video.truth.kind is not None]
+    told = []
+    kinds = []
+    for video in judged:
+        if video.truth.kind is not None:
+            told.append(video)
+            kinds.append(np.where(video.truth.frame, np.asarray(video.truth.kind, str), ""))
     if not told:
         return {}
     normal = np.concatenate([video.ranking[~video.truth.frame] for video in judged])
-    kind = np.concatenate(
-        [np.where(video.truth.frame, np.asarray(video.truth.kind, str), "") for video in told]
-    )
-    value = np.concatenate([video.ranking for video in told])
+    kind = np.concatenate(kinds)
+    value = np.concatenate(rankings(told))
     detected = detection_by_kind(told)
     found: dict[str, dict[str, float | int | None]] = {}
     for name in sorted(set(kind.tolist()) - {""}):
@@ -188,17 +201,21 @@ def curves(judged: Sequence[EvaluatedVideo], places: Localization | None = None)
     and detection rates against false regions per frame (None without places).
     """
     test = VideoSet(judged, places=places)
+    roc_videos = {}
+    for video in judged:
+        roc_videos[video.video] = roc_points(video.truth.frame, video.ranking)
+    detection = None
     curve = test.localization.curve
-    return {
-        "roc": _roc(test.anomalous, test.ranking),
-        "roc_videos": {video.video: _roc(video.truth.frame, video.ranking) for video in judged},
-        "detection": None
-        if curve is None
-        else {
+    if curve is not None:
+        detection = {
             "false_per_frame": curve.false.tolist(),
             "regions": curve.regions.tolist(),
             "tracks": curve.tracks.tolist(),
-        },
+        }
+    return {
+        "roc": roc_points(test.anomalous, test.ranking),
+        "roc_videos": roc_videos,
+        "detection": detection,
     }
 
 
@@ -207,25 +224,30 @@ def notes_on_parts(judged: Sequence[EvaluatedVideo]) -> list[str]:
     without = [video.video for video in judged if not video.parts]
     if not without or len(without) == len(judged):
         return []
-    return [f"the parts of the score were not kept of {_first_names(without)}: none is measured"]
+    return [f"the parts of the score were not kept of {first_names(without)}: none is measured"]
 
 
-def _first_names(names: Sequence[str], most: int = 4) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def first_names(names: Sequence[str], most: int = 4) -> str:
+    """The first of the names, and how many more there are."""
+    listed = ", ".join(names[:most])
+    if len(names) > most:
+        listed += f" and {len(names) - most} more"
+    return listed
 
 
-def _plain(value: Any) -> Any:
+def plain_data(value: Any) -> Any:
     """Mappings as dictionaries and sequences as lists, all the way down."""
     if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: plain_data(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [plain_data(one) for one in value]
     return value
 
 
-def _roc(odd: Bools, value: Floats) -> dict[str, Any] | None:
-    if (auc := metrics.auc(odd, value)) is None:
+def roc_points(odd: Bools, value: Floats) -> dict[str, Any] | None:
+    """The ROC curve as lists, with its area; None where the frames are of one class."""
+    auc = metrics.auc(odd, value)
+    if auc is None:
         return None
-    x, y = metrics.thinned(*metrics.roc(odd, value))
+    x, y = metrics.thin_curve(*metrics.roc(odd, value))
     return {"false_positive_rate": x, "true_positive_rate": y, "auc": auc}

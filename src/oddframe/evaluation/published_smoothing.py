@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from oddframe.evaluation.evaluated_video import EvaluatedVideo, last_scored
-from oddframe.evaluation.metrics import auc, min_max, padded_auc
+from oddframe.evaluation.evaluated_video import EvaluatedVideo, anomalous_frames, last_scored
+from oddframe.evaluation.metrics import min_max, stretched_aucs
 from oddframe.types import Floats
 
 SMOOTHINGS: Mapping[str, str] = {
@@ -20,12 +20,10 @@ SMOOTHINGS: Mapping[str, str] = {
     "mean_43": "mean of 43 frames, then the Gaussian (their ShanghaiTech)",
     "mean_3d": "mean of 5 × 5 cells and 5 frames, then the Gaussian (their Ped2 and Avenue)",
 }
-TAPS, SIGMA, MEAN = (
-    49,
-    20.0,
-    24,
-)  # the authors' support is 1 … 49 and its mean 24: one off its centre
-WINDOW = 43
+TAPS = 49
+SIGMA = 20.0
+MEAN = 24  # the authors' support is 1 … 49 and its mean 24: one off its centre
+MEAN_FRAMES = 43
 SIDE = 5  # of the 3-D mean filter
 
 
@@ -39,11 +37,8 @@ def published_aucs(
     """
     if smoothing == "mean_3d" and any(video.map is None for video in videos):
         return None, None
-    anomalous = [video.truth.frame for video in videos]
     stretched = [smooth_as_published(video, smoothing) for video in videos]
-    macro = [padded_auc(flags, one) for flags, one in zip(anomalous, stretched, strict=True)]
-    micro = auc(np.concatenate(anomalous), np.concatenate(stretched))
-    return micro, float(np.mean(macro))
+    return stretched_aucs(anomalous_frames(videos), stretched)
 
 
 def smooth_as_published(video: EvaluatedVideo, smoothing: str) -> Floats:
@@ -64,22 +59,21 @@ def gaussian_49(values: Floats) -> Floats:
     half = TAPS // 2
     support = np.arange(1, TAPS + 1)
     weights = np.exp(-((support - MEAN) ** 2) / (2 * SIGMA**2)) / (SIGMA * np.sqrt(2 * np.pi))
+    before = values[:half]
+    after = values[-half:]
     if len(values) < half:  # their code fails on these
-        before = np.resize(values, half)
-        after = np.resize(values, half)
-    else:
-        before, after = values[:half], values[-half:]
-    return np.correlate(np.concatenate([before, values, after]), weights, mode="valid")
+        before = after = np.resize(values, half)
+    continued = np.concatenate([before, values, after])
+    return np.correlate(continued, weights, mode="valid")
 
 
 def mean_43(values: Floats) -> Floats:
     """A centred mean of 43 frames; the first and last 21 frames stay as they are."""
     smoothed = np.array(values, float)
-    if len(values) >= WINDOW:
-        half = WINDOW // 2
-        smoothed[half : len(values) - half] = np.convolve(
-            values, np.full(WINDOW, 1 / WINDOW), mode="valid"
-        )
+    if len(values) >= MEAN_FRAMES:
+        half = MEAN_FRAMES // 2
+        weights = np.full(MEAN_FRAMES, 1 / MEAN_FRAMES)
+        smoothed[half : len(values) - half] = np.convolve(values, weights, mode="valid")
     return smoothed
 
 
@@ -92,7 +86,8 @@ def peaks_of_mean_3d(video: EvaluatedVideo) -> Floats:
     if video.map is None or video.map_frame is None:
         raise ValueError(f"{video.video} has no maps")
     maps = video.map
-    M, half = len(maps), SIDE // 2
+    M = len(maps)
+    half = SIDE // 2
     lowest = min(float(np.min(map)) for map in maps)
     window: dict[int, Floats] = {}
     peaks = np.zeros(M)

@@ -6,6 +6,7 @@ fractions of the picture. K levels of a sweep, falling; R true regions.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,11 +14,10 @@ from oddframe.scoring.components import as_fractions, components_of, label_compo
 from oddframe.types import Bools, Floats, Ints, Masks
 
 OVERLAP = 0.1  # β of the Street Scene paper: intersection over union at which a region is found
-SHARE = 0.1  # α: share of its regions at which a track is found
+TRACK_SHARE = 0.1  # α: share of its regions at which a track is found
 
-Found = tuple[
-    int, int, Floats, Bools
-]  # frames [start, end), the (n, 4) boxes detected in each, at which levels (n, K)
+# frames [start, end), the (n, 4) boxes detected in each, at which levels (n, K)
+DetectedRegions = tuple[int, int, Floats, Bools]
 
 
 def tracks_of_masks(masks: Masks) -> Floats:
@@ -29,21 +29,27 @@ def tracks_of_masks(masks: Masks) -> Floats:
     """
     rows: list[Floats] = []
     nothing: Ints = np.zeros((0, 0), np.int32)
-    before, names, tracks = nothing, np.zeros(0, int), 0
+    before = nothing
+    names = np.zeros(0, int)
+    tracks = 0
     for frame, mask in enumerate(masks):
         if not mask.any():
-            before, names = nothing, np.zeros(0, int)
+            before = nothing
+            names = np.zeros(0, int)
             continue
         labels, boxes = components_of(np.asarray(mask) > 0)
         now = np.full(len(boxes), -1)
-        for part, old in _links(before, labels, len(names), len(boxes)):
+        for part, old in linked_parts(before, labels, len(names), len(boxes)):
             now[part] = names[old]
         fresh = now < 0
         now[fresh] = tracks + np.arange(fresh.sum())
         tracks += int(fresh.sum())
         rows.append(np.column_stack([np.full(len(boxes), frame), now, boxes]))
-        before, names = labels, now
-    return np.concatenate(rows) if rows else np.zeros((0, 6))
+        before = labels
+        names = now
+    if not rows:
+        return np.zeros((0, 6))
+    return np.concatenate(rows)
 
 
 def overlap(these: Floats, those: Floats) -> Floats:
@@ -51,9 +57,13 @@ def overlap(these: Floats, those: Floats) -> Floats:
     low = np.maximum(these[:, None, :2], those[None, :, :2])
     high = np.minimum(these[:, None, 2:4], those[None, :, 2:4])
     shared = (high - low).clip(0).prod(2)  # (n, m)
-    sizes = [(boxes[:, 2:4] - boxes[:, :2]).prod(1) for boxes in (these, those)]
-    union = sizes[0][:, None] + sizes[1][None] - shared
+    union = box_areas(these)[:, None] + box_areas(those)[None] - shared
     return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
+
+
+def box_areas(boxes: Floats) -> Floats:
+    """(n,) areas of boxes (n, 4 or more)."""
+    return np.asarray((boxes[:, 2:4] - boxes[:, :2]).prod(1))
 
 
 @dataclass(frozen=True)
@@ -82,30 +92,30 @@ class RegionSweep:
         self.frames = self.regions = self.tracks = 0
         self.false, self.regions_found, self.tracks_found = np.zeros((3, len(self.levels)), int)
 
-    def add(self, found: Iterable[Found], truth: Floats, frames: int) -> None:
+    def add(self, found: Iterable[DetectedRegions], truth: Floats, frames: int) -> None:
         """One video of so many frames: what was detected (`parts_at`, `boxes_at`), and (R, 6) rows
         of true tracks.
         """
         truth = truth[np.argsort(truth[:, 0], kind="stable")]
         first = np.searchsorted(truth[:, 0], np.arange(frames + 1))
-        _, track = np.unique(truth[:, 1], return_inverse=True)
-        hits = np.zeros((len(np.unique(track)), len(self.levels)), int)
+        names, track = np.unique(truth[:, 1], return_inverse=True)
+        hits = np.zeros((len(names), len(self.levels)), int)
         for start, end, boxes, at in found:
-            here = truth[
-                first[start] : first[end]
-            ]  # the regions of all frames that these boxes stand for
-            matched = overlap(boxes, here[:, 2:]) >= OVERLAP  # (n, r)
+            # the regions of all frames that these boxes stand for
+            here = slice(first[start], first[end])
+            matched = overlap(boxes, truth[here, 2:]) >= OVERLAP  # (n, r)
             seen = (matched.T.astype(np.float32) @ at.astype(np.float32)) > 0  # (r, K)
-            np.add.at(hits, track[first[start] : first[end]], seen)
-            for frame in range(start, end):
-                mine = matched[:, first[frame] - first[start] : first[frame + 1] - first[start]]
-                self.false += at[~mine.any(1)].sum(0)
+            np.add.at(hits, track[here], seen)
+            within = first[start : end + 1] - first[start]  # where each frame's regions begin
+            for begin, stop in pairwise(within):
+                found_some = matched[:, begin:stop].any(1)
+                self.false += at[~found_some].sum(0)
         sizes = np.bincount(track, minlength=len(hits))
         self.frames += frames
         self.regions += len(truth)
         self.tracks += len(hits)
         self.regions_found += hits.sum(0)
-        self.tracks_found += (hits / sizes[:, None].clip(1) >= SHARE).sum(0)
+        self.tracks_found += (hits / sizes[:, None].clip(1) >= TRACK_SHARE).sum(0)
 
     @property
     def full(self) -> bool:
@@ -132,17 +142,16 @@ class RegionSweep:
         """
         false = np.maximum.accumulate(self.false / max(self.frames, 1))
         stop = int(np.searchsorted(false, 1, side="right"))
-        rates = [
-            np.maximum.accumulate(found[:stop] / max(total, 1))
-            for found, total in (
-                (self.regions_found, self.regions),
-                (self.tracks_found, self.tracks),
-            )
-        ]
-        region, track = (
-            np.concatenate([[0.0], rate, rate[-1:] if stop else [0.0]]) for rate in rates
-        )
-        return RegionCurve(np.concatenate([[0.0], false[:stop], [1.0]]), region, track)
+        regions = rising_rate(self.regions_found[:stop], self.regions)
+        tracks = rising_rate(self.tracks_found[:stop], self.tracks)
+        return RegionCurve(np.concatenate([[0.0], false[:stop], [1.0]]), regions, tracks)
+
+
+def rising_rate(found: Ints, total: int) -> Floats:
+    """(P + 2,) the highest share found so far, from 0 on; the last stays to the curve's end."""
+    rate = np.maximum.accumulate(found / max(total, 1))
+    begun = np.concatenate([[0.0], rate])
+    return np.append(begun, begun[-1])
 
 
 def area(x: Floats, y: Floats) -> float:
@@ -150,7 +159,7 @@ def area(x: Floats, y: Floats) -> float:
     return float(np.trapezoid(y, x))
 
 
-def parts_at(maps: Floats, spans: Ints, levels: Floats) -> Iterator[Found]:
+def parts_at(maps: Floats, spans: Ints, levels: Floats) -> Iterator[DetectedRegions]:
     """What a method with maps detects: the connected parts at each level. `spans` (M, 2) are the
     frames of each map.
     """
@@ -163,28 +172,26 @@ def parts_at(maps: Floats, spans: Ints, levels: Floats) -> Iterator[Found]:
         stack[:, :h] = map[None] >= levels[:, None, None]
         _, sides = label_components(stack.reshape(-1, w))
         level, sides[:, 1] = np.divmod(sides[:, 1], h + 1)
-        yield (
-            int(start),
-            int(end),
-            as_fractions(sides, map.shape),
-            level[:, None] == np.arange(len(levels)),
-        )
+        at_level = level[:, None] == np.arange(len(levels))
+        yield int(start), int(end), as_fractions(sides, map.shape), at_level
 
 
-def boxes_at(boxes: Iterable[Floats], spans: Ints, levels: Floats) -> Iterator[Found]:
+def boxes_at(boxes: Iterable[Floats], spans: Ints, levels: Floats) -> Iterator[DetectedRegions]:
     """What a method with boxes (n, 5) detects: at each level the boxes whose value reaches it."""
     for these, (start, end) in zip(boxes, spans, strict=True):
         if end > start:
             yield int(start), int(end), these[:, :4], these[:, 4:] >= levels[None]
 
 
-def _links(before: Ints, labels: Ints, olds: int, parts: int) -> Iterator[tuple[int, int]]:
+def linked_parts(before: Ints, labels: Ints, olds: int, parts: int) -> Iterator[tuple[int, int]]:
     """(part, old part) from 0, each at most once, those that share most pixels first."""
     if not olds:
         return
-    shared = np.bincount((labels * (olds + 1) + before).ravel(), minlength=(parts + 1) * (olds + 1))
-    shared = shared.reshape(parts + 1, olds + 1)[1:, 1:].copy()
+    pairs = (labels * (olds + 1) + before).ravel()
+    counts = np.bincount(pairs, minlength=(parts + 1) * (olds + 1))
+    shared = counts.reshape(parts + 1, olds + 1)[1:, 1:].copy()
     while shared.size and shared.max() > 0:
         part, old = np.unravel_index(shared.argmax(), shared.shape)
         yield int(part), int(old)
-        shared[part], shared[:, old] = 0, 0
+        shared[part] = 0
+        shared[:, old] = 0

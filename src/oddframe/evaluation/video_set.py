@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from oddframe.errors import BadInput
-from oddframe.evaluation.evaluated_video import EvaluatedVideo
+from oddframe.evaluation.evaluated_video import EvaluatedVideo, anomalous_frames, rankings
 from oddframe.evaluation.localization import Localization, find_places
 from oddframe.evaluation.metrics import Match, auc, match_events
 from oddframe.evaluation.published_smoothing import published_aucs
@@ -35,12 +35,12 @@ class VideoSet:
     @cached_property
     def anomalous(self) -> Bools:
         """(F,) True where the frame is anomalous."""
-        return np.concatenate([video.truth.frame for video in self.videos])
+        return np.concatenate(anomalous_frames(self.videos))
 
     @cached_property
     def ranking(self) -> Floats:
         """(F,) by what frames are ranked."""
-        return np.concatenate([video.ranking for video in self.videos])
+        return np.concatenate(rankings(self.videos))
 
     @cached_property
     def localization(self) -> Localization:
@@ -55,10 +55,10 @@ class VideoSet:
     @cached_property
     def matches(self) -> list[Match]:
         """The events of each video held against its true segments."""
-        return [
-            match_events(event_spans(video.events), anomalous_seconds(video))
-            for video in self.videos
-        ]
+        found = []
+        for video in self.videos:
+            found.append(match_events(event_spans(video.events), anomalous_seconds(video)))
+        return found
 
     def published(self, smoothing: str) -> tuple[float | None, float | None]:
         """Micro and macro AUC as published with one of `published_smoothing.SMOOTHINGS`."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from oddframe.embeddings.embedder import Embedder
-from oddframe.evaluation.class_report import NORMAL, ODD, ClassTable
+from oddframe.evaluation.class_report import NORMAL_PARTS, ODD, ClassTable
 from oddframe.files import aside
 from oddframe.progress import logger
 from oddframe.types import Floats
@@ -58,20 +58,20 @@ def draw_class_table(
     folder: Path, table: ClassTable, seed: int, learned: Mapping[str, Any]
 ) -> None:
     """Box plots of errors and distances, t-SNE of train, and the head's learning curves."""
-    all_parts = {"": {part: table.error[table.rows(part)] for part in (*NORMAL, ODD)}}
+    all_parts = {"": {part: table.error[table.rows(part)] for part in (*NORMAL_PARTS, ODD)}}
     write_boxes_png(folder / "error_distribution.png", all_parts, "error")
-    errors = values_by_class(table, list(table.error), *NORMAL, ODD)
+    errors = values_by_class(table, list(table.error), *NORMAL_PARTS, ODD)
     write_boxes_png(folder / "error_distribution_grouped_by_class.png", errors, "error")
     anomalies = table.rows(ODD)
     to_each = {}
     for n, name in enumerate(table.classes):
         to_each[name] = table.far[anomalies, n]
-    distances = values_by_class(table, table.own(table.far), *NORMAL)
+    distances = values_by_class(table, table.own(table.far), *NORMAL_PARTS)
     distances[f"{ODD}: distance to each class"] = to_each
     path = folder / "embedding_distances_distribution_grouped_by_class.png"
     write_boxes_png(path, distances, CENTROID_AXIS)
     if table.far_latent is not None:
-        distances = values_by_class(table, table.own(table.far_latent), *NORMAL)
+        distances = values_by_class(table, table.own(table.far_latent), *NORMAL_PARTS)
         path = folder / "latent_distances_distribution_grouped_by_class.png"
         write_boxes_png(path, distances, CENTROID_AXIS)
     for what, points in (("embedding", table.embedding), ("latent", table.latent)):

@@ -17,7 +17,7 @@ from oddframe.datasets.tables import read_records
 from oddframe.embeddings.embedder import Embedder
 from oddframe.errors import BadInput, BadRun, Leak, OddframeError
 from oddframe.evaluation.class_report import (
-    NORMAL,
+    NORMAL_PARTS,
     ODD,
     ThresholdRule,
     accuracies,
@@ -258,7 +258,7 @@ def threshold_lines(rules: Mapping[str, Mapping[str, Any]]) -> list[str]:
         f"{'part':9}{'clips':>7}{'flagged':>10}{'accuracy':>10}{'flagged':>12}{'accuracy':>10}"
     )
     lines += ["", f"{'':16}{'by error':>20}{'by distance':>22}", columns]
-    for part in (*NORMAL, ODD):
+    for part in (*NORMAL_PARTS, ODD):
         by_error = rules["error"]["parts"][part]
         by_distance = rules["distance"]["parts"][part]
         cells = f"{by_error['flagged']:10}{share_text(by_error['accuracy'])}"
