@@ -9,7 +9,7 @@ import numpy as np
 
 from films import film, numbered
 from oddframe.datasets.base import DataSet
-from oddframe.datasets.tree import Entry, layouts
+from oddframe.datasets.tree import TreeEntry, layouts
 from oddframe.video.reader import PICTURE_ENDINGS, VIDEO_ENDINGS
 
 FRAMES, ODD, SIZE = 6, (2, 4), (48, 64)
@@ -40,7 +40,7 @@ def masks() -> np.ndarray:
     return mask
 
 
-def _fill(folder: Path, entries: tuple[Entry, ...]) -> None:
+def _fill(folder: Path, entries: tuple[TreeEntry, ...]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for entry in entries:
         for name in _names(entry):
@@ -50,7 +50,7 @@ def _fill(folder: Path, entries: tuple[Entry, ...]) -> None:
                 _write(folder / name)
 
 
-def _names(entry: Entry) -> list[str]:
+def _names(entry: TreeEntry) -> list[str]:
     if not entry.more:
         return list(entry.names)
     count = FRAMES if entry.ending in PICTURE_ENDINGS else 2

@@ -11,13 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oddframe.datasets.annotations import (
-    read_masks,
-    read_truth,
-    truth_files,
-    truth_names,
-    write_truth,
-)
+from oddframe.datasets.annotations import read_truth, truth_files, truth_names, write_truth
+from oddframe.datasets.masks import read_masks
 from oddframe.errors import BadTruth
 from oddframe.types import Truth
 

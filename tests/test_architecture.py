@@ -53,6 +53,7 @@ SHARED_BY_DATASETS = {
     "datasets.classes",
     "datasets.dad_labels",
     "datasets.discovery",
+    "datasets.frame_labels",
     "datasets.inventory",
     "datasets.masks",
     "datasets.matlab",

@@ -20,7 +20,7 @@ from oddframe.datasets.classes import ClassData
 from oddframe.datasets.folder import Folder
 from oddframe.datasets.inventory import take_inventory
 from oddframe.datasets.shanghaitech import ShanghaiTech
-from oddframe.datasets.tree import Comparison, Entry, compare, layouts, nearest
+from oddframe.datasets.tree import LayoutComparison, TreeEntry, compare_layout, layouts, nearest
 from oddframe.datasets.ucsd import Ped1, Ped2, read_ranges
 from oddframe.errors import BadInput, BadTruth
 from oddframe.registry import members
@@ -172,7 +172,7 @@ def test_prepare_counts_what_is_there(
     assert json.loads(result.to_json()) == answer
 
 
-def _below(entry: Entry) -> list[str]:
+def _below(entry: TreeEntry) -> list[str]:
     return [*entry.names, *(name for below in entry.inside for name in _below(below))]
 
 
@@ -801,11 +801,11 @@ pot/
     (tmp_path / "a_9.txt").touch()
     there = {"top": tmp_path}
     lacking = ("top/a_8.txt", "top/a_10.txt", "top/or-else/x.npy …")
-    assert compare(layout, there) == Comparison(lacking, absent=3, found=3)
+    assert compare_layout(layout, there) == LayoutComparison(lacking, absent=3, found=3)
     (tmp_path / "a_9.txt").unlink()
     lacking = ("top/a_8.txt … a_10.txt", "top/or-else/x.npy …")
-    assert compare(layout, there) == Comparison(lacking, absent=4, found=2)
-    assert compare(layout, {}) == Comparison(("top/",), absent=1, found=0)
+    assert compare_layout(layout, there) == LayoutComparison(lacking, absent=4, found=2)
+    assert compare_layout(layout, {}) == LayoutComparison(("top/",), absent=1, found=0)
     assert nearest(tmp_path, "OR ELSE") == tmp_path / "or-else"
 
 

@@ -19,12 +19,11 @@ from oddframe.datasets.masks import (
 from oddframe.datasets.matlab import read_cell
 from oddframe.datasets.shared_layout import (
     find_shared_layout,
-    frames_of,
     read_shared_layout,
+    video_folder,
 )
-from oddframe.datasets.tree import nearest
+from oddframe.datasets.tree import entries_of, nearest
 from oddframe.errors import BadTruth
-from oddframe.files import listing
 from oddframe.types import Truth, Video
 
 FRAMES_APART = (
@@ -77,7 +76,9 @@ avenue/
                     found["ground_truth_demo"] = truth
                 return found
         shared = find_shared_layout(root, self.name)
-        return {} if shared is None else {self.name: shared}
+        if shared is None:
+            return {}
+        return {self.name: shared}
 
     def read_split(self, root: Path) -> Split:
         found = self.find(root)
@@ -101,18 +102,20 @@ avenue/
         """
         split = read_shared_layout(base, self.name, 25.0)
         labels = label_files(find_ground_truth(base, base.parent))
-        testing = nearest(base, "testing")
-        frames = None if testing is None else frames_of(testing)
-        return Split(split.train, find_films(frames, labels)) if labels else split
+        if not labels:
+            return split
+        frames = video_folder(nearest(base, "testing"))
+        return Split(split.train, find_films(frames, labels))
 
 
 def find_films(folder: Path | None, labels: dict[int, Path]) -> list[Video]:
     """The videos of a folder, those that have labels with their truth."""
     videos = []
-    for found in videos_under(folder) if folder is not None else []:
+    for found in videos_under(folder):
         truth = None
-        # videos are called 01, their labels 1_label.mat
-        path = labels.get(int(found.name)) if found.name.isdigit() else None
+        path = None
+        if found.name.isdigit():  # videos are called 01, their labels 1_label.mat
+            path = labels.get(int(found.name))
         if path is not None:
             truth = partial(mask_truth, path, found.source)
         videos.append(Video(found.name, found.source, fps=25.0, truth=truth))
@@ -174,9 +177,8 @@ def find_ground_truth(*folders: Path) -> Path | None:
 
 def label_files(holder: Path | None) -> dict[int, Path]:
     """The files of labels by the number at the beginning of their names."""
-    folder = None if holder is None else nearest(holder, MASK_FOLDER)
     found = {}
-    for path in listing(folder) if folder is not None else []:
+    for path in entries_of(nearest(holder, MASK_FOLDER)):
         number = re.match(r"\d+", path.name)
         if path.suffix == ".mat" and number is not None:
             found[int(number[0])] = path

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from oddframe.datasets.discovery import check_fps, with_rate
-from oddframe.datasets.tree import compare, layouts, plain_name
+from oddframe.datasets.tree import compare_layout, layouts, plain_name
 from oddframe.errors import BadInput, unknown
 from oddframe.options import Range
 from oddframe.progress import logger
@@ -71,7 +71,7 @@ class DataSet(ABC):
     def missing(self, root: Path) -> tuple[str, ...]:
         """What TREE expects and is not there, by the layout of which most is there."""
         found = self.find(root)
-        compared = [compare(layout, found) for layout in layouts(self.TREE)]
+        compared = [compare_layout(layout, found) for layout in layouts(self.TREE)]
         best = max(compared, key=lambda one: (one.found, -one.absent))
         return best.lacking
 
@@ -123,28 +123,35 @@ def open_data(
 
 def at_rate(split: Split, fps: float) -> Split:
     """The same videos at another number of frames a second."""
+
+    def changed(videos: list[Video]) -> list[Video]:
+        return [with_rate(video, fps) for video in videos]
+
     return replace(
-        split,
-        train=[with_rate(video, fps) for video in split.train],
-        test=[with_rate(video, fps) for video in split.test],
-        val=[with_rate(video, fps) for video in split.val],
+        split, train=changed(split.train), test=changed(split.test), val=changed(split.val)
     )
 
 
 def only_stream(name: str, split: Split, stream: str) -> Split:
     """The videos of one label. Raises BadInput with the labels that there are."""
-    labels = {video.label for video in split.train + split.test if video.label}
-    by_plain_name = {plain_name(label): label for label in labels}
+    by_plain_name = {}
+    for video in split.train + split.test:
+        if video.label:
+            by_plain_name[plain_name(video.label)] = video.label
     label = by_plain_name.get(plain_name(stream))
     if label is None:
-        if not labels:
+        if not by_plain_name:
             raise BadInput(f"{name} has no streams, got {stream!r}")
-        raise unknown("stream", stream, sorted(labels))
+        raise unknown("stream", stream, sorted(by_plain_name.values()))
+
+    def kept(videos: list[Video]) -> list[Video]:
+        return [video for video in videos if video.label == label]
+
     return replace(
         split,
-        train=[video for video in split.train if video.label == label],
-        test=[video for video in split.test if video.label == label],
-        val=[video for video in split.val if video.label == label],
+        train=kept(split.train),
+        test=kept(split.test),
+        val=kept(split.val),
         stream=label,
     )
 
@@ -153,9 +160,12 @@ def read_data(data: str, root: Path | None, split: int | None = None) -> tuple[s
     """The name and all videos of a data set at `root`, or of somebody's own folder. Raises
     BadInput.
     """
-    family, path = members("datasets"), Path(data).expanduser()
+    family = members("datasets")
+    path = Path(data).expanduser()
     if data in family and root is not None:
-        name = data if split in (None, 1) else f"{data}-{split}"
+        name = data
+        if split not in (None, 1):
+            name = f"{data}-{split}"
         return name, data_set(data, split).read_split(Path(root).expanduser())
     if path.exists():
         if root is not None:
@@ -164,8 +174,9 @@ def read_data(data: str, root: Path | None, split: int | None = None) -> tuple[s
             )
         if split is not None:
             raise BadInput(f"{data} is a folder of your own and has no official splits")
-        whole = path.resolve()
-        name = whole.stem if path.is_file() else whole.name
+        name = path.resolve().name
+        if path.is_file():
+            name = path.resolve().stem
         return name, data_set("folder").read_split(path)
     if data in family:
         tree = family[data].TREE.strip()

@@ -28,7 +28,9 @@ ROOT/
 """
 
     def find(self, root: Path) -> dict[str, Path]:
-        return {"ROOT": root} if root.is_dir() else {}
+        if not root.is_dir():
+            return {}
+        return {"ROOT": root}
 
     def clips(self, root: Path) -> list[Clip]:
         found = clips_in_classes(root)

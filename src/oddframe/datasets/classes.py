@@ -63,11 +63,15 @@ def clips_in_classes(root: Path, sources: Mapping[str, str] | None = None) -> li
     name.
     """
     clips = []
-    for video in videos_under(root) if root.is_dir() else []:
+    if not root.is_dir():
+        return []
+    for video in videos_under(root):
         stem = video.source.stem
         if video.label is None:
             continue
-        source = (sources or {}).get(stem, f"{video.label}/{stem}")
+        source = f"{video.label}/{stem}"
+        if sources is not None:
+            source = sources.get(stem, source)
         clips.append(Clip(video.source, video.label, source))
     return clips
 
@@ -89,10 +93,13 @@ def read_class_tables(root: Path) -> ClassVideos:
     """Videos of train.csv, val.csv, test.csv and anomaly.csv. Raises BadInput for what is missing
     in or behind them.
     """
-    clips: dict[str, list[Clip]] = {name: [] for name in SPLIT_NAMES}
+    clips: dict[str, list[Clip]] = {}
     for name in SPLIT_NAMES:
+        clips[name] = []
         table = root / f"{name}.csv"
-        for row in read_records(table, ("CLASS", "PATH")) if table.is_file() else []:
+        if not table.is_file():
+            continue
+        for row in read_records(table, ("CLASS", "PATH")):
             path = root / row["PATH"]
             if not path.is_file():
                 raise BadInput(
@@ -129,5 +136,7 @@ def with_class_truth(video: Video, *, anomalous: bool) -> Video:
 
 def class_truth(anomalous: bool, label: str, frames: int) -> Truth:
     """The truth of a film that is one class, whole."""
-    kind = np.full(frames, label if anomalous else "", dtype=f"<U{max(1, len(label))}")
+    kind = np.full(frames, "", dtype=f"<U{max(1, len(label))}")
+    if anomalous:
+        kind[:] = label
     return Truth(np.full(frames, anomalous), kind=kind)

@@ -20,8 +20,7 @@ from oddframe.datasets.dad_labels import (
     recording_mask_truth,
     recording_truth,
 )
-from oddframe.datasets.tree import nearest
-from oddframe.files import listing
+from oddframe.datasets.tree import entries_of, nearest
 from oddframe.types import Video
 from oddframe.video.reader import VIDEO_ENDINGS, pictures_of
 
@@ -37,7 +36,7 @@ SOME = 4  # recordings named in a note
 
 
 @dataclass(frozen=True)
-class Stream:
+class DadStream:
     """One stream of one recording, in whichever layout it was found."""
 
     half: Half
@@ -58,8 +57,9 @@ class Stream:
     @property
     def short(self) -> str:
         """As in the jigsaw variant's: 01_001 to learn from, 01_0001 to be judged on."""
-        digits = 3 if self.half == "training" else 4
-        return f"{self.driver:02d}_{self.number:0{digits}d}"
+        if self.half == "training":
+            return f"{self.driver:02d}_{self.number:03d}"
+        return f"{self.driver:02d}_{self.number:04d}"
 
     def video(self, labels: Path | None = None, masks: Path | None = None) -> Video:
         """The stream as a video, with the truth of LABEL.csv or of a folder of masks."""
@@ -186,7 +186,8 @@ DAD_Jigsaw/
                 root, "there is neither Tester1/ nor val01/, nor training/ or testing/ with streams"
             )
         streams = find_streams(found)
-        labels, masks = None, None
+        labels = None
+        masks = None
         notes: tuple[str, ...] = ()
         if "DAD" in found:
             labels = nearest(found["DAD"], "LABEL.csv")
@@ -203,7 +204,7 @@ DAD_Jigsaw/
         return Split(halves["training"], halves["testing"], notes=notes)
 
 
-def find_streams(found: dict[str, Path]) -> list[Stream]:
+def find_streams(found: dict[str, Path]) -> list[DadStream]:
     """Every stream of either layout, by what `Dad.find` gives."""
     if "DAD" in found:
         return official_streams(found["DAD"])
@@ -212,7 +213,7 @@ def find_streams(found: dict[str, Path]) -> list[Stream]:
     return []
 
 
-def official_streams(base: Path) -> list[Stream]:
+def official_streams(base: Path) -> list[DadStream]:
     """Every stream of every recording in the authors' tree, in its order."""
     streams = []
     for half, (drivers, recordings) in OFFICIAL_NAMES.items():
@@ -221,24 +222,25 @@ def official_streams(base: Path) -> list[Stream]:
                 for name in STREAMS:
                     source = find_source(recording, name)
                     if source is not None:
-                        streams.append(Stream(half, driver, number, name, source))
+                        streams.append(DadStream(half, driver, number, name, source))
     return streams
 
 
-def jigsaw_streams(base: Path) -> list[Stream]:
+def jigsaw_streams(base: Path) -> list[DadStream]:
     """The same of the jigsaw variant's tree, in the same order. Of a recording that is there as
     both, the pictures.
     """
-    found: dict[tuple[int, int, int, int], Stream] = {}
+    found: dict[tuple[int, int, int, int], DadStream] = {}
     for position, half in enumerate(HALVES):
         for name, folder in stream_folders(base, half).items():
             for source in recordings_in(folder):
                 named = re.match(r"(\d+)_(\d+)(\.\w+)?$", source.name)
                 if named is None:
                     continue
-                driver, number = int(named[1]), int(named[2])
+                driver = int(named[1])
+                number = int(named[2])
                 order = (position, driver, number, STREAMS.index(name))
-                found[order] = Stream(half, driver, number, name, source)
+                found[order] = DadStream(half, driver, number, name, source)
     return [found[order] for order in sorted(found)]
 
 
@@ -254,7 +256,7 @@ def recordings_in(folder: Path) -> list[Path]:
     return found
 
 
-def absent_recordings(labels: Path, streams: Sequence[Stream]) -> tuple[str, ...]:
+def absent_recordings(labels: Path, streams: Sequence[DadStream]) -> tuple[str, ...]:
     """A note on recordings that LABEL.csv has and the folder has not, where it has any to test."""
     known = {stream.recording for stream in streams if stream.half == "testing"}
     absent = [name for name in read_label_table(labels) if name not in known]
@@ -268,8 +270,8 @@ def stream_folders(base: Path, half: str) -> dict[str, Path]:
     """The folders of streams in one half of the jigsaw variant's tree."""
     holder = nearest(base, half)
     folders = {}
-    for name in STREAMS if holder is not None else ():
-        path = nearest(holder, name) if holder is not None else None
+    for name in STREAMS:
+        path = nearest(holder, name)
         if path is not None and path.is_dir():
             folders[name] = path
     return folders
@@ -298,11 +300,6 @@ def find_source(recording: Path, stream: str) -> Path | None:
         return pictures
     films = [stream + ending for ending in sorted(VIDEO_ENDINGS)]
     return nearest(recording, *films)
-
-
-def entries_of(folder: Path) -> list[Path]:
-    """What is in a folder; nothing where it is none."""
-    return listing(folder) if folder.is_dir() else []
 
 
 def holds_pictures(path: Path) -> bool:

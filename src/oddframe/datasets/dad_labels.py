@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oddframe.datasets.annotations import read_flags
+from oddframe.datasets.frame_labels import read_flags
 from oddframe.datasets.tables import read_text
 from oddframe.errors import BadTruth
 from oddframe.types import Bools, Ints, Truth, Video
@@ -60,13 +60,16 @@ def parse_label_table(path: Path, changed: int, size: int) -> LabelTable:
         if row.val:
             name = folder_name("val", row.val, 2, row.where)
             if name != val:
-                val, rec = name, ""
+                val = name
+                rec = ""
         if row.rec:
             rec = folder_name("rec", row.rec, 1, row.where)
         if not row.kind and not (row.start and row.end):
             continue  # names a recording whose ranges follow
         if not val or not rec:
-            which = f" of {val}" if val else ""
+            which = ""
+            if val:
+                which = f" of {val}"
             raise BadTruth(f"{row.where}: no row above says which recording{which} it is")
         found = parse_range(row)
         if row.kind:
@@ -172,7 +175,9 @@ def numbers_of_frames(source: Path, frames: int) -> Ints:
     """The same, of so many frames. Raises BadTruth where there are more or fewer."""
     numbers = frame_numbers(source)
     if len(numbers) != frames:
-        what = "frames" if source.is_file() else "numbered pictures"
+        what = "numbered pictures"
+        if source.is_file():
+            what = "frames"
         raise BadTruth(f"{source} has {len(numbers)} {what}, but {frames} frames were decoded")
     return numbers
 

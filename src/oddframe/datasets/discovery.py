@@ -90,16 +90,21 @@ def with_distinct_names(videos: Sequence[Video]) -> list[Video]:
     for video in videos:
         once.setdefault(video.source.resolve(), video)
     taken: set[str] = set()
-    return [replace(video, name=free_name(video.name, taken)) for video in once.values()]
+    distinct = []
+    for video in once.values():
+        distinct.append(replace(video, name=free_name(video.name, taken)))
+    return distinct
 
 
-def videos_under(folder: Path, fps: float | None = None) -> list[Video]:
+def videos_under(folder: Path | None, fps: float | None = None) -> list[Video]:
     """Every video below a folder, in natural order.
 
     A video is a file or a folder of pictures. Its name is its own name where that is unique and has
     a letter in it, its path otherwise; its label is the sub-folder that it lies in, None at the
-    top.
+    top. There is none where there is no folder.
     """
+    if folder is None:
+        return []
     return [found.video for found in find_videos(folder, fps)]
 
 
@@ -107,18 +112,20 @@ def find_videos(folder: Path, fps: float | None = None) -> list[Found]:
     """The same, each with what its truth may be called."""
     sources = sources_under(folder)
     called = [possible_names(source, folder) for source in sources]
-    shared = Counter(name.lower() for names in called for name in names[:-1])
-    # the path is a video's own, whatever others may be called
-    paths = {names[-1].lower() for names in called}
+    users: Counter[str] = Counter()  # how many sources may be called so
+    for *short, path in called:
+        users.update(name.lower() for name in short)
+        users[path.lower()] += 2  # the path is a video's own, whatever others may be called
     taken: set[str] = set()
     found = []
-    for source, possible in zip(sources, called, strict=True):
-        own = [n for n in possible[:-1] if shared[n.lower()] == 1 and n.lower() not in paths]
-        names = (*own, possible[-1])
+    for source, (*short, path) in zip(sources, called, strict=True):
+        own = [name for name in short if users[name.lower()] == 1]
+        names = (*own, path)
         wanted = best_name(names)
         name = free_name("-".join(Path(wanted).parts), taken)
-        parent = source.parent if source != folder else folder
-        label = None if parent == folder else parent.name
+        label = None
+        if folder not in (source, source.parent):
+            label = source.parent.name
         found.append(Found(Video(name, source, fps=fps, label=label), names))
     return found
 
@@ -153,20 +160,27 @@ def with_truth(videos: list[Found], folder: Path) -> list[Video]:
                 f"{found.video.name} has its truth twice, "
                 f"as {names[0]} and as {names[1]} in {folder}: keep one"
             )
-        truth = partial(truth_of, folder, names[0], found.video) if names else None
+        truth = None
+        for name in names:
+            truth = partial(truth_in_folder, folder, name, found.video)
+            unused.pop(name, None)
         given.append(replace(found.video, truth=truth))
-        unused.pop(names[0] if names else "", None)
     for name, path in unused.items():
         if path.suffix == ".txt" and name.lower().startswith(NO_LABELS):
             continue
-        near = get_close_matches(name, [name for found in videos for name in found.called], 1)
-        guess = (
-            f"did you mean {near[0]!r}?"
-            if near
-            else "it is named after the video's file, without its ending"
-        )
+        guess = guess_name(name, videos)
         raise BadTruth(f"{path} belongs to no test video, or to several; {guess}")
     return given
+
+
+def guess_name(name: str, videos: Sequence[Found]) -> str:
+    """What a file of truth that belongs to no video may have been meant to be called."""
+    called: list[str] = []
+    for found in videos:
+        called += found.called
+    for near in get_close_matches(name, called, 1):
+        return f"did you mean {near!r}?"
+    return "it is named after the video's file, without its ending"
 
 
 def with_rate(video: Video, fps: float) -> Video:
@@ -174,9 +188,9 @@ def with_rate(video: Video, fps: float) -> Video:
     written.
     """
     truth = video.truth
-    if isinstance(truth, partial) and truth.func is truth_of:
+    if isinstance(truth, partial) and truth.func is truth_in_folder:
         folder, name, own = truth.args
-        truth = partial(truth_of, folder, name, replace(own, fps=fps))
+        truth = partial(truth_in_folder, folder, name, replace(own, fps=fps))
     return replace(video, fps=fps, truth=truth)
 
 
@@ -211,7 +225,9 @@ def sources_under(folder: Path) -> list[Path]:
         ending = path.suffix.lower()
         if ending in endings and (ending or opens_as_video(path)):
             videos.add(path)
-    above = {parent for path in videos for parent in path.parents}
+    above: set[Path] = set()
+    for path in videos:
+        above.update(path.parents)
     pictured: set[Path] = set()
     for path, kind in entries:
         if kind == "pictures":
@@ -251,8 +267,10 @@ def entries_under(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, "unreadable"
             continue
         inside, pictures = parts_of_folder(inside)
-        if pictures:
-            yield path, "picture" if pictures == 1 else "pictures"
+        if pictures == 1:
+            yield path, "picture"
+        elif pictures:
+            yield path, "pictures"
         waiting += reversed(inside)
 
 
@@ -260,7 +278,8 @@ def parts_of_folder(inside: Sequence[Path]) -> tuple[list[Path], int]:
     """The entries of a folder that may be or hold videos, and how many pictures lie beside them."""
     names = {path.name for path in inside}
     written = "events.json" in names or "evaluation.json" in names
-    kept, pictures = [], 0
+    kept = []
+    pictures = 0
     for path in inside:
         ending = path.suffix.lower()
         if ending in PICTURE_ENDINGS and not path.is_dir():
@@ -304,7 +323,9 @@ def possible_names(source: Path, folder: Path) -> tuple[str, ...]:
     if source == folder:
         return (video_of(folder).name,)
     whole = source.relative_to(folder)
-    short = whole if source.is_dir() else whole.with_suffix("")
+    short = whole
+    if not source.is_dir():
+        short = whole.with_suffix("")
     path = whole.as_posix()
     names = dict.fromkeys((short.name, short.as_posix(), whole.name))
     names.pop(path, None)
@@ -323,7 +344,8 @@ def free_name(name: str, taken: set[str]) -> str:
         digest = blake2b(shown.encode(), digest_size=4).hexdigest()
         begins = shown.encode()[: LONGEST_NAME - 9].decode(errors="ignore")
         shown = f"{begins}-{digest}"
-    free, number = shown, 1
+    free = shown
+    number = 1
     while free.lower() in taken:
         number += 1
         free = f"{shown}-{number}"
@@ -336,10 +358,13 @@ def printable(name: str) -> str:
     can show.
     """
     shown = os.fsencode(name).decode(errors="replace")
-    return "".join(letter if letter.isprintable() else MARK for letter in shown)
+    for letter in set(shown):
+        if not letter.isprintable():
+            shown = shown.replace(letter, MARK)
+    return shown
 
 
-def truth_of(folder: Path, name: str, video: Video, frames: int) -> Truth:
+def truth_in_folder(folder: Path, name: str, video: Video, frames: int) -> Truth:
     """What a folder of truth says about a video of so many frames. Raises BadTruth."""
     truth = read_truth(
         folder, name, frames, partial(times_of, video), partial(size_of_video, video)

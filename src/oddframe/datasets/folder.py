@@ -19,7 +19,8 @@ from oddframe.datasets.tree import nearest
 from oddframe.errors import BadInput
 from oddframe.types import Truth, Video
 
-TRAIN, TEST = ("train", "training"), ("test", "testing")
+TRAIN = ("train", "training")
+TEST = ("test", "testing")
 TRUTH = ("truth", "labels", "ground_truth")
 NORMAL = {"normal", "normals", "good", "ok", "ordinary", "regular", "typical"}
 ANOMALOUS = {"abnormal", "abnormals", "anomaly", "anomalies", "anomalous", "anomal"}
@@ -76,19 +77,10 @@ ROOT/
             return Split([Video(root.stem, root)], [])
         if not root.is_dir():
             raise BadInput(f"no such file or folder: {root}")
-        train, test = nearest(root, *TRAIN), nearest(root, *TEST)
+        train = nearest(root, *TRAIN)
+        test = nearest(root, *TEST)
         truth = nearest(root, *TRUTH)
-        if train is None and test is None:
-            split = read_undivided(root, truth)
-        else:
-            learned = sort_by_name(find_videos(train), train) if train is not None else Sorted()
-            judged = find_videos(test) if test is not None else []
-            refuse_only_anomalous(learned, root)
-            split = Split(
-                [found.video for found in learned.learned],
-                judge(judged, test, truth),
-                notes=learned.notes,
-            )
+        split = read_halves(root, train, test, truth)
         if not split.train and not split.test:
             raise BadInput(f"{nothing_in(root)}. Expected\n{self.TREE}")
         return split
@@ -108,6 +100,25 @@ class Sorted:
     others: list[Found] = field(default_factory=list)  # neither normal nor anomalous by name
     notes: tuple[str, ...] = ()
 
+    @property
+    def videos(self) -> list[Video]:
+        """Those to learn from."""
+        return [found.video for found in self.learned]
+
+
+def read_halves(root: Path, train: Path | None, test: Path | None, truth: Path | None) -> Split:
+    """A folder with train/ or test/, or both; without either, names may tell them apart."""
+    if train is None and test is None:
+        return read_undivided(root, truth)
+    learned = Sorted()
+    if train is not None:
+        learned = sort_by_name(find_videos(train), train)
+        refuse_only_anomalous(learned, root)
+    judged = []
+    if test is not None:
+        judged = with_truth_by_name(find_videos(test), test, truth)
+    return Split(learned.videos, judged, notes=learned.notes)
+
 
 def read_undivided(root: Path, truth: Path | None) -> Split:
     """A folder without train/ and test/: all ordinary, unless names tell normal and anomalous video
@@ -123,26 +134,26 @@ def read_undivided(root: Path, truth: Path | None) -> Split:
             f"{truth} says what is odd in the videos of {root / 'test'}, which is not there"
         )
     if not found.anomalous:
-        return Split([one.video for one in found.learned], [])
-    return Split(
-        [one.video for one in found.learned],
-        judge(found.anomalous, root, truth),
-        notes=found.notes,
-    )
+        return Split(found.videos, [])
+    judged = with_truth_by_name(found.anomalous, root, truth)
+    return Split(found.videos, judged, notes=found.notes)
 
 
 def sort_by_name(videos: list[Found], folder: Path) -> Sorted:
     """What to learn from and what not. Where some folder is called normal, all that is not so
     called is left out.
     """
-    sides = [name_says(one.video.source, folder) for one in videos]
-    anomalous = [one for one, side in zip(videos, sides, strict=True) if side == "anomalous"]
-    normal = [one for one, side in zip(videos, sides, strict=True) if side == "normal"]
-    others = [one for one, side in zip(videos, sides, strict=True) if side == ""]
+    by_name: dict[str, list[Found]] = {"anomalous": [], "normal": [], "": []}
+    for one in videos:
+        by_name[name_says(one.video.source, folder)].append(one)
+    anomalous = by_name["anomalous"]
     if not anomalous:
         return Sorted(videos)
-    learned = normal or others
-    left_out = others if normal else []
+    learned = by_name["normal"]
+    left_out = by_name[""]
+    if not learned:
+        learned = left_out
+        left_out = []
     notes = [f"not learned from, being anomalous by name: {paths_of(anomalous, folder)}"]
     if left_out:
         notes.append(f"left out, being in no folder called normal: {paths_of(left_out, folder)}")
@@ -152,8 +163,10 @@ def sort_by_name(videos: list[Found], folder: Path) -> Sorted:
 def paths_of(videos: list[Found], folder: Path) -> str:
     """The paths of the first few videos, and how many more there are."""
     paths = [str(found.video.source.relative_to(folder)) for found in videos[:SHOWN_PATHS]]
-    more = f" and {len(videos) - SHOWN_PATHS} more" if len(videos) > SHOWN_PATHS else ""
-    return ", ".join(paths) + more
+    listed = ", ".join(paths)
+    if len(videos) > SHOWN_PATHS:
+        listed += f" and {len(videos) - SHOWN_PATHS} more"
+    return listed
 
 
 def refuse_only_anomalous(found: Sorted, root: Path) -> None:
@@ -167,11 +180,11 @@ def refuse_only_anomalous(found: Sorted, root: Path) -> None:
         )
 
 
-def judge(videos: list[Found], folder: Path | None, truth: Path | None) -> list[Video]:
+def with_truth_by_name(videos: list[Found], folder: Path, truth: Path | None) -> list[Video]:
     """Videos for testing with their truth; those in a folder called normal or good need none to be
     normal.
     """
-    if truth is None or folder is None:
+    if truth is None:
         return [found.video for found in videos]
     judged = []
     for video in with_truth(videos, truth):
@@ -196,7 +209,9 @@ def name_says(source: Path, folder: Path) -> str:
     if source == folder:
         return ""
     relative = source.relative_to(folder)
-    folders = relative.parts if source.is_dir() else relative.parts[:-1]
+    folders = relative.parts
+    if not source.is_dir():
+        folders = relative.parts[:-1]
     said = ""
     for part in folders:
         words = words_of(part)

@@ -81,26 +81,44 @@ def count_split(split: Split, missing: tuple[str, ...] = ()) -> Inventory:
             test.append(check_video(video, judged=True))
             tick()
     kinds: Counter[str] = Counter()
+    totals: Counter[str] = Counter()
     for one in test:
         kinds += one.kinds
-    labels = [video.label for video in [*learned, *split.test] if video.label]
+        totals.update(
+            frames=one.frames,
+            anomalous=one.anomalous,
+            labelled=one.labelled,
+            masked=one.masked,
+            tracked=one.tracked,
+        )
+    classes: Counter[str] = Counter()
+    for video in (*learned, *split.test):
+        if video.label:
+            classes[video.label] += 1
+    damaged = []
+    notes = list(split.notes)
+    for one in train + test:
+        if one.damage:
+            damaged.append(one.damage)
+        if one.note:
+            notes.append(f"{one.name}: {one.note}")
     return Inventory(
         found=Counts(
             train_videos=len(train),
             train_frames=sum(one.frames for one in train),
             test_videos=len(test),
-            test_frames=sum(one.frames for one in test),
-            anomalous_frames=sum(one.anomalous for one in test),
+            test_frames=totals["frames"],
+            anomalous_frames=totals["anomalous"],
         ),
-        labelled=sum(one.labelled for one in test),
-        masked=sum(one.masked for one in test),
-        tracked=sum(one.tracked for one in test),
+        labelled=totals["labelled"],
+        masked=totals["masked"],
+        tracked=totals["tracked"],
         one_sided=one_sided(test),
         kinds=dict(kinds.most_common()),
-        classes=dict(Counter(labels)),
+        classes=dict(classes),
         missing=missing,
-        damaged=tuple(one.damage for one in train + test if one.damage),
-        notes=split.notes + tuple(f"{one.name}: {one.note}" for one in test if one.note),
+        damaged=tuple(damaged),
+        notes=tuple(notes),
     )
 
 
@@ -109,16 +127,19 @@ def check_video(video: Video, *, judged: bool) -> CheckedVideo:
     `damage`.
     """
     frames = 0
+    truth = None
     try:
-        frames = count_frames(video)
-        truth = read_video_truth(video, frames) if judged else None
+        frames = counted_frames(video)
+        if judged:
+            truth = read_video_truth(video, frames)
     except (BadVideo, BadTruth) as error:
         return CheckedVideo(video.name, frames, damage=str(error))
     if truth is None:
         return CheckedVideo(video.name, frames)
     kinds: Counter[str] = Counter()
     if truth.kind is not None:
-        kinds.update(str(kind) for kind in truth.kind if kind)
+        kinds.update(truth.kind.tolist())
+        del kinds[""]
     return CheckedVideo(
         video.name,
         frames=len(truth.frame),
@@ -147,7 +168,7 @@ def read_video_truth(video: Video, frames: int) -> Truth | None:
         return video.truth(decoded)
 
 
-def count_frames(video: Video) -> int:
+def counted_frames(video: Video) -> int:
     """The frames that a container counts, at least one. Raises BadVideo."""
     try:
         count = len(times_of(video))

@@ -13,7 +13,7 @@ from oddframe.errors import BadInput
 from oddframe.files import natural
 from oddframe.types import Video
 
-SHOWN = 6  # classes in a message
+SHOWN_CLASSES = 6  # classes in a message
 
 
 class Labelled(DataSet):
@@ -50,7 +50,8 @@ ROOT/
             raise BadInput(f"no such folder: {root}")
         if not root.is_dir():
             raise self.not_found(root, "it is no folder")
-        train, test = nearest(root, "train", "training"), nearest(root, "test", "testing")
+        train = nearest(root, "train", "training")
+        test = nearest(root, "test", "testing")
         if train is not None and test is not None:
             split = Split(videos_under(train), videos_under(test))
             refuse_new_classes(split, train, test)
@@ -77,7 +78,7 @@ def refuse_new_classes(split: Split, train: Path, test: Path) -> None:
     known = labels_of_videos(split.train)
     for label in sorted(labels_of_videos(split.test)):
         if label not in known:
-            some = sorted(known, key=natural)[:SHOWN]
+            some = sorted(known, key=natural)[:SHOWN_CLASSES]
             raise BadInput(
                 f"{test} has the class {label}, which {train} has not; there are {', '.join(some)}"
             )

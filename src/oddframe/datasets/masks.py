@@ -26,7 +26,7 @@ from oddframe.video.reader import facts_of, pictures_of
 
 Size = tuple[int, int]  # (height, width)
 
-CHUNK = 1 << 20  # bytes of an array read at a time
+BYTES_AT_ONCE = 1 << 20  # bytes of an array read at a time
 LARGER = 4  # times as high and wide as its video that a mask may be: people make videos smaller
 STRETCHED = 1.5  # by which its aspect may differ: pixels need not be square, but 4:3 turned is 1.8
 
@@ -76,9 +76,12 @@ class StoredMasks:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """All of them in memory."""
         del copy
-        frames = list(self)
-        whole = np.stack(frames) if frames else np.zeros(self.shape, bool)
-        return whole if dtype is None else whole.astype(dtype)
+        whole = np.zeros(self.shape, bool)
+        for index, mask in enumerate(self):
+            whole[index] = mask
+        if dtype is None:
+            return whole
+        return whole.astype(dtype)
 
 
 @dataclass(frozen=True)
@@ -244,7 +247,7 @@ def array_frames(path: Path, key: str | None) -> Iterator[Bools]:
         if header.fortran_order:  # frames do not lie one after the other
             yield from read_values(file, header, header.shape) > 0
             return
-        at_once = max(1, CHUNK // max(1, prod(size) * header.dtype.itemsize))
+        at_once = max(1, BYTES_AT_ONCE // max(1, prod(size) * header.dtype.itemsize))
         for start in range(0, T, at_once):
             count = min(at_once, T - start)
             yield from read_values(file, header, (count, *size)) > 0
@@ -256,13 +259,15 @@ def read_values(file: IO[bytes], header: ArrayHeader, shape: tuple[int, ...]) ->
     pieces = []
     missing = wanted
     while missing:  # a header may ask for more memory than the file can fill
-        data = file.read(min(missing, CHUNK))
+        data = file.read(min(missing, BYTES_AT_ONCE))
         if not data:
             raise EOFError(f"it ends {missing:,} bytes early")
         pieces.append(data)
         missing -= len(data)
     values = np.frombuffer(b"".join(pieces), header.dtype)
-    return values.reshape(shape, order="F" if header.fortran_order else "C")
+    if header.fortran_order:
+        return values.reshape(shape, order="F")
+    return values.reshape(shape)
 
 
 def array_names(archive: zipfile.ZipFile) -> list[str]:

@@ -16,7 +16,7 @@ from oddframe.errors import BadTruth
 
 HEADER_BYTES = 128
 PACKED = 15  # the type of an element that is packed
-PIECE = 1 << 16  # bytes unpacked at a time while counting
+PIECE_BYTES = 1 << 16  # bytes unpacked at a time while counting
 
 
 def read_cell(path: Path, name: str, most_bytes: int) -> list[NDArray[Any]]:
@@ -69,7 +69,7 @@ def inflated_bytes(packed: bytes, most_bytes: int) -> int:
     total = 0
     try:
         while packed and total <= most_bytes:
-            total += len(inflate.decompress(packed, PIECE))
+            total += len(inflate.decompress(packed, PIECE_BYTES))
             packed = inflate.unconsumed_tail
     except zlib.error:
         return total  # scipy will say what is wrong

@@ -6,9 +6,10 @@ Not the re-split for weak supervision of Zhong et al. (CVPR 2019), whose numbers
 from functools import partial
 from pathlib import Path
 
-from oddframe.datasets.annotations import compare_frames, read_flags
+from oddframe.datasets.annotations import compare_frames
 from oddframe.datasets.base import Counts, DataSet, Split
 from oddframe.datasets.discovery import videos_under
+from oddframe.datasets.frame_labels import read_flags
 from oddframe.datasets.masks import (
     array_masks,
     check_count,
@@ -83,11 +84,7 @@ def scene_videos(half: Path | None, judged: bool = False) -> list[Video]:
     """
     if half is None:
         return []
-    found: list[Video] = []
-    for name in ("frames", "videos"):
-        holder = nearest(half, name)
-        if holder is not None and not found:
-            found = videos_under(holder)
+    found = videos_under(nearest(half, "frames")) or videos_under(nearest(half, "videos"))
     videos = []
     for video in found:
         truth = None
@@ -120,4 +117,6 @@ def file_in(half: Path, folders: tuple[str, ...], video: str) -> Path | None:
     if holder is None:
         return None
     path = holder / f"{video}.npy"
-    return path if path.exists() else None
+    if not path.exists():
+        return None
+    return path

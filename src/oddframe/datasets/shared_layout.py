@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oddframe.datasets.annotations import as_flags, read_flags
 from oddframe.datasets.base import Split
 from oddframe.datasets.discovery import videos_under
+from oddframe.datasets.frame_labels import as_flags, read_flags
 from oddframe.datasets.masks import check_count, read_array
 from oddframe.datasets.matlab import read_cell
 from oddframe.datasets.tree import nearest
@@ -37,12 +37,12 @@ def find_shared_layout(root: Path, name: str, *others: str) -> Path | None:
     """The folder that holds training/ and testing/ of the data set `name`, if any; it or its truth
     is called so.
     """
-    named = nearest(root, name, *others) if root.is_dir() else None
+    named = nearest(root, name, *others)
     for base in (named, root):
         if base is None or not base.is_dir():
             continue
-        halves = [nearest(base, half) for half in ("training", "testing")]
-        if not any(half is not None and frames_of(half) is not None for half in halves):
+        halves = (nearest(base, "training"), nearest(base, "testing"))
+        if not any(video_folder(half) for half in halves):
             continue
         called = base == named or nearest(base.parent, name, *others) == base
         if called or label_file(base, name) is not None:
@@ -55,12 +55,14 @@ def read_shared_layout(base: Path, name: str, fps: float) -> Split:
     train = videos_in(nearest(base, "training"), fps)
     test = videos_in(nearest(base, "testing"), fps)
     labels = label_file(base, name)
-    masks = nearest_in(nearest(base, "testing"), *FRAME_MASK_FOLDERS)
+    masks = nearest(nearest(base, "testing"), *FRAME_MASK_FOLDERS)
     sources = [video.source for video in test]
     judged = []
     for position, video in enumerate(test):
         truth = None
-        mask = masks / f"{video.name}.npy" if masks is not None else None
+        mask = None
+        if masks is not None:
+            mask = masks / f"{video.name}.npy"
         if mask is not None and mask.is_file():
             truth = partial(frame_mask_truth, mask)
         elif labels is not None and labels.suffix == ".mat":
@@ -83,7 +85,9 @@ def ranges_of_cell(path: Path, cell: NDArray[Any]) -> Ranges:
     """Row 1 the first, row 2 the last frame of each range."""
     if cell.size == 0:
         return []
-    rows = cell.reshape(2, 1) if cell.shape == (1, 2) else cell
+    rows = cell
+    if cell.shape == (1, 2):
+        rows = cell.reshape(2, 1)
     if rows.ndim != 2 or len(rows) != 2 or not np.isfinite(rows).all():
         raise BadTruth(
             f"{path}: {RANGE_CELL} is a row of starts and a row of ends, got {cell.shape}"
@@ -134,7 +138,7 @@ def joined_truth(path: Path, position: int, sources: list[Path], frames: int) ->
 def label_file(base: Path, name: str) -> Path | None:
     """NAME.mat or frame_labels_NAME.npy, in the folder, in testing/ or beside the folder."""
     for folder in (base, nearest(base, "testing"), base.parent):
-        found = nearest_in(folder, f"{name}.mat", f"frame_labels_{name}.npy")
+        found = nearest(folder, f"{name}.mat", f"frame_labels_{name}.npy")
         if found is not None:
             return found
     return None
@@ -142,17 +146,10 @@ def label_file(base: Path, name: str) -> Path | None:
 
 def videos_in(half: Path | None, fps: float) -> list[Video]:
     """The videos of training/ or testing/, in natural order."""
-    folder = None if half is None else frames_of(half)
-    if folder is None:
-        return []
-    return [Video(video.name, video.source, fps=fps) for video in videos_under(folder)]
+    videos = videos_under(video_folder(half))
+    return [Video(video.name, video.source, fps=fps) for video in videos]
 
 
-def frames_of(half: Path) -> Path | None:
+def video_folder(half: Path | None) -> Path | None:
     """The folder of videos in training/ or testing/."""
-    return nearest_in(half, "frames", "videos")
-
-
-def nearest_in(folder: Path | None, *names: str) -> Path | None:
-    """As `nearest`, of a folder that need not be there."""
-    return None if folder is None else nearest(folder, *names)
+    return nearest(half, "frames", "videos")

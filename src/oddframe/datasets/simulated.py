@@ -36,7 +36,9 @@ ROOT/
 """
 
     def find(self, root: Path) -> dict[str, Path]:
-        return {"ROOT": root} if (root / SCENE).is_file() else {}
+        if not (root / SCENE).is_file():
+            return {}
+        return {"ROOT": root}
 
     def read_split(self, root: Path) -> Split:
         if not self.find(root):
@@ -72,7 +74,9 @@ def read_scene(path: Path) -> dict[str, dict[str, Any]]:
         raise BadInput(f"{path} cannot be read ({error}); {again}") from error
     tables = {}
     for name in ("frames", "odd_frames"):
-        table = scene.get(name, {}) if isinstance(scene, dict) else None
+        table = None
+        if isinstance(scene, dict):
+            table = scene.get(name, {})
         if not isinstance(table, dict) or not all(isinstance(n, int) for n in table.values()):
             raise BadInput(f"{path} cannot be read ({name} is no table of counts); {again}")
         tables[name] = table

@@ -68,7 +68,9 @@ def split_clips(
             f"all of {', '.join(classes)} are anomalous: there is nothing normal to learn from"
         )
     split_of = assign_sources(normal, np.random.default_rng([seed, 31]), by)
-    found: dict[str, list[Clip]] = {name: [] for name in (*SPLIT_NAMES, LEFT_OUT)}
+    found: dict[str, list[Clip]] = {}
+    for name in (*SPLIT_NAMES, LEFT_OUT):
+        found[name] = []
     for clip in clips:
         name = split_of.get(source_key(clip, by), "test")
         if clip.label not in anomalous:
@@ -101,8 +103,8 @@ def assign_sources(
     order.sort(key=lambda source: inside[source].total() < large)
     assigned = {}
     for source in order:
-        needs = {name: need_for(inside[source], wanted[name]) for name in SHARES}
-        best = max(SHARES, key=lambda name, needs=needs: needs[name])  # type: ignore[misc]
+        needs = [need_for(inside[source], wanted[name]) for name in SHARES]
+        best = list(SHARES)[int(np.argmax(needs))]
         assigned[source] = best
         for label, count in inside[source].items():
             wanted[best][label] -= count
@@ -118,7 +120,9 @@ def need_for(counts: Counter[str], wanted: Mapping[str, float]) -> float:
 
 def source_key(clip: Clip, by: Literal["source", "clip"]) -> str:
     """What is kept whole: the clip's source, or the clip alone."""
-    return clip.source if by == "source" else str(clip.path)
+    if by == "source":
+        return clip.source
+    return str(clip.path)
 
 
 # ── a third held out ──
@@ -149,10 +153,13 @@ def hold_out_groups(
         if fits:
             held_out += inside[group]
             test.add(group)
-    return Split(
-        [video for video in videos if groups[video.name] not in test],
-        [video for video in videos if groups[video.name] in test],
-    )
+    split = Split([], [])
+    for video in videos:
+        if groups[video.name] in test:
+            split.test.append(video)
+        else:
+            split.train.append(video)
+    return split
 
 
 def hash_of(name: str) -> bytes:
@@ -169,7 +176,8 @@ def read_groups(videos: Sequence[Video], root: Path) -> dict[str, str]:
 
     Sources are listed in `groups.csv` (lines of a video's name and its group) or `videos.txt`.
     """
-    table, listed = nearest(root, "groups.csv"), nearest(root, "videos.txt")
+    table = nearest(root, "groups.csv")
+    listed = nearest(root, "videos.txt")
     sources: dict[str, str] = {}
     if table is not None:
         for _, cells in read_rows(table):
@@ -218,11 +226,17 @@ def source_of_copy(label: str, stem: str) -> str:
     ('walk/monday', 'walk/v_walk_g01')
     """
     name = re.sub(r"_\d+$", "", stem)
-    found = CUT_OUT.match(name)
-    return f"{label}/{found[1] if found else name}"
+    return f"{label}/{film_of(name) or name}"
 
 
 def group_of_name(video: Video) -> str:
     """The group that a clip's name gives, as UCF101's do; else its own name."""
-    found = CUT_OUT.match(video.source.stem)
-    return f"{video.label}/{found[1] if found else video.name}"
+    return f"{video.label}/{film_of(video.source.stem) or video.name}"
+
+
+def film_of(clip: str) -> str:
+    """What clips of one film have in common in their names; empty where a name is no such."""
+    found = CUT_OUT.match(clip)
+    if found is None:
+        return ""
+    return found[1]

@@ -10,7 +10,7 @@ from oddframe.errors import BadInput
 
 LARGEST_TABLE = 64 << 20  # bytes; what is larger is no table that somebody wrote about videos
 
-Row = tuple[int, list[str]]  # line number from 1, and its cells
+NumberedRow = tuple[int, list[str]]  # line number from 1, and its cells
 
 
 def read_rows(
@@ -19,7 +19,7 @@ def read_rows(
     error: type[BadInput] = BadInput,
     most_bytes: int = LARGEST_TABLE,
     semicolons: bool = True,
-) -> list[Row]:
+) -> list[NumberedRow]:
     """The rows that hold anything, without white space around cells.
 
     A byte order mark is passed over; semicolons separate where the first line has no comma. Raises
@@ -30,7 +30,7 @@ def read_rows(
     if semicolons and lines and ";" in lines[0] and "," not in lines[0]:
         separator = ";"
     reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=True)
-    rows: list[Row] = []
+    rows: list[NumberedRow] = []
     while True:
         number = reader.line_num + 1
         try:
@@ -56,7 +56,9 @@ def read_records(
     missing.
     """
     rows = read_rows(path, error=error)
-    header = rows[0][1] if rows else []
+    header: list[str] = []
+    if rows:
+        _, header = rows[0]
     missing = [name for name in needed if name not in header]
     if missing:
         got = ", ".join(header) or "nothing"

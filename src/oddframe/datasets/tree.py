@@ -15,15 +15,16 @@ Two spaces of indentation a level, a slash after folders, remarks after two spac
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from oddframe.files import listing
 
-LINE = re.compile(r"^( *)(\S.*?)(?:  +(.*))?$")  # indentation, what is expected, a remark
+TREE_LINE = re.compile(r"^( *)(\S.*?)(?:  +(.*))?$")  # indentation, what is expected, a remark
 
 
 @dataclass(frozen=True)
-class Entry:
+class TreeEntry:
     """One line of a TREE with what stands below it."""
 
     names: tuple[str, ...]  # without slash; a series is written out
@@ -31,7 +32,7 @@ class Entry:
     more: bool  # an open series, of which `names` holds the one example
     folder: bool
     optional: bool
-    inside: tuple["Entry", ...]
+    inside: tuple["TreeEntry", ...]
 
     @property
     def ending(self) -> str:
@@ -40,7 +41,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LayoutComparison:
     """A layout compared with what is on disk."""
 
     lacking: tuple[str, ...]  # lines to show; one may stand for a whole series
@@ -60,33 +61,39 @@ class Finding:
 FOUND_ONE = Finding(found=1)
 
 
-def layouts(tree: str) -> list[tuple[Entry, ...]]:
+def layouts(tree: str) -> list[tuple[TreeEntry, ...]]:
     """The layouts that a TREE allows, each as its top lines."""
     texts = re.split(r"^or\b.*$", tree, flags=re.MULTILINE)
     return [parse_entries(text.strip("\n").splitlines()) for text in texts]
 
 
-def compare(layout: tuple[Entry, ...], places: Mapping[str, Path]) -> Comparison:
+def compare_layout(layout: tuple[TreeEntry, ...], places: Mapping[str, Path]) -> LayoutComparison:
     """What a layout expects and is not there. `places` says where each of its top lines is; absent
     if nowhere.
     """
-    findings: list[Finding] = []
+    lines: list[str] = []
+    absent = found = 0
+    for finding in compare_top(layout, places):
+        if finding.line:
+            lines.append(finding.line)
+        absent += finding.absent
+        found += finding.found
+    return LayoutComparison(tuple(lines), absent, found)
+
+
+def compare_top(layout: tuple[TreeEntry, ...], places: Mapping[str, Path]) -> Iterator[Finding]:
+    """The findings of the top lines, and of what is below them."""
     for entry in layout:
         name = entry.names[0]
         place = places.get(name)
         if place is not None:
-            findings.append(FOUND_ONE)
-            findings += compare_inside(entry.inside, place, name)
+            yield FOUND_ONE
+            yield from compare_inside(entry.inside, place, name)
         elif not entry.optional:
-            findings.append(Finding(f"{name}/", absent=1))
-    return Comparison(
-        tuple(finding.line for finding in findings if finding.line),
-        sum(finding.absent for finding in findings),
-        sum(finding.found for finding in findings),
-    )
+            yield Finding(f"{name}/", absent=1)
 
 
-def compare_inside(entries: tuple[Entry, ...], folder: Path, shown: str) -> Iterator[Finding]:
+def compare_inside(entries: tuple[TreeEntry, ...], folder: Path, shown: str) -> Iterator[Finding]:
     """The findings below a folder, which is called `shown` in their lines. What is optional counts
     for nothing.
     """
@@ -99,7 +106,7 @@ def compare_inside(entries: tuple[Entry, ...], folder: Path, shown: str) -> Iter
             yield from compare_series(entry, folder, shown)
 
 
-def compare_open_series(entry: Entry, folder: Path, shown: str) -> Iterator[Finding]:
+def compare_open_series(entry: TreeEntry, folder: Path, shown: str) -> Iterator[Finding]:
     """At least one file with the ending, or at least one folder."""
     alike = [path for path in listing(folder) if is_like(path, entry)]
     if alike:
@@ -111,12 +118,13 @@ def compare_open_series(entry: Entry, folder: Path, shown: str) -> Iterator[Find
             yield from compare_inside(entry.inside, path, f"{shown}/{path.name}")
 
 
-def compare_series(entry: Entry, folder: Path, shown: str) -> Iterator[Finding]:
+def compare_series(entry: TreeEntry, folder: Path, shown: str) -> Iterator[Finding]:
     """Every one of the names; those that are absent side by side are one line."""
     paths = [nearest(folder, name, *entry.also) for name in entry.names]
     slash = slash_of(entry)
     for run in runs([path is None for path in paths]):
-        first, last = entry.names[run[0]], entry.names[run[-1]]
+        first = entry.names[run[0]]
+        last = entry.names[run[-1]]
         line = f"{shown}/{first}{slash}"
         if len(run) > 1:
             line += f" … {last}{slash}"
@@ -127,13 +135,18 @@ def compare_series(entry: Entry, folder: Path, shown: str) -> Iterator[Finding]:
             yield from compare_inside(entry.inside, path, f"{shown}/{path.name}")
 
 
-def nearest(folder: Path, *names: str) -> Path | None:
+def entries_of(folder: Path | None) -> list[Path]:
+    """What is in a folder, in natural order; nothing where there is none."""
+    if folder is None or not folder.is_dir():
+        return []
+    return listing(folder)
+
+
+def nearest(folder: Path | None, *names: str) -> Path | None:
     """What in the folder has one of these names, whatever its case and whether it is written with
-    _, - or a space.
+    _, - or a space. None where there is no such folder.
     """
-    if not folder.is_dir():
-        return None
-    found = {plain_name(path.name): path for path in listing(folder)}
+    found = {plain_name(path.name): path for path in entries_of(folder)}
     for name in names:
         path = found.get(plain_name(name))
         if path is not None:
@@ -150,25 +163,28 @@ def plain_name(name: str) -> str:
     return re.sub(r"[ _-]", "", name.lower())
 
 
-def parse_entries(lines: Sequence[str]) -> tuple[Entry, ...]:
+def parse_entries(lines: Sequence[str]) -> tuple[TreeEntry, ...]:
     """The lines of one level, each with the deeper ones that follow it."""
-    matches = [LINE.match(line) for line in lines]
-    parts = [match.groups() for match in matches if match is not None]
+    parts = []
+    for line in lines:
+        match = TREE_LINE.match(line)
+        if match is not None:
+            parts.append(match.groups(""))
     if not parts:
         return ()
     top = min(len(indent) for indent, _, _ in parts)
     starts = [index for index, (indent, _, _) in enumerate(parts) if len(indent) == top]
     entries = []
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, end in pairwise([*starts, len(lines)]):
         _, text, remark = parts[start]
-        entries.append(parse_entry(text, remark or "", lines[start + 1 : end]))
+        entries.append(parse_entry(text, remark, lines[start + 1 : end]))
     return tuple(entries)
 
 
-def parse_entry(text: str, remark: str, below: Sequence[str]) -> Entry:
+def parse_entry(text: str, remark: str, below: Sequence[str]) -> TreeEntry:
     """One line, such as `Train001/ … Train016/` or `truth/ or labels/`."""
     first, *others = text.split(" or ")
-    return Entry(
+    return TreeEntry(
         names=series(first),
         also=tuple(name.strip().rstrip("/") for name in others),
         more=text.endswith("…"),
@@ -187,9 +203,11 @@ def series(text: str) -> tuple[str, ...]:
     first, _, last = (part.strip().rstrip("/") for part in text.partition("…"))
     if not last:
         return (first,)
-    words, other_words = re.split(r"(\d+)", first), re.split(r"(\d+)", last)
-    differing = [k for k in range(len(words)) if words[k] != other_words[k]]
-    at = differing[0]
+    words = re.split(r"(\d+)", first)
+    other_words = re.split(r"(\d+)", last)
+    at = 0
+    while words[at] == other_words[at]:
+        at += 1
     width = len(words[at])
     names = []
     for number in range(int(words[at]), int(other_words[at]) + 1):
@@ -215,13 +233,15 @@ def runs(flags: Sequence[bool]) -> list[list[int]]:
     return found
 
 
-def is_like(path: Path, entry: Entry) -> bool:
+def is_like(path: Path, entry: TreeEntry) -> bool:
     """Whether a path may belong to an open series."""
     if path.is_dir() != entry.folder:
         return False
     return entry.folder or path.suffix.lower() == entry.ending.lower()
 
 
-def slash_of(entry: Entry) -> str:
+def slash_of(entry: TreeEntry) -> str:
     """What stands after its name."""
-    return "/" if entry.folder else ""
+    if entry.folder:
+        return "/"
+    return ""

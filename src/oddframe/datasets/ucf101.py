@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from oddframe.datasets.base import DataSet, Split
-from oddframe.datasets.tree import nearest
+from oddframe.datasets.tree import entries_of, nearest
 from oddframe.errors import BadInput
 from oddframe.files import listing
 from oddframe.types import Video
@@ -73,7 +73,8 @@ ucfTrainTestlist/                   beside or in it
         """
         lines = read_column(lists, f"{side}list{self.split_number:02d}.txt")
         classes = read_classes(lists)
-        videos, absent = [], []
+        videos = []
+        absent = []
         for line in lines:
             path = clips.get(line.lower())
             label = line.split("/")[0]
@@ -116,7 +117,7 @@ def clips_by_line(folder: Path) -> dict[str, Path]:
     """The clips of a folder of classes by the line that lists have for them, in small letters."""
     clips = {}
     for inside in listing(folder):
-        for path in listing(inside) if inside.is_dir() else []:
+        for path in entries_of(inside):
             if path.suffix.lower() in VIDEO_ENDINGS:
                 clips[f"{inside.name}/{path.name}".lower()] = path
     return clips

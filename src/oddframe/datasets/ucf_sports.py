@@ -86,7 +86,9 @@ ucf action/ or ucf_sports_actions/
             if not folder.is_dir():
                 continue
             views = VIEWS.match(folder.name)
-            label = views[1] if views else folder.name
+            label = folder.name
+            if views:
+                label = views[1]
             for path in films_below(folder):
                 shot = path.stem.rpartition("_")[0] or path.stem
                 clips.append(Clip(path, label, shot))

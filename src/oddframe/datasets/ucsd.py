@@ -7,6 +7,7 @@ in how many frames.
 """
 
 import re
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -28,14 +29,16 @@ from oddframe.datasets.shared_layout import (
     flags_in,
     read_shared_layout,
 )
-from oddframe.datasets.tree import nearest
+from oddframe.datasets.tree import entries_of, nearest
 from oddframe.errors import BadInput, BadTruth
 from oddframe.files import listing
 from oddframe.types import Bools, Truth, Video
 from oddframe.video.reader import VIDEO_ENDINGS, pictures_of
 
 PACKED_MASKS = "pixel_masks.npz"
-ALIKE = 0.5  # share of anomalous frames that labels and masks of one clip have in common, at least
+LEAST_IN_COMMON = (
+    0.5  # share of anomalous frames that labels and masks of one clip have in common, at least
+)
 
 COMMENT_BLOCK = re.compile(r"^[ \t]*%\{[ \t]*$.*?^[ \t]*%\}[ \t]*$", re.MULTILINE | re.DOTALL)
 CONTINUATION = re.compile(r"\.\.\.[^\n]*\n")
@@ -51,8 +54,9 @@ class _Ucsd(DataSet):
 
     def find(self, root: Path) -> dict[str, Path]:
         levels: list[Path] = []
-        if root.is_dir():
-            levels = [root, *(path for path in listing(root) if path.is_dir())]
+        for path in (root, *entries_of(root)):
+            if path.is_dir():
+                levels.append(path)
         bases = []
         for level in levels:
             named = nearest(level, self.folder, self.name)
@@ -82,9 +86,11 @@ class _Ucsd(DataSet):
 
     def read_official(self, root: Path, base: Path) -> Split:
         """The split of the authors' own layout."""
-        train, test = nearest(base, "Train"), nearest(base, "Test")
-        for other in sorted(test.glob("UCSDped*.m")) if test else []:
-            if other.stem.lower() != self.folder.lower():
+        train = nearest(base, "Train")
+        test = nearest(base, "Test")
+        for other in entries_of(test):
+            named_so = fnmatchcase(other.name, "UCSDped*.m")
+            if named_so and other.stem.lower() != self.folder.lower():
                 raise self.not_found(root, f"{other} belongs to another data set")
         learned = [Video(path.stem, path, fps=self.fps) for path in clips_in(train, "Train")]
         judged = []
@@ -187,20 +193,23 @@ def clip_truth(test: Path, clip: str, published: int, source: Path | None, frame
 
     `source` is its video, with whose size masks are compared.
     """
-    ranges_file, masks = find_ranges(test), clip_masks(test, clip)
+    ranges_file = find_ranges(test)
+    masks = clip_masks(test, clip)
     labels: Bools | None = None
     if ranges_file is not None:
         labels = clip_labels(ranges_file, clip, published, frames)
     note = ""
     if masks is not None:
         where = test / f"{clip}_gt"
-        size = None if source is None else size_of_video(Video(clip, source))
+        size = None
+        if source is not None:
+            size = size_of_video(Video(clip, source))
         check_masks(where, masks, frames, size)
         marked = odd_frames(masks)
         if labels is None:
             labels = marked
         else:
-            note = compare_frames(ranges_file, labels, marked, f"masks of {clip}", ALIKE)
+            note = compare_frames(ranges_file, labels, marked, f"masks of {clip}", LEAST_IN_COMMON)
     if labels is None:
         raise BadTruth(
             f"{test} holds neither a UCSDped*.m nor masks {clip}_gt: "
@@ -247,7 +256,9 @@ def read_ranges(path: Path) -> list[Ranges]:
     clips: dict[int, Ranges] = {}
     for index, ranges in ASSIGNMENT.findall(text):
         given = index.replace(" ", "")
-        number = int(given) if given.isdecimal() else len(clips) + 1
+        number = len(clips) + 1
+        if given.isdecimal():
+            number = int(given)
         clips[number] = parse_ranges(path, ranges)
     if not clips:
         raise BadTruth(f"{path} has no line like 'TestVideoFile{{end+1}}.gt_frame = [60:152];'")
@@ -266,21 +277,21 @@ def parse_ranges(path: Path, text: str) -> Ranges:
         match = re.fullmatch(r"(\d+)(?::(\d+))?", word.strip(" ,"))
         if match is None or int(match[1]) < 1:
             raise BadTruth(f"{path}: frames are written [5:90, 140:200], got [{text}]")
-        first = int(match[1])
-        last = int(match[2]) if match[2] else first
-        ranges.append((first, last))
+        first, last = match.groups()
+        ranges.append((int(first), int(last or first)))
     return ranges
 
 
 def find_ranges(test: Path) -> Path | None:
     """The authors' `.m` file."""
-    files = sorted(path for path in listing(test) if path.suffix == ".m")
-    return files[0] if files else None
+    files = [path for path in listing(test) if path.suffix == ".m"]
+    return min(files, default=None)
 
 
 def clip_masks(test: Path, clip: str) -> StoredMasks | None:
     """The pixel masks of a clip, as pictures or packed."""
-    folder, packed = nearest(test, f"{clip}_gt"), test / PACKED_MASKS
+    folder = nearest(test, f"{clip}_gt")
+    packed = test / PACKED_MASKS
     if folder is not None:
         pictures = pictures_of(folder)
         if pictures:
@@ -320,7 +331,7 @@ def clips_in(folder: Path | None, half: str) -> list[Path]:
 def clip_paths(folder: Path | None, half: str) -> list[Path]:
     """What is called TrainNNN or TestNNN."""
     found = []
-    for path in listing(folder) if folder is not None else []:
+    for path in entries_of(folder):
         called = re.fullmatch(rf"{half}\d+", path.stem, re.IGNORECASE)
         if called and (path.is_dir() or path.suffix.lower() in VIDEO_ENDINGS):
             found.append(path)

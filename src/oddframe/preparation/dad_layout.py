@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oddframe.datasets.dad import HALVES, Dad, Stream, official_streams
+from oddframe.datasets.dad import HALVES, Dad, DadStream, official_streams
 from oddframe.datasets.dad_labels import anomalous_frames, frame_numbers, read_label_table
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadInput, BadVideo, OddframeError
@@ -82,7 +82,7 @@ def lay_out(data: Dad, root: Path, out: Path, *, frames: bool = False) -> DadLay
     )
 
 
-def place_of(folder: Path, one: Stream) -> Path:
+def place_of(folder: Path, one: DadStream) -> Path:
     """Where a stream lies in the layout."""
     stream = folder / one.half / one.stream
     if one.source.is_file():
@@ -90,7 +90,7 @@ def place_of(folder: Path, one: Stream) -> Path:
     return stream / "frames" / one.short
 
 
-def write_films(films: Sequence[Stream], folder: Path, damaged: list[str]) -> int:
+def write_films(films: Sequence[DadStream], folder: Path, damaged: list[str]) -> int:
     """Write films as pictures; returns how many. `damaged` receives a line for each that cannot be
     read.
     """
@@ -166,12 +166,12 @@ def relative_if_possible(folder: Path, to: str) -> str:
 
 
 def write_masks(
-    folder: Path, streams: Sequence[Stream], label: Path | None, damaged: list[str]
+    folder: Path, streams: Sequence[DadStream], label: Path | None, damaged: list[str]
 ) -> tuple[int, list[str]]:
     """How many masks were written, and the recordings that LABEL.csv does not name. `damaged`
     receives lines.
     """
-    tested: dict[tuple[str, str], list[Stream]] = {}
+    tested: dict[tuple[str, str], list[DadStream]] = {}
     for one in streams:
         if one.half == "testing":
             tested.setdefault((one.recording, one.short), []).append(one)
