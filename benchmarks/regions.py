@@ -16,7 +16,7 @@ import numpy as np
 
 from machine import write
 from oddframe.datasets.base import open_data
-from oddframe.evaluation.region_metrics import overlap, tracks_of_masks
+from oddframe.evaluation.region_metrics import tracks_of_masks
 from oddframe.methods.jigsaw.proposals import (
     filter_boxes,
     motion_proposals,
@@ -25,6 +25,7 @@ from oddframe.methods.jigsaw.proposals import (
 )
 from oddframe.methods.jigsaw.scene import learn_scene
 from oddframe.types import Bytes, ClipSpec, Floats
+from oddframe.video.boxes import overlap
 from oddframe.video.object_boxes import OnnxDetector, read_model
 from oddframe.video.reader import read
 

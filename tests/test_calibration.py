@@ -12,18 +12,10 @@ from scipy.signal import lfilter
 from scipy.stats import genpareto, norm
 
 from oddframe.errors import BadInput, BadRun
-from oddframe.scoring.calibration import (
-    CEILING,
-    COUNTED,
-    GRID,
-    PIECE,
-    SHAPES,
-    Calibration,
-    calibrate,
-    load_calibration,
-    save_calibration,
-)
+from oddframe.scoring.calibration import COUNTED, GRID, PIECE, Calibration, calibrate
+from oddframe.scoring.calibration_file import load_calibration, save_calibration
 from oddframe.scoring.events import find_events
+from oddframe.scoring.rarity import CEILING, SHAPES
 from oddframe.types import Floats, Scores
 
 FPS = 10.0

@@ -17,12 +17,12 @@ from oddframe.run import Run
 from oddframe.scoring import cross_validation
 from oddframe.scoring.cross_validation import (
     FEWEST_FRAMES,
-    FOLDS,
+    MOST_FOLDS,
+    filmed_length,
     fit_and_cross_validate,
     folds_of,
     group_of,
     hold_out,
-    seconds_of,
     segments_of,
 )
 from oddframe.types import Clips, ClipSpec, Scores, Video
@@ -87,14 +87,14 @@ MINUTE, HOUR = 60, 3600
         pytest.param([20], 2, 2, id="not under ten seconds a part"),
         pytest.param([MINUTE], 6, 6, id="a minute in parts of ten seconds"),
         pytest.param([2 * HOUR], 12, 12, id="ten minutes at most"),
-        pytest.param([10 * HOUR], 60, FOLDS, id="more parts than folds"),
+        pytest.param([10 * HOUR], 60, MOST_FOLDS, id="more parts than folds"),
         pytest.param([40, 40], 8, 8, id="two films in an eighth of all each"),
         pytest.param(
             [30] * 3, 9, 9, id="three films are too few to leave one out: their parts are"
         ),
         pytest.param([30] * 4, 8, 4, id="of four films each is left out whole, whatever its parts"),
         pytest.param([30] * 8, 8, 8, id="eight films are not cut"),
-        pytest.param([30] * 20, 20, FOLDS, id="more films than folds"),
+        pytest.param([30] * 20, 20, MOST_FOLDS, id="more films than folds"),
         pytest.param([HOUR] * 8, 48, 8, id="long films are cut, and left out whole"),
         pytest.param(
             [HOUR, 5, 5], 10, 10, id="a film that is longer than the others is cut, they are not"
@@ -273,7 +273,7 @@ def test_the_names_of_clips_say_what_they_were_cut_from() -> None:
 def test_no_fold_holds_all_of_a_class() -> None:
     videos = in_classes(a=8, b=8, c=4)
     folds = folds_of(videos, np.random.default_rng(0))
-    assert sorted(set(folds)) == list(range(FOLDS))
+    assert sorted(set(folds)) == list(range(MOST_FOLDS))
     for label in "abc":
         mine = {fold for fold, video in zip(folds, videos, strict=True) if video.label == label}
         assert len(mine) >= 4
@@ -322,7 +322,7 @@ def test_a_clock_that_leaps_makes_no_more_parts(
 def test_a_pause_is_not_filmed_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     times = np.arange(300) / 10 + 3600.0 * (np.arange(300) >= 100)
     monkeypatch.setattr(cross_validation, "times_of", lambda _video: times)
-    assert seconds_of(Video("film", tmp_path / "film.mp4")) == pytest.approx(30)
+    assert filmed_length(Video("film", tmp_path / "film.mp4")) == pytest.approx(30)
 
 
 def test_too_little_video_is_said(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from oddframe.evaluation.region_metrics import (
     RegionSweep,
     area,
     boxes_at,
-    overlap,
     parts_at,
     tracks_of_masks,
 )
 from oddframe.scoring.components import connected_components, place_of_peak, regions_of_mask
+from oddframe.video.boxes import overlap
 
 Array = NDArray[np.float64]
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from oddframe.scoring.smoothing import Smoother, overlaps, smooth, smooth_boxes
+from oddframe.scoring.smoothing import Smoother, smooth, smooth_boxes
 from oddframe.types import Scores
+from oddframe.video.boxes import overlap
 
 
 def scores_at(seconds: list[float], value: list[float]) -> Scores:
@@ -82,7 +83,7 @@ def test_a_box_takes_the_past_of_the_thing_that_it_overlaps() -> None:
     before = np.array([[0.0, 0.0, 0.2, 0.2, 6.0], [0.8, 0.8, 1.0, 1.0, 9.0]])
     now = np.array([[0.02, 0.0, 0.22, 0.2, 2.0], [0.4, 0.4, 0.6, 0.6, 2.0]])
     np.testing.assert_allclose(smooth_boxes(now, before, 0.5)[:, 4], [4.0, 1.0])
-    assert overlaps(now, before)[0, 0] == pytest.approx(0.18 * 0.2 / (0.22 * 0.2))
+    assert overlap(now, before)[0, 0] == pytest.approx(0.18 * 0.2 / (0.22 * 0.2))
 
 
 def test_no_half_life_leaves_scores_as_they_are() -> None:

@@ -23,7 +23,7 @@ from oddframe.errors import BadInput
 from oddframe.types import Truth, Video
 
 TABLE_COLUMNS = ("CLASS", "LABEL", "PATH", "NUM_FRAMES", "NUM_SEC", "FPS")
-ANOMALOUS_LABEL = "42"  # LABEL of clips that belong to no normal class, as published
+ANOMALOUS_NUMBER = "42"  # LABEL of clips that belong to no normal class, as published
 ClassVideos = Mapping[str, list[Video]]  # by train, val, test and anomaly; a label is a class
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from oddframe.scoring.components import as_fractions, components_of, label_components
 from oddframe.types import Bools, Floats, Ints, Masks
+from oddframe.video.boxes import overlap
 
 OVERLAP = 0.1  # β of the Street Scene paper: intersection over union at which a region is found
 TRACK_SHARE = 0.1  # α: share of its regions at which a track is found
@@ -50,20 +51,6 @@ def tracks_of_masks(masks: Masks) -> Floats:
     if not rows:
         return np.zeros((0, 6))
     return np.concatenate(rows)
-
-
-def overlap(these: Floats, those: Floats) -> Floats:
-    """Intersection over union of boxes (n, 4) and (m, 4): (n, m)."""
-    low = np.maximum(these[:, None, :2], those[None, :, :2])
-    high = np.minimum(these[:, None, 2:4], those[None, :, 2:4])
-    shared = (high - low).clip(0).prod(2)  # (n, m)
-    union = box_areas(these)[:, None] + box_areas(those)[None] - shared
-    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
-
-
-def box_areas(boxes: Floats) -> Floats:
-    """(n,) areas of boxes (n, 4 or more)."""
-    return np.asarray((boxes[:, 2:4] - boxes[:, :2]).prod(1))
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,11 @@ from oddframe.datasets.dad_labels import anomalous_frames, frame_numbers, read_l
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadInput, BadVideo, OddframeError
 from oddframe.files import aside, room
+from oddframe.preparation.split_clips import WHOLE_FRAMES
 from oddframe.progress import logger, progress
 from oddframe.results import Result
-from oddframe.types import Bytes, ClipSpec, Video
+from oddframe.types import Bytes, Video
 from oddframe.video.reader import read
-
-WHOLE = ClipSpec(length=1, size=None)
 
 
 @dataclass(frozen=True)
@@ -57,14 +56,18 @@ def lay_out(data: Dad, root: Path, out: Path, *, frames: bool = False) -> DadLay
     if "DAD_Jigsaw" in places:
         raise BadInput(f"{root} is laid out so already, and is read as it is: leave OUT away")
     data.read_split(root)  # which says what is wrong with ROOT before anything is made
-    base, folder = places["DAD"], room(out)
-    streams, label = official_streams(base), nearest(base, "LABEL.csv")
+    base = places["DAD"]
+    folder = room(out)
+    streams = official_streams(base)
+    label = nearest(base, "LABEL.csv")
     new = 0
     for one in streams:
         new += link_to(one.source, place_of(folder, one), root)
     films = [one for one in streams if one.source.is_file()]
     damaged: list[str] = []
-    pictures = write_films(films, folder, damaged) if frames else 0
+    pictures = 0
+    if frames:
+        pictures = write_films(films, folder, damaged)
     masks, without = write_masks(folder, streams, label, damaged)
     recordings: dict[str, dict[str, int]] = {}
     for part in HALVES:
@@ -99,14 +102,14 @@ def write_films(films: Sequence[DadStream], folder: Path, damaged: list[str]) ->
         for one in films:
             pictures = folder / one.half / one.stream / "frames" / one.short
             try:
-                written += write_film(one.source, pictures)
+                written += write_film_as_pictures(one.source, pictures)
             except BadVideo as error:
                 damaged.append(str(error))
             tick()
     return written
 
 
-def write_film(film: Path, folder: Path) -> int:
+def write_film_as_pictures(film: Path, folder: Path) -> int:
     """FOLDER/img_<n>.png, n from 0, without loss; how many are new. The folder appears once it is
     whole.
 
@@ -114,8 +117,10 @@ def write_film(film: Path, folder: Path) -> int:
     """
     if folder.is_dir():
         return 0
-    begun, new, lost = folder.with_name(f".{folder.name}.part"), 0, list[str]()
-    for frame in read(Video(film.stem, film), WHOLE, lost):
+    begun = folder.with_name(f".{folder.name}.part")
+    new = 0
+    lost: list[str] = []
+    for frame in read(Video(film.stem, film), WHOLE_FRAMES, lost):
         path = begun / f"img_{frame.index}.png"
         if not path.is_file():
             write_picture(path, frame.pixels)
@@ -132,8 +137,10 @@ def write_picture(path: Path, pixels: Bytes) -> None:
     """(H, W, 3) as a PNG: grey where all three are the same, as those of depth and infrared are."""
     import cv2
 
-    grey = (pixels == pixels[:, :, :1]).all()
-    _, data = cv2.imencode(".png", pixels[:, :, 0] if grey else pixels[:, :, ::-1])
+    stored = pixels[:, :, ::-1]
+    if (pixels == pixels[:, :, :1]).all():
+        stored = pixels[:, :, 0]
+    _, data = cv2.imencode(".png", stored)
     with aside(path) as part:
         part.write_bytes(data.tobytes())
 
@@ -151,8 +158,8 @@ def link_to(source: Path, link: Path, root: Path) -> bool:
     except OSError as error:
         raise BadInput(
             f"cannot link {link} ({error.strerror or error}); "
-            "name a folder on a disk that takes symbolic links, or "
-            f"leave OUT away: {root} is read as it is"
+            "name a folder on a disk that takes symbolic links, or leave OUT away: "
+            f"{root} is read as it is"
         ) from error
     return True
 
@@ -175,7 +182,10 @@ def write_masks(
     for one in streams:
         if one.half == "testing":
             tested.setdefault((one.recording, one.short), []).append(one)
-    rows, without = read_label_table(label) if label is not None else {}, []
+    rows = {}
+    if label is not None:
+        rows = read_label_table(label)
+    without = []
     for (recording, short), views in tested.items():
         if recording not in rows:
             without.append(recording)
@@ -183,9 +193,11 @@ def write_masks(
         length = 0
         for one in views:
             try:
-                length = max(length, 1 + int(frame_numbers(one.source).max(initial=-1)))
+                highest = int(frame_numbers(one.source).max(initial=-1))
+                length = max(length, highest + 1)
             except BadVideo as error:
                 damaged.append(str(error))
         with aside(folder / "testing" / "frame_masks" / f"{short}.npy") as part:
-            np.save(part, anomalous_frames(rows[recording], np.arange(length)).astype(np.int8))
+            flags = anomalous_frames(rows[recording], np.arange(length))
+            np.save(part, flags.astype(np.int8))
     return len(tested) - len(without), without

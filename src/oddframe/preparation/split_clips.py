@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from oddframe.datasets.classes import ANOMALOUS_LABEL, TABLE_COLUMNS, ClassData
+from oddframe.datasets.classes import ANOMALOUS_NUMBER, TABLE_COLUMNS, ClassData
 from oddframe.datasets.splits import LEFT_OUT, SPLIT_NAMES, Clip, split_clips
 from oddframe.errors import BadInput, BadVideo
 from oddframe.files import aside, room, write_json
@@ -26,9 +26,9 @@ from oddframe.video.augment_film import variation
 from oddframe.video.reader import facts_of, read, times_of
 from oddframe.video.writer import video_writer
 
-SHORTEST = 1.0  # seconds; shorter clips are left out, as published
+SHORTEST_CLIP = 1.0  # seconds; shorter clips are left out, as published
 ClipsAClass = Annotated[int, Range(0, 1_000_000)]
-WHOLE = ClipSpec(length=1, size=None)
+WHOLE_FRAMES = ClipSpec(length=1, size=None)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,9 @@ def divide_into(data: ClassData, root: Path, out: Path, how: Dividing) -> ClipSp
     folder = room(out)
     refuse_another(folder, data, how)
     clips, refused = usable_clips(data.clips(root))
-    anomalous = data.anomalous if how.anomalous is None else how.anomalous
+    anomalous = data.anomalous
+    if how.anomalous is not None:
+        anomalous = how.anomalous
     divided = split_clips(clips, anomalous, seed=how.seed, by=how.by)
     jobs = []
     for part in SPLIT_NAMES:
@@ -124,7 +126,8 @@ def write_clips(jobs: Sequence[tuple[str, Clip, str, int]], folder: Path, seed: 
 
 def usable_clips(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
     """The clips that can be read and last long enough, and a line for each other."""
-    kept, refused = [], []
+    kept = []
+    refused = []
     for clip in clips:
         video = Video(clip.path.stem, clip.path)
         try:
@@ -133,27 +136,33 @@ def usable_clips(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
         except BadVideo as error:
             refused.append(f"{clip.label}/{clip.path.name}: {error}")
             continue
-        if seconds < SHORTEST:
+        if seconds < SHORTEST_CLIP:
             refused.append(
-                f"{clip.label}/{clip.path.name}: lasts {seconds:.1f} s, under {SHORTEST:g}"
+                f"{clip.label}/{clip.path.name}: lasts {seconds:.1f} s, under {SHORTEST_CLIP:g}"
             )
         else:
             kept.append(clip)
     if not kept:
-        raise BadInput(
-            f"none of {len(clips)} clips can be used; "
-            f"the first: {refused[0] if refused else 'none is there'}"
-        )
+        first = "none is there"
+        if refused:
+            first = refused[0]
+        raise BadInput(f"none of {len(clips)} clips can be used; the first: {first}")
     return kept, refused
 
 
 def copies_of(clips: Sequence[Clip], part: str, how: Dividing) -> list[int]:
     """How many varied copies of each clip: round((target − n) / n), as published."""
-    target = how.target if part == "train" else how.target // 20
+    target = how.target
+    if part != "train":
+        target //= 20
     if not target or part in SPLIT_NAMES[2:] or (part == "val" and how.vary == "train"):
         return [0] * len(clips)
     count = Counter(clip.label for clip in clips)
-    return [max(0, round((target - count[clip.label]) / count[clip.label])) for clip in clips]
+    copies = []
+    for clip in clips:
+        n = count[clip.label]
+        copies.append(max(0, round((target - n) / n)))
+    return copies
 
 
 def named_clips(clips: Sequence[Clip]) -> list[tuple[Clip, str]]:
@@ -163,7 +172,10 @@ def named_clips(clips: Sequence[Clip]) -> list[tuple[Clip, str]]:
     for clip in clips:
         taken[clip.label, clip.path.stem] += 1
         again = taken[clip.label, clip.path.stem]
-        named.append((clip, clip.path.stem if again == 1 else f"{clip.path.stem}-{again}"))
+        name = clip.path.stem
+        if again > 1:
+            name += f"-{again}"
+        named.append((clip, name))
     return named
 
 
@@ -176,10 +188,15 @@ def write_clip(clip: Clip, path: Path, k: int, seed: int) -> None:
     video = Video(clip.path.stem, clip.path)
     facts = facts_of(video)
     random = np.random.default_rng([seed, 32, k, zlib.crc32(clip.path.name.encode())])
-    vary = variation(random, (facts.height, facts.width)) if k else None
-    with video_writer(path, facts.fps, (facts.height, facts.width), crf=20) as film:
-        for frame in read(video, WHOLE):
-            film.write(vary(frame.pixels) if vary else frame.pixels)
+    size = (facts.height, facts.width)
+    with video_writer(path, facts.fps, size, crf=20) as film:
+        if k:
+            vary = variation(random, size)
+            for frame in read(video, WHOLE_FRAMES):
+                film.write(vary(frame.pixels))
+        else:
+            for frame in read(video, WHOLE_FRAMES):
+                film.write(frame.pixels)
 
 
 def write_tables(folder: Path, made: Sequence[Made]) -> dict[str, int]:
@@ -192,11 +209,12 @@ def write_tables(folder: Path, made: Sequence[Made]) -> dict[str, int]:
             rows.writerow(TABLE_COLUMNS)
             for one in made:
                 if one.part == part:
-                    label = ANOMALOUS_LABEL if part == "anomaly" else labels[one.label]
+                    number = ANOMALOUS_NUMBER
+                    if part != "anomaly":
+                        number = str(labels[one.label])
                     where = one.path.relative_to(folder).as_posix()
-                    rows.writerow(
-                        [one.label, label, where, one.frames, f"{one.seconds:.3f}", f"{one.fps:g}"]
-                    )
+                    seconds = f"{one.seconds:.3f}"
+                    rows.writerow([one.label, number, where, one.frames, seconds, f"{one.fps:g}"])
     return labels
 
 
@@ -204,7 +222,8 @@ def refuse_another(folder: Path, data: ClassData, how: Dividing) -> None:
     """Written before the first film, so that what was interrupted goes on and what is another
     division is refused.
     """
-    note, wanted = folder / "division.json", {"data": data.name, **to_plain(asdict(how))}
+    note = folder / "division.json"
+    wanted = {"data": data.name, **to_plain(asdict(how))}
     if not note.is_file():
         if any((folder / part).exists() for part in SPLIT_NAMES):
             raise BadInput(f"{folder} holds other films; name a new or empty folder")

@@ -16,7 +16,7 @@ class Attempts:
 
     def __init__(self, folder: Path, name: str = "attempts.json") -> None:
         self.path = folder / name
-        self.before = self._seconds_before()
+        self.before = self.seconds_before()
         self.began = time.perf_counter()
         try:
             write_json(self.path, {"before": self.before, "began": time.time()})
@@ -27,7 +27,8 @@ class Attempts:
         """Seconds of this attempt and those before."""
         return self.before + time.perf_counter() - self.began
 
-    def _seconds_before(self) -> float:
+    def seconds_before(self) -> float:
+        """Seconds of the attempts that the file tells of; 0 where there is none, or it is damaged."""
         try:
             kept = json.loads(self.path.read_text())
             before, began = float(kept["before"]), float(kept["began"])

@@ -32,9 +32,10 @@ def place_of_peak(map: Floats, threshold: float) -> tuple[float, float, float, f
     the peak: an event opened by a smoothed score still has a place.
     """
     peak = map.max()
-    labels, boxes = components_of(
-        map >= (threshold if peak >= threshold else (np.median(map) + peak) / 2)
-    )
+    level = threshold
+    if peak < threshold:
+        level = (np.median(map) + peak) / 2
+    labels, boxes = components_of(map >= level)
     x1, y1, x2, y2 = boxes[labels.ravel()[map.argmax()] - 1]
     return float(x1), float(y1), float(x2), float(y2)
 

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress, pairwise
 
 import numpy as np
 
@@ -18,21 +19,22 @@ from oddframe.errors import BadInput
 from oddframe.run import Run
 from oddframe.scoring.pipeline import concatenate, score_video
 from oddframe.scoring.smoothing import smooth
-from oddframe.types import Scores, Video
+from oddframe.types import Floats, Scores, Video
 from oddframe.video.filmed_time import filmed_seconds, usual_step
 from oddframe.video.reader import times_of
 
-LONGEST = 600.0  # seconds of a segment: what is kept of one while fitting stays small
-FEWEST = 8  # segments into which little video is cut, so that leaving one out leaves most of it
-SHORTEST = 10.0  # seconds under which nothing is cut further
+LONGEST_SEGMENT = 600.0  # seconds of a segment: what is kept of one while fitting stays small
+FEWEST_SEGMENTS = (
+    8  # segments into which little video is cut, so that leaving one out leaves most of it
+)
+SHORTEST_SEGMENT = 10.0  # seconds under which nothing is cut further
 FEWEST_FRAMES = 10  # frames of a segment, whatever the clock says
 FEWEST_GROUPS = 4  # recordings from which on whole recordings are left out, not segments of them
-FOLDS = 16  # most detectors fitted to calibrate one
-SHARE = 0.2  # of the normal video is held out where fitting again is dear
+MOST_FOLDS = 16  # most detectors fitted to calibrate one
+HELD_OUT_SHARE = 0.2  # of the normal video is held out where fitting again is dear
 SALT = 20  # of the random numbers by which it is drawn
-CLIP_OF_GROUP = re.compile(
-    r"^(.*_g\d+)_c\d+(_\d+)?$"
-)  # how UCF101 and others name clips of one film
+# how UCF101 and others name clips of one film
+CLIP_OF_GROUP = re.compile(r"^(.*_g\d+)_c\d+(_\d+)?$")
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,14 @@ def fit_and_cross_validate(detector: Detector, videos: Sequence[Video], run: Run
     segments = segments_of(videos)
     folds = folds_of(segments, run.random(SALT))
     if len(set(folds)) < 2:
-        seconds = sum(map(seconds_of, videos))
+        seconds = sum(map(filmed_length, videos))
         raise BadInput(
             f"{seconds:.1f} s of normal video is too little to learn from and to "
-            f"calibrate on; give at least {2 * SHORTEST:.0f} s, better an hour"
+            f"calibrate on; give at least {2 * SHORTEST_SEGMENT:.0f} s, better an hour"
         )
     if detector.quick_to_fit:
-        return _cross_validate(detector, segments, folds, run)
-    return _fit_and_hold_out(detector, segments, run)
+        return score_by_folds(detector, segments, folds, run)
+    return score_held_out(detector, segments, run)
 
 
 def segments_of(videos: Sequence[Video]) -> list[Video]:
@@ -73,10 +75,10 @@ def segments_of(videos: Sequence[Video]) -> list[Video]:
     Lengths are filmed time, and a segment has at least FEWEST_FRAMES frames: a leap of the clock
     makes neither longer. Segments of one video follow each other without overlap.
     """
-    wanted = LONGEST
-    if len(videos) < FEWEST:
-        total = sum(map(seconds_of, videos))
-        wanted = min(LONGEST, max(SHORTEST, total / FEWEST))
+    wanted = LONGEST_SEGMENT
+    if len(videos) < FEWEST_SEGMENTS:
+        total = sum(map(filmed_length, videos))
+        wanted = min(LONGEST_SEGMENT, max(SHORTEST_SEGMENT, total / FEWEST_SEGMENTS))
     segments: list[Video] = []
     for video in videos:
         segments += cut_into_segments(video, wanted)
@@ -85,7 +87,7 @@ def segments_of(videos: Sequence[Video]) -> list[Video]:
 
 def cut_into_segments(video: Video, wanted: float) -> list[Video]:
     """Spans of one video, each of about `wanted` filmed seconds or a little less."""
-    times = _times_within(video)
+    times = times_within(video)
     count = math.ceil(filmed_seconds(times) / wanted - 0.01)
     count = max(1, min(count, len(times) // FEWEST_FRAMES))
     if count == 1:
@@ -93,7 +95,7 @@ def cut_into_segments(video: Video, wanted: float) -> list[Video]:
     first = np.ceil(np.arange(1, count) * len(times) / count).astype(int)
     start, end = video.span or (0.0, float(times[-1]) + usual_step(times))
     edges = [start, *times[first].tolist(), end]
-    return [replace(video, span=(edges[k], edges[k + 1])) for k in range(count)]
+    return [replace(video, span=span) for span in pairwise(edges)]
 
 
 def group_of(video: Video) -> str:
@@ -107,25 +109,31 @@ def group_of(video: Video) -> str:
 
 
 def folds_of(segments: Sequence[Video], random: np.random.Generator) -> list[int]:
-    """The fold of each segment: at most FOLDS, numbered from 0 without a gap.
+    """The fold of each segment: at most MOST_FOLDS, numbered from 0 without a gap.
 
     A recording is in one fold. Recordings with classes are dealt to the folds class by class, in
     random order; without classes those that follow each other share a fold, as they may be alike.
     Fewer than FEWEST_GROUPS recordings are left out by segments, in order.
     """
+    by_class = groups_by_class(segments)
     groups = list(dict.fromkeys(map(group_of, segments)))
     if len(groups) < FEWEST_GROUPS:
-        count = min(FOLDS, len(segments))
-        return [k * count // len(segments) for k in range(len(segments))]
-    count = min(FOLDS, len(groups))
-    fold_of_group = {name: k * count // len(groups) for k, name in enumerate(groups)}
-    by_class = groups_by_class(segments)
+        return in_a_row(len(segments))
+    folds = in_a_row(len(groups))
     if len(by_class) > 1:
-        dealt: list[str] = []
+        groups = []
         for names in by_class.values():
-            dealt += _shuffle(names, random)
-        fold_of_group = {name: k % count for k, name in enumerate(dealt)}
+            groups += shuffled(names, random)
+        folds = (np.arange(len(groups)) % min(MOST_FOLDS, len(groups))).tolist()
+    fold_of_group = dict(zip(groups, folds, strict=True))
     return [fold_of_group[group_of(segment)] for segment in segments]
+
+
+def in_a_row(things: int) -> list[int]:
+    """The fold of each of so many things: those that follow each other share one."""
+    count = min(MOST_FOLDS, things)
+    folds: list[int] = (np.arange(things) * count // things).tolist()
+    return folds
 
 
 def hold_out(
@@ -139,20 +147,20 @@ def hold_out(
     """
     by_class = groups_by_class(segments)
     if sum(map(len, by_class.values())) < FEWEST_GROUPS:
-        count = max(1, round(SHARE * len(segments)))
+        count = max(1, round(HELD_OUT_SHARE * len(segments)))
         start = int(random.integers(len(segments) - count + 1))
-        return (
-            [*segments[:start], *segments[start + count :]],
-            list(segments[start : start + count]),
-        )
+        end = start + count
+        return [*segments[:start], *segments[end:]], list(segments[start:end])
     chosen: set[str] = set()
-    for label, count in _shares(by_class, random).items():
-        chosen.update(_shuffle(by_class[label], random)[:count])
+    for label, count in recordings_to_hold_out(by_class, random).items():
+        chosen.update(shuffled(by_class[label], random)[:count])
     learned: list[Video] = []
     held_out: list[Video] = []
     for segment in segments:
-        side = held_out if group_of(segment) in chosen else learned
-        side.append(segment)
+        if group_of(segment) in chosen:
+            held_out.append(segment)
+        else:
+            learned.append(segment)
     return learned, held_out
 
 
@@ -180,9 +188,15 @@ def refit_each_fold(
     for segment, fold in zip(segments, folds, strict=True):
         if fold not in fitted:
             other = detector.fresh()
-            other.fit([seg for seg, of in zip(segments, folds, strict=True) if of != fold], run)
+            other.fit(outside_fold(segments, folds, fold), run)
             fitted = {fold: other}
         yield concatenate(score_video_unsmoothed(fitted[fold], segment), segment.name)
+
+
+def outside_fold(segments: Sequence[Video], folds: Sequence[int], fold: int) -> list[Video]:
+    """The segments of all other folds."""
+    outside = np.asarray(folds) != fold
+    return list(compress(segments, outside))
 
 
 def score_video_unsmoothed(detector: Detector, video: Video) -> Iterator[Scores]:
@@ -190,15 +204,15 @@ def score_video_unsmoothed(detector: Detector, video: Video) -> Iterator[Scores]
     looked at.
     """
     for scores in score_video(detector, video, half_life=0.0, warm_up=False):
-        yield _without_maps(scores)
+        yield without_maps(scores)
 
 
-def seconds_of(video: Video) -> float:
+def filmed_length(video: Video) -> float:
     """Seconds that were filmed within a video's span."""
-    return filmed_seconds(_times_within(video))
+    return filmed_seconds(times_within(video))
 
 
-def _cross_validate(
+def score_by_folds(
     detector: Detector, segments: Sequence[Video], folds: Sequence[int], run: Run
 ) -> HeldOutScores:
     """Fit on everything; score each fold by a detector fitted without it."""
@@ -207,40 +221,44 @@ def _cross_validate(
         raw = detector.score_folds(segments, folds, run)
     else:
         raw = refit_each_fold(detector, segments, folds, run)
-    smoothed = [_without_maps(concatenate(smooth([one], detector.half_life))) for one in raw]
-    whole_videos = len(set(map(group_of, segments))) >= FEWEST_GROUPS
-    unit = "videos" if whole_videos else "parts"
+    smoothed = [without_maps(concatenate(smooth([one], detector.half_life))) for one in raw]
+    unit = "parts"
+    if len(set(map(group_of, segments))) >= FEWEST_GROUPS:
+        unit = "videos"
     how = f"leave one out, {len(set(folds))} folds of {unit}"
-    return HeldOutScores(smoothed, how, _names(segments), ())
+    return HeldOutScores(smoothed, how, distinct_names(segments), ())
 
 
-def _fit_and_hold_out(detector: Detector, segments: Sequence[Video], run: Run) -> HeldOutScores:
+def score_held_out(detector: Detector, segments: Sequence[Video], run: Run) -> HeldOutScores:
     """Fit on about four fifths and score the rest."""
     learned, rest = hold_out(segments, run.random(SALT))
     detector.fit(learned, run)
     scores = []
     for segment in rest:
         batches = score_video(detector, segment)
-        scores.append(concatenate(map(_without_maps, batches), segment.name))
-    names = _names(rest)
+        scores.append(concatenate(map(without_maps, batches), segment.name))
+    names = distinct_names(rest)
     how = f"held-out share, {len(rest)} of {len(segments)} parts"
     if len(set(map(group_of, segments))) >= FEWEST_GROUPS:
-        classes = len(groups_by_class(segments))
-        drawn = "by class and source" if classes > 1 else "by source"
-        how += f": {len(names)} of {len(_names(segments))} videos, drawn {drawn}"
+        drawn = "by source"
+        if len(groups_by_class(segments)) > 1:
+            drawn = "by class and source"
+        how += f": {len(names)} of {len(distinct_names(segments))} videos, drawn {drawn}"
         run.notes["held_out"] = list(names)
-    return HeldOutScores(scores, how, _names(learned), names)
+    return HeldOutScores(scores, how, distinct_names(learned), names)
 
 
-def _shares(by_class: dict[str, list[str]], random: np.random.Generator) -> dict[str, int]:
-    """How many recordings of each class to hold out: about SHARE of all, at least one, never all of
+def recordings_to_hold_out(
+    by_class: dict[str, list[str]], random: np.random.Generator
+) -> dict[str, int]:
+    """How many recordings of each class to hold out: about HELD_OUT_SHARE of all, at least one, never all of
     a class.
 
     What rounding down leaves over goes to the classes that it wronged most, those alike in random
     order.
     """
     counts = {label: len(groups) for label, groups in by_class.items()}
-    total = max(1, round(SHARE * sum(counts.values())))
+    total = max(1, round(HELD_OUT_SHARE * sum(counts.values())))
     spared = 1
     if max(counts.values()) == 1:  # one recording a class: some classes cannot be learned from
         spared = 0
@@ -249,9 +267,9 @@ def _shares(by_class: dict[str, list[str]], random: np.random.Generator) -> dict
     lacking: dict[str, float] = {}
     for label, count in counts.items():
         most[label] = count - spared
-        shares[label] = min(int(SHARE * count), most[label])
-        lacking[label] = SHARE * count - shares[label]
-    order = sorted(_shuffle(list(by_class), random), key=lambda label: -lacking[label])
+        shares[label] = min(int(HELD_OUT_SHARE * count), most[label])
+        lacking[label] = HELD_OUT_SHARE * count - shares[label]
+    order = sorted(shuffled(list(by_class), random), key=lambda label: -lacking[label])
     while sum(shares.values()) < min(total, sum(most.values())):
         for label in order:
             if shares[label] < most[label] and sum(shares.values()) < total:
@@ -259,19 +277,23 @@ def _shares(by_class: dict[str, list[str]], random: np.random.Generator) -> dict
     return shares
 
 
-def _shuffle(names: Sequence[str], random: np.random.Generator) -> list[str]:
+def shuffled(names: Sequence[str], random: np.random.Generator) -> list[str]:
+    """The names in random order."""
     return [names[k] for k in random.permutation(len(names))]
 
 
-def _names(segments: Sequence[Video]) -> tuple[str, ...]:
+def distinct_names(segments: Sequence[Video]) -> tuple[str, ...]:
+    """The names of the videos that segments were cut from, each once."""
     return tuple(dict.fromkeys(segment.name for segment in segments))
 
 
-def _without_maps(scores: Scores) -> Scores:
+def without_maps(scores: Scores) -> Scores:
+    """The scores alone: maps of all normal video would fill the memory."""
     return replace(scores, map=None, boxes=None, components={})
 
 
-def _times_within(video: Video) -> np.ndarray:
+def times_within(video: Video) -> Floats:
+    """The times of a video's frames within its span, seconds."""
     times = times_of(video)
     if video.span is None:
         return times

@@ -26,9 +26,8 @@ from oddframe.video.filmed_time import JUMP, LONGEST_STEP, usual_step
 Box = tuple[float, float, float, float]
 
 # A rarity is −log10 p, so 0.7 of it is p^0.7: of a threshold that one normal frame in 1,000 passes,
-# a release that one
-# in 126 passes. High enough that an event ends soon after what caused it, low enough that noise
-# does not tear it.
+# a release that one in 126 passes. High enough that an event ends soon after what caused it, low
+# enough that noise does not tear it.
 RELEASE = 0.7
 USUAL_STEP = 1 / 25  # seconds that the only frame of a stream lasts: nothing tells its rate
 SLACK = 1e-6  # seconds: 25 frames of 0.04 s are one second, whatever floating point makes of it
@@ -74,34 +73,40 @@ class Watch:
         """The watch after one more frame, and an event that is now over. `place` is asked only at a
         new peak.
         """
-        rule, event, done = self.rule, self.event, None
-        step = self._step_to(seconds)
-        if event is not None and self.loud:
-            event = replace(event, end=self._end_of_last(seconds))
-        gap = 0.0 if event is None else seconds - event.end
+        rule = self.rule
+        event = self.event
+        done: Event | None = None
+        step = self.step_to(seconds)
+        gap = 0.0
+        if event is not None:
+            if self.loud:
+                event = replace(event, end=self.end_of_last(seconds))
+            gap = seconds - event.end
         bridged = gap < rule.merge_seconds - SLACK or gap <= 0
         goes_on = self.loud and bridged and value >= rule.release
         if event is not None and not goes_on and gap >= rule.merge_seconds - SLACK:
-            done, event = event, None
+            done = event
+            event = None
         loud = goes_on or value >= rule.threshold
         if loud:
-            end = seconds + (
-                step or USUAL_STEP
-            )  # as far as is known: the next frame's coming settles it
+            # as far as is known: the next frame's coming settles it
+            end = seconds + (step or USUAL_STEP)
             if event is None:
                 event = Event(video, seconds, end, value, seconds, place(), over=False)
             elif value > event.peak:
                 event = replace(event, end=end, peak=value, peak_seconds=seconds, box=place())
             else:
                 event = replace(event, end=end)
-        return Watch(rule, event, loud, seconds, step), self._worth(done)
+        return Watch(rule, event, loud, seconds, step), self.worth_reporting(done)
 
-    def _step_to(self, seconds: float) -> float | None:
+    def step_to(self, seconds: float) -> float | None:
         """Seconds since the frame before; after a leap of the clock, twice the step before it."""
         if self.last is None:
             return None
         step = seconds - self.last
-        return step if self.step is None else min(step, 2 * self.step)
+        if self.step is None:
+            return step
+        return min(step, 2 * self.step)
 
     def finish(self, final: bool = True) -> Event | None:
         """What is left when no more frames come. `over` is False when the video ended before the
@@ -109,16 +114,19 @@ class Watch:
 
         With `final` False more is to come, and an event that may still go on is never over.
         """
-        return self._worth(self.event, over=final and not self.loud)
+        return self.worth_reporting(self.event, over=final and not self.loud)
 
-    def _end_of_last(self, seconds: float) -> float:
+    def end_of_last(self, seconds: float) -> float:
         """A frame lasts until the next one comes, but a camera that drops out does not stretch it
         for long.
         """
         assert self.last is not None
-        return seconds if self.step is None else min(seconds, self.last + 2 * self.step)
+        if self.step is None:
+            return seconds
+        return min(seconds, self.last + 2 * self.step)
 
-    def _worth(self, event: Event | None, over: bool = True) -> Event | None:
+    def worth_reporting(self, event: Event | None, over: bool = True) -> Event | None:
+        """The event where it lasted long enough, as over or not."""
         if event is None or event.end - event.start < self.rule.least_seconds - SLACK:
             return None
         return replace(event, over=over)
@@ -131,8 +139,9 @@ def rule_of(
     least_seconds: float = 0.2,
 ) -> EventRule:
     """The rule for a threshold, with a release at 0.7 of it where none is given."""
-    usual = min(threshold, RELEASE * threshold)
-    return EventRule(threshold, usual if release is None else release, merge_seconds, least_seconds)
+    if release is None:
+        release = min(threshold, RELEASE * threshold)
+    return EventRule(threshold, release, merge_seconds, least_seconds)
 
 
 def events_of(stream: Iterable[Scores], rule: EventRule, *, final: bool = True) -> Iterator[Event]:
@@ -142,10 +151,10 @@ def events_of(stream: Iterable[Scores], rule: EventRule, *, final: bool = True) 
     watch = Watch(rule)
     for scores in stream:
         for n in range(len(scores)):
-            seconds, value = float(scores.seconds[n]), float(scores.value[n])
-            watch, done = watch.see(
-                scores.video, seconds, value, partial(_place, scores, n, rule.threshold)
-            )
+            seconds = float(scores.seconds[n])
+            value = float(scores.value[n])
+            place = partial(place_at, scores, n, rule.threshold)
+            watch, done = watch.see(scores.video, seconds, value, place)
             if done is not None:
                 yield done
     rest = watch.finish(final)
@@ -169,9 +178,8 @@ def find_events(
     `least_seconds` they are none. `box` is the region of the map, or the strongest box, at the
     peak.
     """
-    return list(
-        events_of([scores], rule_of(threshold, release, merge_seconds, least_seconds), final=final)
-    )
+    rule = rule_of(threshold, release, merge_seconds, least_seconds)
+    return list(events_of([scores], rule, final=final))
 
 
 def segments(flags: Bools) -> Ints:
@@ -180,7 +188,8 @@ def segments(flags: Bools) -> Ints:
     >>> segments(np.array([True, False, True, True])).tolist()
     [[0, 1], [2, 4]]
     """
-    edges = np.diff(np.concatenate(([False], np.asarray(flags, bool), [False])).astype(np.int8))
+    bounded = np.concatenate(([False], np.asarray(flags, bool), [False]))
+    edges = np.diff(bounded.astype(np.int8))
     return np.stack([np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)], axis=1)
 
 
@@ -195,12 +204,18 @@ def frame_ends(seconds: Floats) -> Floats:
     usual = usual_step(seconds)
     steps = np.diff(seconds)
     steps = np.where(steps > max(JUMP * usual, LONGEST_STEP), usual, steps)
-    last = steps[-1] if len(steps) else USUAL_STEP
+    last = USUAL_STEP
+    if len(steps):
+        last = steps[-1]
     return np.asarray(seconds + np.append(steps, last))
 
 
-def _place(scores: Scores, n: int, threshold: float) -> Box | None:
-    if scores.boxes is not None and len(boxes := scores.boxes[n]):
-        x1, y1, x2, y2 = (float(side) for side in boxes[boxes[:, 4].argmax(), :4])
+def place_at(scores: Scores, n: int, threshold: float) -> Box | None:
+    """Where frame n is odd: its strongest box, or else the region of its map's peak."""
+    if scores.boxes is not None and len(scores.boxes[n]):
+        boxes = scores.boxes[n]
+        x1, y1, x2, y2 = boxes[boxes[:, 4].argmax(), :4].tolist()
         return x1, y1, x2, y2
-    return None if scores.map is None else place_of_peak(scores.map[n], threshold)
+    if scores.map is None:
+        return None
+    return place_of_peak(scores.map[n], threshold)

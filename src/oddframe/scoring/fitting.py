@@ -55,7 +55,7 @@ def fit_videos(
     what the others return has a folder that is gone. Raises BadInput, BadVideo.
     """
     refuse_device(device)
-    folder = room_for_run(out) if rank() == 0 else Path(tempfile.mkdtemp(prefix="oddframe-"))
+    folder = folder_of_process(out)
     chosen_by: list[Video] = []
     if validation:
         chosen_by, _ = do_each(validation, readable, name_of=lambda video: video.name)
@@ -91,9 +91,8 @@ def fit_and_save(
     videos, left_out = do_each(videos, readable, name_of=lambda video: video.name)
     levels = learn_levels(videos)
     if levels is not None:
-        videos = [replace(video, levels=levels) for video in videos]
-        apart = tuple(replace(video, levels=levels) for video in run.validation)
-        run = replace(run, validation=apart)
+        videos = at_levels(videos, levels)
+        run = replace(run, validation=tuple(at_levels(run.validation, levels)))
     check = SceneCheck((), None)
     if one_scene:
         check = check_videos(videos, one_shape=True)
@@ -134,6 +133,18 @@ def fit_and_save(
         "seconds": {"fit": round(attempts.seconds(), 3)},
     }
     return save_run(folder, detector, calibration, threshold, facts)
+
+
+def folder_of_process(out: Path) -> Path:
+    """Where this process writes: the first the run, any other a folder that goes."""
+    if rank() == 0:
+        return room_for_run(out)
+    return Path(tempfile.mkdtemp(prefix="oddframe-"))
+
+
+def at_levels(videos: Sequence[Video], levels: tuple[float, float]) -> list[Video]:
+    """The same videos, read at these grey levels."""
+    return [replace(video, levels=levels) for video in videos]
 
 
 def readable(video: Video) -> Video:

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import compress, islice
 
 import numpy as np
 
 from oddframe.detector import Detector
 from oddframe.scoring.smoothing import smooth
 from oddframe.stream import Stream, Streaming
-from oddframe.types import Bools, Clips, Frame, Scores, Video
+from oddframe.types import Bools, Clips, Floats, Frame, Scores, Video
 from oddframe.video.clips import ClipCutter
 from oddframe.video.prefetch import prefetch
 from oddframe.video.reader import read
@@ -35,9 +35,11 @@ def score_video(
     frame scored. Raises BadVideo when nothing can be read.
     """
     spec = detector.spec
-    begins = video.span[0] if video.span else 0.0
-    if video.span and warm_up and spec.warm_up:
-        video = replace(video, span=(max(0.0, begins - spec.warm_up), video.span[1]))
+    begins = 0.0
+    if video.span:
+        begins, ends = video.span
+        if warm_up and spec.warm_up:
+            video = replace(video, span=(max(0.0, begins - spec.warm_up), ends))
     frames = prefetch(read(video, spec, damage), depth=2 * batch)
     if half_life is None:
         half_life = detector.half_life
@@ -82,15 +84,18 @@ class ClipStream(Stream):
         batches = []
         for frame in frames:
             batches += self.cutter.push(frame)
-        return self._score(batches)
+        return self.score(batches)
 
     def finish(self) -> Scores | None:
-        return self._score(self.cutter.finish())
+        return self.score(self.cutter.finish())
 
-    def _score(self, batches: Sequence[Clips]) -> Scores | None:
+    def score(self, batches: Sequence[Clips]) -> Scores | None:
+        """The scores of batches of clips, as one; None of none."""
         scores = [without_nan(self.detector.score(clips)) for clips in batches]
-        if len(scores) <= 1:
-            return scores[0] if scores else None
+        if not scores:
+            return None
+        if len(scores) == 1:
+            return scores[0]
         return concatenate(scores)
 
 
@@ -99,20 +104,27 @@ def concatenate(stream: Iterable[Scores], video: str = "") -> Scores:
     parts = list(stream)
     if not parts:
         return Scores(video, np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
-    maps = [part.map for part in parts if part.map is not None]
-    boxes = [box for part in parts for box in part.boxes or ()]
-    return replace(
-        parts[0],
-        frame=np.concatenate([part.frame for part in parts]),
-        seconds=np.concatenate([part.seconds for part in parts]),
-        value=np.concatenate([part.value for part in parts]),
-        map=np.concatenate(maps) if maps else None,
-        boxes=tuple(boxes) if parts[0].boxes is not None else None,
-        components={
-            name: np.concatenate([part.components[name] for part in parts])
-            for name in parts[0].components
-        },
+    maps: list[Floats] = []
+    boxes: list[Floats] = []
+    for part in parts:
+        if part.map is not None:
+            maps.append(part.map)
+        boxes += part.boxes or ()
+    components = {}
+    for name in parts[0].components:
+        components[name] = np.concatenate([part.components[name] for part in parts])
+    joined = Scores(
+        parts[0].video,
+        np.concatenate([part.frame for part in parts]),
+        np.concatenate([part.seconds for part in parts]),
+        np.concatenate([part.value for part in parts]),
+        components=components,
     )
+    if maps:
+        joined = replace(joined, map=np.concatenate(maps))
+    if parts[0].boxes is not None:
+        joined = replace(joined, boxes=tuple(boxes))
+    return joined
 
 
 def without_nan(scores: Scores) -> Scores:
@@ -125,14 +137,17 @@ def select(scores: Scores, keep: Bools) -> Scores:
     if keep.all():
         return scores
     boxes = None
+    heat = None
     if scores.boxes is not None:
-        boxes = tuple(scores.boxes[n] for n in np.flatnonzero(keep))
+        boxes = tuple(compress(scores.boxes, keep))
+    if scores.map is not None:
+        heat = scores.map[keep]
     return replace(
         scores,
         frame=scores.frame[keep],
         seconds=scores.seconds[keep],
         value=scores.value[keep],
-        map=None if scores.map is None else scores.map[keep],
+        map=heat,
         boxes=boxes,
         components={name: values[keep] for name, values in scores.components.items()},
     )

@@ -24,16 +24,18 @@ from oddframe.files import finish_replacing, listing, room, together, write_json
 from oddframe.progress import logger
 from oddframe.results import Result, to_plain
 from oddframe.run import refuse_device
-from oddframe.scoring.calibration import Calibration, Threshold, load_calibration, save_calibration
+from oddframe.scoring.calibration import Calibration, Threshold
+from oddframe.scoring.calibration_file import load_calibration, save_calibration
 from oddframe.scoring.events import find_events
 from oddframe.scoring.pipeline import concatenate, score_video
 from oddframe.serialization import STATE, load, read_json, read_words, save
-from oddframe.types import Event, Scores, Video
+from oddframe.types import Event, Floats, Scores, Video
 from oddframe.video.reader import facts_of, video_of
 
 OTHER_RATE = 0.25  # difference of frame rates from which on speeds do not compare
 USUAL_RATE = 1.0  # false alarms per hour
 UNFINISHED = ("remembered", "checkpoints")  # what a fit that was interrupted goes on from
+STATED_PACKAGES = ("torch", "numpy", "av", "opencv-python-headless", "scipy")
 PARTS = (STATE, "detector.json", "calibration.npz")  # of a run, beside run.json
 
 
@@ -53,8 +55,11 @@ class FittedDetector(Result):
         """Rarities (−log10 p) of a whole video, smoothed, with maps where the method has them.
         Raises BadVideo.
         """
-        video = self.as_learned(video if isinstance(video, Video) else video_of(video))
-        return self.rare(concatenate(score_video(self.detector, video, damage=damage), video.name))
+        if not isinstance(video, Video):
+            video = video_of(video)
+        video = self.as_learned(video)
+        batches = score_video(self.detector, video, damage=damage)
+        return self.rare(concatenate(batches, video.name))
 
     def as_learned(self, video: Video) -> Video:
         """The video at the grey levels, and a folder of pictures at the rate, of what was learned
@@ -84,20 +89,16 @@ class FittedDetector(Result):
         """The same scores, map and boxes on the scale of rarity; that of maps and boxes has no
         ceiling.
         """
-        boxes = scores.boxes
-        if boxes is not None:
-            rare = [self.calibration.rarity(box[:, 4], math.inf) for box in boxes]
-            boxes = tuple(
-                _with_last_column(box, values) for box, values in zip(boxes, rare, strict=True)
-            )
-        return replace(
-            scores,
-            value=self.calibration.rarity(scores.value),
-            map=None
-            if scores.map is None
-            else self.calibration.rarity(scores.map, math.inf).astype("float32"),
-            boxes=boxes,
-        )
+        rarity = self.calibration.rarity
+        rare = replace(scores, value=rarity(scores.value))
+        if scores.map is not None:
+            rare = replace(rare, map=rarity(scores.map, math.inf).astype("float32"))
+        if scores.boxes is not None:
+            boxes = []
+            for box in scores.boxes:
+                boxes.append(with_values(box, rarity(box[:, 4], math.inf)))
+            rare = replace(rare, boxes=tuple(boxes))
+        return rare
 
     def events(self, scores: Scores, *, false_alarms_per_hour: float | None = None) -> list[Event]:
         """What stands out in a video's rarities, at the run's threshold or at another rate of false
@@ -152,9 +153,8 @@ def save_run(
         save(detector, new)
         save_calibration(calibration, new / "calibration.npz")
         told = {**facts, "threshold": asdict(threshold)}
-        checks = {name: _check((new / name).read_bytes()) for name in PARTS} | {
-            "run.json": _check_of(told)
-        }
+        checks = {name: checksum((new / name).read_bytes()) for name in PARTS}
+        checks["run.json"] = checksum_of_facts(told)
         write_json(new / "run.json", {**told, "checks": checks})
     return FittedDetector(folder, detector, calibration, threshold, facts)
 
@@ -172,7 +172,7 @@ def load_run(folder: str | Path, device: str = "cpu") -> FittedDetector:
         raise BadRun(f"{folder} is being replaced and cannot be written: {reason}") from error
     facts = read_json(folder / "run.json")
     read_words(folder)  # a newer run is refused as newer, not as damaged
-    _refuse_damage(folder, facts)
+    refuse_damage(folder, facts)
     detector = load(folder).to_device(device)
     calibration = load_calibration(folder / "calibration.npz")
     try:
@@ -212,34 +212,33 @@ def room_for_run(folder: Path) -> Path:
 
 def circumstances(command: Sequence[str] | None = None) -> dict[str, Any]:
     """Under what a result came about: command, versions, machine, time."""
+    if command is None:
+        command = sys.argv
     return {
-        "command": " ".join(sys.argv if command is None else command),
+        "command": " ".join(command),
         "oddframe": __version__,
-        "commit": _commit(),
-        "versions": {
-            name: _version(name)
-            for name in ("torch", "numpy", "av", "opencv-python-headless", "scipy")
-        },
+        "commit": commit(),
+        "versions": {name: version_of(name) for name in STATED_PACKAGES},
         "python": platform.python_version(),
         "machine": {
             "system": platform.system(),
-            "processor": _processor(),
+            "processor": processor(),
             "cores": os.cpu_count(),
         },
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def _refuse_damage(folder: Path, facts: dict[str, Any]) -> None:
+def refuse_damage(folder: Path, facts: dict[str, Any]) -> None:
     """Take the checksums out of the facts, and raise BadRun where a file is not as it was written.
 
     Without them a flipped bit would go unseen into every score.
     """
     checks = facts.pop("checks", None)
-    found = {"run.json": _check_of(facts)}
+    found = {"run.json": checksum_of_facts(facts)}
     for name in PARTS:
         try:
-            found[name] = _check((folder / name).read_bytes())
+            found[name] = checksum((folder / name).read_bytes())
         except FileNotFoundError as error:
             raise BadRun(
                 f"{folder} is incomplete: {name} is missing; fit again or copy it anew"
@@ -254,22 +253,25 @@ def _refuse_damage(folder: Path, facts: dict[str, Any]) -> None:
             )
 
 
-def _check(data: bytes) -> str:
+def checksum(data: bytes) -> str:
+    """A short text that differs when the bytes do."""
     return blake2b(data, digest_size=8).hexdigest()
 
 
-def _check_of(told: Mapping[str, Any]) -> str:
+def checksum_of_facts(told: Mapping[str, Any]) -> str:
     """The same whether the value comes from memory or from its JSON."""
-    return _check(json.dumps(json.loads(json.dumps(told)), sort_keys=True).encode())
+    return checksum(json.dumps(json.loads(json.dumps(told)), sort_keys=True).encode())
 
 
-def _with_last_column(box: Any, values: Any) -> Any:
-    changed = box.copy()
+def with_values(boxes: Floats, values: Floats) -> Floats:
+    """Boxes (n, 5) with other values (n,)."""
+    changed = boxes.copy()
     changed[:, 4] = values
     return changed
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
+    """The commit of the source, where it lies in a repository."""
     here = Path(__file__).parent
     try:
         told = subprocess.run(
@@ -285,14 +287,16 @@ def _commit() -> str | None:
     return told.stdout.strip()
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """The version of a package; None where it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
         return None
 
 
-def _processor() -> str:
+def processor() -> str:
+    """What the machine's processor is called."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -41,9 +41,8 @@ class ScoredVideo:
     scores: Scores
     score: Floats  # (N,) smoothed, on the method's own scale
     raw: Floats  # (N,) the same before smoothing
-    raw_parts: Mapping[
-        str, Floats
-    ]  # (N,) each: the parts of the score before smoothing; smoothed, `scores` has them
+    # (N,) each: the parts of the score before smoothing; smoothed, `scores` has them
+    raw_parts: Mapping[str, Floats]
     damage: tuple[str, ...]  # what could not be read
     path: Path  # the .npz
     notes: tuple[str, ...] = ()  # what a reader must know, such as that the view has changed
@@ -57,20 +56,23 @@ def score_to(path: Path, fitted: FittedDetector, video: Video, *, maps: bool = T
     video changes while it is read.
     """
     video = fitted.as_learned(video)
-    before = state_of(video.source)
+    before = state_on_disk(video.source)
     content = content_hash(video.source)
     which = {"video": content, "fps": video.fps, "span": video.span}
     if video.levels is not None:
         which["levels"] = video.levels
     key = json.dumps(which | {"detector": fingerprint(fitted), "maps": maps})
-    stored = _found(path, key, video)
+    stored = read_stored(path, key, video)
     if stored is not None:
         return stored
     with aside(path) as part:
-        _write_scores(part, fitted, video, key, maps)
-        if state_of(video.source) != before or content_hash(video.source, again=True) != content:
+        write_scores(part, fitted, video, key, maps)
+        if (
+            state_on_disk(video.source) != before
+            or content_hash(video.source, again=True) != content
+        ):
             raise BadVideo(f"{video.source} changed while it was read; score it again")
-    stored = _found(path, key, video)
+    stored = read_stored(path, key, video)
     if stored is None:
         raise BadInput(
             f"{path} cannot be read back just after it was written; is its disk in order?"
@@ -78,14 +80,19 @@ def score_to(path: Path, fitted: FittedDetector, video: Video, *, maps: bool = T
     return stored
 
 
-def state_of(source: Path) -> list[tuple[str, int, int]]:
+def state_on_disk(source: Path) -> list[tuple[str, int, int]]:
     """Name, size and time of change of a file, or of each file in a folder. Raises BadVideo."""
     try:
-        paths = listing(source) if source.is_dir() else [source]
-        facts = [(path.name, path.stat()) for path in paths]
+        paths = [source]
+        if source.is_dir():
+            paths = listing(source)
+        state = []
+        for path in paths:
+            facts = path.stat()
+            state.append((path.name, facts.st_size, facts.st_mtime_ns))
     except OSError as error:
         raise BadVideo(f"cannot read {source}: {error.strerror or error}") from error
-    return [(name, fact.st_size, fact.st_mtime_ns) for name, fact in facts]
+    return state
 
 
 def fingerprint(fitted: FittedDetector) -> str:
@@ -108,7 +115,7 @@ def hold_score_files(*paths: Path) -> Iterator[None]:
         yield
 
 
-def _write_scores(part: Path, fitted: FittedDetector, video: Video, key: str, maps: bool) -> None:
+def write_scores(part: Path, fitted: FittedDetector, video: Video, key: str, maps: bool) -> None:
     """Score a video into an .npz, batch by batch; maps go through a file, since those of a long
     video are large.
     """
@@ -123,23 +130,29 @@ def _write_scores(part: Path, fitted: FittedDetector, video: Video, key: str, ma
         TemporaryFile(dir=part.parent) as rough,
         progress(f"scoring {video.name}", len(times_of(video))) as tick,
     ):
-        for raw, smoothed in _both(fitted, video, damage):
+        for raw, smoothed in raw_and_smoothed(fitted, video, damage):
             rare = fitted.rare(smoothed)
-            _append(columns, raw, smoothed, rare)
+            append_batch(columns, raw, smoothed, rare)
             if maps and rare.map is not None:
                 shape = rare.map.shape[1:]
                 rough.write(np.minimum(rare.map, HIGHEST).astype(MAPS).tobytes())
             if rare.boxes is not None:
-                boxes = [*(boxes or []), *rare.boxes]
+                if boxes is None:
+                    boxes = []
+                boxes += rare.boxes
             last = int(raw.frame[-1]) + 1
             tick(last - done)
             done = last
-        arrays = {name: _concatenate(values) for name, values in columns.items()}
+        arrays = {name: concatenate_batches(values) for name, values in columns.items()}
         if boxes is not None:
-            arrays["boxes"] = np.concatenate(boxes) if boxes else np.zeros((0, 5))
+            arrays["boxes"] = np.zeros((0, 5))
+            if boxes:
+                arrays["boxes"] = np.concatenate(boxes)
             arrays["boxes_in_frame"] = np.array([len(box) for box in boxes])
+        notes = []
         change = change_of_view(fitted.calibration.view, video)
-        notes = [] if change is None else [change]
+        if change is not None:
+            notes.append(change)
         words = {
             "key": np.array(key),
             "damage": np.array(damage, dtype=np.str_),
@@ -148,10 +161,12 @@ def _write_scores(part: Path, fitted: FittedDetector, video: Video, key: str, ma
         np.savez_compressed(part, **arrays, **words)  # type: ignore[arg-type]
         if shape:
             rough.seek(0)
-            _add_map(part, rough, (len(arrays["frame"]), *shape))
+            add_map(part, rough, (len(arrays["frame"]), *shape))
 
 
-def _append(columns: dict[str, list[Floats]], raw: Scores, smoothed: Scores, rare: Scores) -> None:
+def append_batch(
+    columns: dict[str, list[Floats]], raw: Scores, smoothed: Scores, rare: Scores
+) -> None:
     """Add one batch to what will be the arrays of the file."""
     columns["frame"].append(np.asarray(raw.frame))
     columns["seconds"].append(raw.seconds)
@@ -164,11 +179,14 @@ def _append(columns: dict[str, list[Floats]], raw: Scores, smoothed: Scores, rar
         columns.setdefault(f"raw.{name}", []).append(values)
 
 
-def _concatenate(values: list[Floats]) -> Floats:
-    return np.concatenate(values) if values else np.zeros(0)
+def concatenate_batches(values: list[Floats]) -> Floats:
+    """The batches one after the other; nothing of none."""
+    if not values:
+        return np.zeros(0)
+    return np.concatenate(values)
 
 
-def _both(
+def raw_and_smoothed(
     fitted: FittedDetector, video: Video, damage: list[str]
 ) -> Iterator[tuple[Scores, Scores]]:
     """Raw and smoothed scores, batch by batch."""
@@ -183,7 +201,7 @@ def _both(
         yield raw.pop(), smoothed
 
 
-def _found(path: Path, key: str, video: Video) -> ScoredVideo | None:
+def read_stored(path: Path, key: str, video: Video) -> ScoredVideo | None:
     """What is stored there, if it is of this key; None when it is not, or damaged. Raises BadInput
     on a full disk.
     """
@@ -193,20 +211,19 @@ def _found(path: Path, key: str, video: Video) -> ScoredVideo | None:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             if str(held["key"]) != key:
                 return None
-            frame, seconds = held["frame"], held["seconds"]
             scores = Scores(
                 video.name,
-                frame,
-                seconds,
+                held["frame"],
+                held["seconds"],
                 held["rarity"],
-                boxes=_boxes(held),
-                components=_named(held, "part."),
+                boxes=stored_boxes(held),
+                components=arrays_named(held, "part."),
             )
             if "map" in held.files:
-                scores = replace(scores, map=_map_of(path))
-            damage = tuple(str(line) for line in held["damage"])
-            raw_components = _named(held, "raw.")
-            notes = tuple(str(line) for line in held["notes"])
+                scores = replace(scores, map=map_on_disk(path))
+            damage = tuple(held["damage"].tolist())
+            raw_components = arrays_named(held, "raw.")
+            notes = tuple(held["notes"].tolist())
             return ScoredVideo(
                 video, scores, held["score"], held["raw"], raw_components, damage, path, notes
             )
@@ -218,7 +235,7 @@ def _found(path: Path, key: str, video: Video) -> ScoredVideo | None:
         return None
 
 
-def _add_map(path: Path, rough: IO[bytes], shape: tuple[int, ...]) -> None:
+def add_map(path: Path, rough: IO[bytes], shape: tuple[int, ...]) -> None:
     """Put the bare numbers of a map into an .npz as numpy would, but piece by piece: that of a long
     video is large.
     """
@@ -235,7 +252,7 @@ def _add_map(path: Path, rough: IO[bytes], shape: tuple[int, ...]) -> None:
         shutil.copyfileobj(rough, to, 1 << 20)
 
 
-def _map_of(path: Path) -> Floats:
+def map_on_disk(path: Path) -> Floats:
     """The map as a file in memory, unpacked into a nameless file beside the .npz: nobody else can
     cut it, and it goes with the last array that reads it.
     """
@@ -248,11 +265,11 @@ def _map_of(path: Path) -> Floats:
         if version != (1, 0):
             raise ValueError(f"{path}: its map is of format {version}")
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        opened: Floats = np.memmap(file, dtype, "r", file.tell(), shape).view(_OnDisk)
+        opened: Floats = np.memmap(file, dtype, "r", file.tell(), shape).view(MapOnDisk)
     return opened
 
 
-class _OnDisk(np.memmap[Any, Any]):
+class MapOnDisk(np.memmap[Any, Any]):
     """A map on disk. What is read of it is a copy, and the pages go back: else a long video's whole
     map stays.
     """
@@ -266,13 +283,20 @@ class _OnDisk(np.memmap[Any, Any]):
         return part
 
 
-def _named(held: Any, begins: str) -> dict[str, Floats]:
+def arrays_named(held: Any, begins: str) -> dict[str, Floats]:
     """Arrays by what follows this beginning of their names."""
-    return {name.removeprefix(begins): held[name] for name in held.files if name.startswith(begins)}
+    found = {}
+    for name in held.files:
+        if name.startswith(begins):
+            found[name.removeprefix(begins)] = held[name]
+    return found
 
 
-def _boxes(held: Any) -> tuple[Floats, ...] | None:
+def stored_boxes(held: Any) -> tuple[Floats, ...] | None:
+    """The boxes of each frame; None where the method gives none."""
     if "boxes" not in held.files:
         return None
     counts: Ints = held["boxes_in_frame"]
-    return tuple(np.split(held["boxes"], np.cumsum(counts)[:-1])) if len(counts) else ()
+    if not len(counts):
+        return ()
+    return tuple(np.split(held["boxes"], np.cumsum(counts)[:-1]))

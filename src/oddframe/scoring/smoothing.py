@@ -8,17 +8,17 @@ clock the mean begins anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from oddframe.types import Floats, Scores
+from oddframe.video.boxes import overlap
 from oddframe.video.filmed_time import Clock
 
-SAME_THING = (
-    0.3  # intersection over union from which on two boxes of following frames are one thing
-)
+# intersection over union from which on two boxes of following frames are one thing
+SAME_THING = 0.3
 
 
 @dataclass(frozen=True)
@@ -44,31 +44,28 @@ class Smoother:
         components = dict(zip(scores.components, rows[1:], strict=True))
         if not self.half_life:
             return self, replace(scores, value=rows[0], components=components)
-        heat = None if scores.map is None else np.array(scores.map, np.float32)
-        boxes = None if scores.boxes is None else list(scores.boxes)
-        clock, values, past_map, past_boxes = self.clock, self.values, self.map, self.boxes
-        for t, seconds in enumerate(scores.seconds):
-            weight = self.weight(clock, float(seconds))
-            clock = clock.at(float(seconds))
-            if values is not None and weight:
-                rows[:, t] = weight * values + (1 - weight) * rows[:, t]
-            values = rows[:, t]
-            if heat is not None:
-                if past_map is not None and weight:
-                    heat[t] = weight * past_map + (1 - weight) * heat[t]
-                past_map = heat[t]
-            if boxes is not None:
-                if past_boxes is not None and weight:
-                    boxes[t] = smooth_boxes(boxes[t], past_boxes, weight)
-                past_boxes = boxes[t]
-        after = replace(self, clock=clock, values=values, map=past_map, boxes=past_boxes)
-        smoothed = replace(
-            scores,
-            value=rows[0],
-            map=heat,
-            boxes=None if boxes is None else tuple(boxes),
-            components=components,
-        )
+        weights = []
+        clock = self.clock
+        for seconds in scores.seconds.tolist():
+            weights.append(self.weight(clock, seconds))
+            clock = clock.at(seconds)
+        after = replace(self, clock=clock, values=run_mean(rows.T, self.values, weights))
+        smoothed = replace(scores, value=rows[0], components=components)
+        if scores.map is not None:
+            heat = np.array(scores.map, np.float32)
+            after = replace(after, map=run_mean(heat, self.map, weights))
+            smoothed = replace(smoothed, map=heat)
+        if scores.boxes is not None:
+            boxes = []
+            past = self.boxes
+            for these, weight in zip(scores.boxes, weights, strict=True):
+                smoothed_boxes = these
+                if past is not None and weight:
+                    smoothed_boxes = smooth_boxes(these, past, weight)
+                boxes.append(smoothed_boxes)
+                past = smoothed_boxes
+            after = replace(after, boxes=past)
+            smoothed = replace(smoothed, boxes=tuple(boxes))
         return after, smoothed
 
     def weight(self, clock: Clock, seconds: float) -> float:
@@ -78,6 +75,17 @@ class Smoother:
         if clock.last is None or clock.jumps_to(seconds):
             return 0.0
         return float(2.0 ** (-(seconds - clock.last) / self.half_life))
+
+
+def run_mean(series: Floats, past: Floats | None, weights: Sequence[float]) -> Floats | None:
+    """Smooth a series (N, …) in place: each entry becomes a mean with the one before it, which
+    counts by its weight. Returns the latest, for the next batch.
+    """
+    for entry, weight in zip(series, weights, strict=True):
+        if past is not None and weight:
+            entry[...] = weight * past + (1 - weight) * entry
+        past = entry
+    return past
 
 
 def smooth(stream: Iterable[Scores], half_life: float) -> Iterator[Scores]:
@@ -96,19 +104,8 @@ def smooth_boxes(boxes: Floats, before: Floats, weight: float) -> Floats:
     """
     past = np.zeros(len(boxes))
     if len(boxes) and len(before):
-        overlap = overlaps(boxes, before)  # (n, m)
-        same = np.where(overlap >= SAME_THING, before[None, :, 4], 0.0)
+        same = np.where(overlap(boxes, before) >= SAME_THING, before[None, :, 4], 0.0)
         past = same.max(axis=1)
     smoothed = np.array(boxes)
     smoothed[:, 4] = weight * past + (1 - weight) * smoothed[:, 4]
     return smoothed
-
-
-def overlaps(one: Floats, other: Floats) -> Floats:
-    """(n, m) intersection over union of boxes (n, 4 or more) and (m, 4 or more), x1 y1 x2 y2."""
-    low = np.maximum(one[:, None, :2], other[None, :, :2])
-    high = np.minimum(one[:, None, 2:4], other[None, :, 2:4])
-    common = (high - low).clip(0).prod(axis=2)
-    areas = [(boxes[:, 2:4] - boxes[:, :2]).prod(axis=1) for boxes in (one, other)]
-    union = areas[0][:, None] + areas[1][None] - common
-    return np.asarray(common / np.maximum(union, 1e-12))

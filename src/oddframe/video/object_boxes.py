@@ -17,6 +17,7 @@ import numpy as np
 
 from oddframe.errors import BadInput
 from oddframe.types import Bytes, Floats, Ints
+from oddframe.video.boxes import shared_and_union
 
 INPUT_SIDE = (
     352  # pixels: the square that FastestDet was trained on, where a model does not say another
@@ -142,16 +143,11 @@ def non_maximum_suppression(boxes: Floats, max_overlap: float = MAX_OVERLAP) -> 
     confidence = boxes[:, 4]
     order = np.argsort(-confidence, kind="stable")
     kept: list[int] = []
-    low, high = boxes[:, :2], boxes[:, 2:4]
-    area = (high - low).prod(1)
     while len(order):
         best, rest = order[0], order[1:]
         kept.append(int(best))
-        begin = np.maximum(low[best], low[rest])
-        end = np.minimum(high[best], high[rest])
-        shared = (end - begin).clip(0).prod(1)
-        union = area[best] + area[rest] - shared
-        order = rest[shared <= max_overlap * union]
+        shared, union = shared_and_union(boxes[[best]], boxes[rest])
+        order = rest[shared[0] <= max_overlap * union[0]]
     return np.array(kept, np.int64)
 
 

@@ -1,0 +1,92 @@
+"""A calibration on disk: an .npz that is refused where it is damaged, or asks for more memory than
+such a file may.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from zipfile import ZipInfo
+
+import numpy as np
+
+from oddframe.errors import BadRun
+from oddframe.files import aside
+from oddframe.scoring.calibration import GRID, Calibration
+from oddframe.types import Bytes, Floats, Ints
+
+SMALL_ARRAY = 1 << 26  # bytes of an array with a number a piece: ten million minutes of video
+HEADER = 4096  # bytes, at most, before the numbers of an .npy
+
+
+def save_calibration(calibration: Calibration, path: Path) -> None:
+    """Write it as npz, whole or not at all."""
+    arrays = {
+        "scores": np.concatenate(calibration.scores),
+        "frames": np.array([len(scores) for scores in calibration.scores]),
+        "seconds": np.array(calibration.seconds),
+        "alarms": calibration.alarms,
+        "how": np.array(calibration.how),
+    }
+    if calibration.view is not None:
+        arrays["view"] = calibration.view
+    with aside(path) as part, part.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def load_calibration(path: Path) -> Calibration:
+    """Read it back. Raises BadRun."""
+    if not path.is_file():
+        raise BadRun(f"{path.parent} is incomplete: {path.name} is missing; fit again")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            small = ("frames.npy", "seconds.npy", "how.npy", "view.npy")
+            refuse_large(stored.zip.infolist(), small, SMALL_ARRAY)
+            frames = stored["frames"]
+            seconds = stored["seconds"]
+            rows = len(frames) * len(GRID)
+            refuse_large(stored.zip.infolist(), ("alarms.npy",), rows * 8 + HEADER)
+            frames_in_all = int(frames.sum())
+            refuse_large(stored.zip.infolist(), ("scores.npy",), frames_in_all * 8 + HEADER)
+            scores = stored["scores"]
+            alarms = stored["alarms"]
+            refuse_misfit(scores, frames, seconds, alarms)
+            return Calibration(
+                scores=tuple(np.split(scores, np.cumsum(frames)[:-1])),
+                seconds=tuple(seconds.astype(float).tolist()),
+                alarms=alarms,
+                how=str(stored["how"]),
+                view=view_in(stored),
+            )
+    except Exception as error:  # zipfile, numpy and zlib each have their own words for damage
+        raise BadRun(f"{path} is damaged ({error}); fit again or copy it anew") from error
+
+
+def view_in(stored: Any) -> Bytes | None:
+    """The background in a stored calibration. Raises ValueError for what is no picture."""
+    if "view" not in stored.files:
+        return None
+    view = stored["view"]
+    if view.ndim != 2 or view.dtype != np.uint8 or not 0 < view.size <= SMALL_ARRAY:
+        raise ValueError("its view is no picture")
+    return np.asarray(view, np.uint8)
+
+
+def refuse_large(members: Sequence[ZipInfo], names: Sequence[str], most: int) -> None:
+    """Raises ValueError where one of these members would unpack to more than so many bytes."""
+    for member in members:
+        if member.filename in names and member.file_size > most:
+            raise ValueError(f"{member.filename} would unpack to {member.file_size} bytes")
+
+
+def refuse_misfit(scores: Floats, frames: Ints, seconds: Floats, alarms: Floats) -> None:
+    """Raises ValueError for arrays that no calibration has: of other shapes, not finite, or below
+    zero.
+    """
+    fit = alarms.shape == (len(frames), len(GRID)) and seconds.shape == frames.shape
+    if not fit or scores.shape != (int(frames.sum()),) or not len(scores):
+        raise ValueError("its parts do not fit each other")
+    for array in (scores, seconds, alarms):
+        if not np.isfinite(array).all():
+            raise ValueError("some of its numbers are not finite")
+    if frames.min() < 0 or seconds.min() <= 0 or alarms.min() < 0:
+        raise ValueError("some of its counts or lengths are not above zero")
