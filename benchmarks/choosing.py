@@ -25,7 +25,7 @@ from oddframe.methods.flowgrid.features import MotionFeatures
 from oddframe.run import Run
 from oddframe.scoring.smoothing import smooth
 from oddframe.synthetic.simulate import simulate
-from oddframe.synthetic.tamper import KINDS, tamper
+from oddframe.synthetic.tamper import TAMPERINGS, tamper
 from oddframe.types import ClipSpec, Frame, Video
 from oddframe.video.clips import clips_of
 from oddframe.video.motion import choose_grid
@@ -115,7 +115,7 @@ def ped2_cases(root: Path) -> tuple[list[Video], list[Case]]:
         if k % 4:  # one clip of each fold but in turn: enough, and four times quicker
             continue
         film = np.stack([frame.pixels[..., 0] for frame in frames])
-        for kind in KINDS:
+        for kind in TAMPERINGS:
             changed = tamper(film, kind, random)
             if changed is not None:
                 odd = [

@@ -73,7 +73,7 @@ def kept_by(run: Callable[[], None], weights: nn.Module) -> float:
 
 
 def tclr_step(model: nn.Module, batch: Tensor, memory: Memory) -> None:
-    tclr.step_through(
+    tclr.contrast_views(
         model, batch, torch.autograd.backward, weights=tclr.LossWeights(), memory=memory
     )
 
@@ -108,7 +108,7 @@ def counted(batch: int) -> dict[str, Any]:
 
 
 def queue_step(encoder: nn.Module, frames: Tensor, starts: list[int]) -> None:
-    temporal_queue.step_through(
+    temporal_queue.contrast_queues(
         encoder,
         (frames, torch.tensor(starts, device="cpu")),
         torch.autograd.backward,

@@ -44,7 +44,7 @@ from oddframe.methods.jigsaw.puzzles import (
 )
 from oddframe.methods.jigsaw.shuffling import temporal_change, with_border
 from oddframe.scoring.run_folder import load_run
-from oddframe.synthetic.tamper import KINDS, tamper
+from oddframe.synthetic.tamper import TAMPERINGS, tamper
 from oddframe.types import Bools, Bytes, Floats, Ints, Video
 from oddframe.video.reader import read
 
@@ -227,7 +227,7 @@ def made(
     yield seen(
         detector, frames[..., None], video.name, "normal", np.zeros(len(frames), bool), judge=judge
     )
-    for kind in KINDS * rounds:
+    for kind in TAMPERINGS * rounds:
         if (film := tamper(frames, kind, random)) is not None:
             odd = np.asarray(film.mask.any((1, 2)))
             yield seen(detector, film.frames[..., None], video.name, kind, odd, judge=judge)
@@ -294,7 +294,7 @@ def measured(
     told = {
         "chosen by": (told["made"] + told["held"]) / 2 if told["made"] and told["held"] else None,
         **told,
-        **{kind: of([film.kind == kind for film in films]) for kind in KINDS},
+        **{kind: of([film.kind == kind for film in films]) for kind in TAMPERINGS},
         "test": auc(np.concatenate([film.odd for film in tests]), np.concatenate(test)),
     }
     return {name: None if number is None else round(number, 4) for name, number in told.items()}

@@ -29,7 +29,7 @@ from oddframe.methods.tclr.detector import TCLR
 from oddframe.methods.temporal_queue.detector import TemporalQueue
 from oddframe.methods.temporal_queue.losses import QueueOptions
 from oddframe.run import Run
-from oddframe.training.collapse import spread_of
+from oddframe.training.collapse import measure_spread
 from oddframe.training.config import Training
 from oddframe.types import Floats, Scores
 from oddframe.video.reader import times_of
@@ -117,13 +117,15 @@ def three_losses(split: Split, epochs: int) -> dict[str, Any]:
             if not found:
                 untrained = detector.fresh().eval()
                 vectors = untrained.embed_videos(split.train, run)
-                spread = spread_of(np.concatenate([np.array(one.vector) for one in vectors])[::2])
+                spread = measure_spread(
+                    np.concatenate([np.array(one.vector) for one in vectors])[::2]
+                )
                 found["untrained"] = {**spread.told(), **same_film(vectors)}
             began = time.perf_counter()
             detector.pretrain(split.train, run)
             seconds = time.perf_counter() - began
             vectors = detector.eval().embed_videos(split.train, run)
-            spread = spread_of(np.concatenate([np.array(one.vector) for one in vectors])[::2])
+            spread = measure_spread(np.concatenate([np.array(one.vector) for one in vectors])[::2])
             found[loss] = {
                 **spread.told(),
                 **same_film(vectors),

@@ -26,7 +26,7 @@ from oddframe.training.config import Training
 from oddframe.types import Video
 from oddframe.video.augment import crop_spec
 from oddframe.video.reader import frames_at
-from oddframe.video.sampling import frames_of
+from oddframe.video.sampling import frames_at_rate
 
 SMALL: dict[str, Any] = {
     "network": "small",
@@ -88,7 +88,7 @@ def one_seed(split: Any, seed: int, epochs: int, batch: int, lr: float) -> dict[
 
 def feeding(videos: Sequence[Video]) -> dict[str, float]:
     """Clips a second of the published sampling (ten of 16 × 112²), and how long decoding its frames alone takes."""
-    long = [video for video in videos if len(frames_of(video, crop_spec(video, 112))) >= 64]
+    long = [video for video in videos if len(frames_at_rate(video, crop_spec(video, 112))) >= 64]
     data = TwoViews(long, Timing(), 112, max_video_frames=1024)
     samples = len(data)
     data[0]  # what is imported on the way

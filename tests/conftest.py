@@ -9,7 +9,7 @@ import pytest
 
 from films import film
 from oddframe.cli.main import main
-from oddframe.files import WRITTEN
+from oddframe.files import WRITTEN_FILES
 from oddframe.types import ClipSpec
 from oddframe.video.reader import read, video_of
 
@@ -77,7 +77,7 @@ def one_line(out: str, err: str) -> str:
 
 def hidden(folder: Path) -> list[str]:
     """Temporary files that somebody forgot; the list of what was written is none."""
-    return sorted(path.name for path in folder.rglob(".*") if path.name != WRITTEN)
+    return sorted(path.name for path in folder.rglob(".*") if path.name != WRITTEN_FILES)
 
 
 def scores_of(folder: Path) -> dict[str, bytes]:

@@ -9,7 +9,7 @@ import pytest
 
 from oddframe.errors import BadInput
 from oddframe.methods.flowgrid import FlowGrid
-from oddframe.methods.flowgrid.detector import LEAST_STANDING, LOOK_SECONDS
+from oddframe.methods.flowgrid.standing import LEAST_STANDING, LOOK_SECONDS
 from oddframe.run import Run
 from oddframe.scoring.cross_validation import refit_each_fold
 from oddframe.scoring.pipeline import concatenate, score_frames

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import pytest
 
-from oddframe.options import Range, check_ranges, numbers_of
+from oddframe.options import Range, check_ranges, ranged_numbers
 
 Count = Annotated[int, Range(1, 1000)]
 Share = Annotated[float, Range(0, 1, open_low=True)]
@@ -78,4 +78,4 @@ def test_classes_and_dataclasses_declare_as_functions_do() -> None:
         Method(count=0)
     with pytest.raises(ValueError, match=r"share is above 0 and at most 1, got 1\.5"):
         Group(share=1.5)
-    assert list(numbers_of(verb)) == ["count", "share", "seconds", "size", "layers", "limit"]
+    assert list(ranged_numbers(verb)) == ["count", "share", "seconds", "size", "layers", "limit"]

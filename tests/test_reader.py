@@ -26,7 +26,7 @@ from films import (
 from oddframe.errors import BadVideo
 from oddframe.types import ClipSpec, Frame, Video
 from oddframe.video import reader
-from oddframe.video.decoder import Clock
+from oddframe.video.decoder import StampClock
 from oddframe.video.reader import (
     content_hash,
     content_of,
@@ -271,7 +271,7 @@ def test_negative_stamps_before_an_edit_are_cut_off(tmp_path: Path) -> None:
     ],
 )
 def test_clocks_of_all_sorts(stamps: list[float | None], seconds: list[float]) -> None:
-    clock = Clock(25)
+    clock = StampClock(25)
     assert [clock(stamp) for stamp in stamps] == pytest.approx(seconds)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from oddframe.datasets.base import open_data
-from oddframe.synthetic.tamper import KINDS, tamper
+from oddframe.synthetic.tamper import TAMPERINGS, tamper
 from oddframe.types import Bytes, ClipSpec
 from oddframe.video.reader import read
 from scenes import SIZE, scene, walkers
@@ -18,7 +18,7 @@ def film() -> Bytes:
     return scene(walkers(3, 4, size=(18, 9)), 100, seed=3)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TAMPERINGS)
 @pytest.mark.parametrize("seed", range(5))
 def test_the_mask_marks_what_was_changed(film: Bytes, kind: str, seed: int) -> None:
     before = film.copy()
@@ -45,7 +45,7 @@ def test_the_mask_marks_what_was_changed(film: Bytes, kind: str, seed: int) -> N
         assert not (changed & (around == 0)).any(), "nothing but the thing and its soft edge"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TAMPERINGS)
 def test_a_film_without_things_cannot_be_tampered_with(kind: str) -> None:
     assert tamper(scene([], 30), kind, np.random.default_rng(0)) is None
 
@@ -75,6 +75,6 @@ def test_all_kinds_can_be_made_of_the_street(street: Path) -> None:
         np.stack([frame.pixels[..., 0] for frame in read(video, spec)])
         for video in open_data("simulated", street)[1].train
     ]
-    for kind in KINDS:
+    for kind in TAMPERINGS:
         made = [tamper(film, kind, np.random.default_rng(k)) for k, film in enumerate(films)]
         assert any(one is not None and one.mask.any() for one in made), kind

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from oddframe.errors import BadInput
-from oddframe.methods.tclr.networks import ContrastedNetwork, NetworkName, VideoResNet, load_tclr
+from oddframe.methods.tclr.networks import ContrastedNetwork, VideoNetwork, VideoResNet, load_tclr
 from oddframe.training.checkpoints import put_published, read_published
 
 
-def authors(network: NetworkName) -> nn.Module:
+def authors(network: VideoNetwork) -> nn.Module:
     """The backbone as the authors' code makes it: torchvision's with two modules replaced, without classifier."""
     from torchvision.models.video import r2plus1d_18, r3d_18
 
@@ -33,7 +33,7 @@ def authors(network: NetworkName) -> nn.Module:
 
 
 @cache
-def whole(network: NetworkName) -> ContrastedNetwork:
+def whole(network: VideoNetwork) -> ContrastedNetwork:
     torch.manual_seed(0)
     return ContrastedNetwork(network)
 
@@ -45,14 +45,14 @@ def count(module: nn.Module) -> int:
 @pytest.mark.parametrize(
     ("network", "parameters"), [("r3d18", 33_166_272), ("r2plus1d18", 31_300_587)]
 )
-def test_parameters_are_as_published(network: NetworkName, parameters: int) -> None:
+def test_parameters_are_as_published(network: VideoNetwork, parameters: int) -> None:
     model = whole(network)
     assert count(model[0]) == parameters
     assert count(model[1]) == 329_472
 
 
 @pytest.mark.parametrize("network", ["r3d18", "r2plus1d18"])
-def test_keys_are_torchvisions_without_the_classifier(network: NetworkName) -> None:
+def test_keys_are_torchvisions_without_the_classifier(network: VideoNetwork) -> None:
     own, theirs = whole(network)[0].state_dict(), authors(network).state_dict()
     assert list(own) == list(theirs)
     assert [part.shape for part in own.values()] == [part.shape for part in theirs.values()]
@@ -70,7 +70,7 @@ def test_the_head_has_the_published_keys() -> None:
 
 
 @pytest.mark.parametrize("network", ["r3d18", "r2plus1d18"])
-def test_features_are_the_authors(network: NetworkName) -> None:
+def test_features_are_the_authors(network: VideoNetwork) -> None:
     """The same weights give the same features, here with the last pooling as theirs: time kept."""
     net: Any = authors(network).eval()
     own = VideoResNet(network).eval()
@@ -140,7 +140,7 @@ def test_published_weights_are_read_under_all_their_names(variant: str, tmp_path
 
 
 @pytest.mark.parametrize("network", ["r3d18", "r2plus1d18"])
-def test_the_published_networks_load_whole(network: NetworkName, tmp_path: Path) -> None:
+def test_the_published_networks_load_whole(network: VideoNetwork, tmp_path: Path) -> None:
     given = {f"module.{name}": part for name, part in whole(network).state_dict().items()}
     torch.save({"state_dict": given}, tmp_path / "published.pth")
     fresh = ContrastedNetwork(network)

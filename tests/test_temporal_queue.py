@@ -14,15 +14,15 @@ from films import film
 from oddframe.cli.main import main
 from oddframe.errors import BadInput
 from oddframe.methods.temporal_queue.detector import (
-    NetworkName,
+    FrameNetwork,
     TemporalQueue,
+    contrast_queues,
     make_frame_encoder,
-    step_through,
 )
 from oddframe.methods.temporal_queue.losses import LOSSES, QueueOptions
 from oddframe.methods.temporal_queue.sampling import Queues
 from oddframe.run import Run
-from oddframe.training.collapse import spread_of
+from oddframe.training.collapse import measure_spread
 from oddframe.training.config import Training
 from oddframe.types import ClipSpec, Video
 
@@ -93,7 +93,7 @@ def test_losses_are_stable_where_powers_are_not() -> None:
     ("kind", "parameters"),
     [("basic", 33_582_208), ("resnet18", 11_209_344), ("resnet50", 23_639_168)],
 )
-def test_encoders_are_as_published(kind: NetworkName, parameters: int) -> None:
+def test_encoders_are_as_published(kind: FrameNetwork, parameters: int) -> None:
     with torch.device("meta"):
         net = make_frame_encoder(kind, 256, 64)
     assert sum(part.numel() for part in net.parameters()) == parameters
@@ -152,14 +152,14 @@ def test_a_film_as_short_as_the_queue_is_left_out_and_named(films: list[Video]) 
     assert data.skipped[0].video == "film1"
     with pytest.raises(
         BadInput,
-        match=r"none of 2 films .*film0 has segments of 50 frames, a queue of 50 needs longer",
+        match=r"none of 2 films .*film0: has segments of 50 frames, a queue of 50 needs longer",
     ):
         Queues(films, SPEC, segment=60, queue=50, offset=5, one_by_one=True)
 
 
 def losses_of(net: nn.Module, frames: Tensor, starts: list[int]) -> tuple[float, Tensor]:
     net.zero_grad()
-    told = step_through(
+    told = contrast_queues(
         net,
         (frames, torch.tensor(starts)),
         lambda loss: loss.backward(),
@@ -187,18 +187,18 @@ def test_a_segment_at_once_is_the_mean_of_its_queues() -> None:
 
 def test_a_collapse_is_seen() -> None:
     random = np.random.default_rng(0)
-    free = spread_of(random.standard_normal((500, 16)))
+    free = measure_spread(random.standard_normal((500, 16)))
     assert abs(free.mean_cosine) < 0.01
     assert free.effective_rank == pytest.approx(16, rel=0.02)
     assert not free.collapsed
-    one = spread_of(np.ones((50, 16)) + 1e-3 * random.standard_normal((50, 16)))
+    one = measure_spread(np.ones((50, 16)) + 1e-3 * random.standard_normal((50, 16)))
     assert one.mean_cosine > 0.99
     assert one.effective_rank < 1.3
     assert one.collapsed
     line = np.outer(random.choice([-1.0, 1.0], 50), np.ones(16))
-    assert spread_of(line).effective_rank == pytest.approx(1)
-    assert spread_of(line).collapsed
-    assert spread_of(np.eye(4)).told() == {
+    assert measure_spread(line).effective_rank == pytest.approx(1)
+    assert measure_spread(line).collapsed
+    assert measure_spread(np.eye(4)).told() == {
         "mean_cosine": 0.0,
         "least_cosine": 0.0,
         "effective_rank": 4.0,

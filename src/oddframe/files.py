@@ -27,7 +27,7 @@ JUNK = re.compile(r"^(\.|Thumbs\.db$|desktop\.ini$|__MACOSX$)", re.IGNORECASE)
 MOST_KEPT = 50  # letters of a name, in that of the file beside it
 PART = re.compile(r"^\..*\.([0-9a-f]{8})-(\d+)\.part(\.[^.]*)?$")  # what a program writes beside
 LOCK = ".oddframe.lock"  # of a folder that is being written to
-WRITTEN = ".oddframe.files"  # the names of what oddframe wrote into a folder, a line each
+WRITTEN_FILES = ".oddframe.files"  # the names of what oddframe wrote into a folder, a line each
 NEW, COMMITTED = ".new", ".next"  # files that are being written, and those that already count
 
 
@@ -137,7 +137,7 @@ def open_results(folder: Path, *names: str) -> Iterator[Path]:
 def files_written(folder: Path) -> set[str]:
     """The names, within a folder, of the files that oddframe wrote there as results."""
     try:
-        text = (folder / WRITTEN).read_bytes().decode("utf-8", "surrogateescape")
+        text = (folder / WRITTEN_FILES).read_bytes().decode("utf-8", "surrogateescape")
     except OSError:
         return set()
     return set(text.split("\0")) - {""}
@@ -173,7 +173,7 @@ def _note(folder: Path, path: Path) -> None:
         if name in _owned[folder]:
             return
         _owned[folder].add(name)
-        with (folder / WRITTEN).open("ab") as file:
+        with (folder / WRITTEN_FILES).open("ab") as file:
             file.write(name.encode("utf-8", "surrogateescape") + b"\0")
 
 

@@ -20,7 +20,7 @@ from types import FrameType
 
 GRACE = 20.0  # seconds to end in an orderly way: to write what is finished and to stop processes
 TWICE = 1.0  # seconds in which a signal counts as the first one again: `timeout` sends it twice
-LINE = "oddframe: interrupted; what was finished is kept"
+INTERRUPTED_LINE = "oddframe: interrupted; what was finished is kept"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -84,7 +84,7 @@ class Interruption:
         """End all processes that were begun, and this one, without waiting for anything."""
         kill_descendants()
         if not self.reported.is_set():
-            os.write(2, f"{LINE}\n".encode())
+            os.write(2, f"{INTERRUPTED_LINE}\n".encode())
         os._exit(128 + number)
 
 
@@ -105,7 +105,7 @@ def report_interruption(interrupt: KeyboardInterrupt) -> int:
 
     130 for SIGINT and 143 for SIGTERM are what a shell expects of a program that a signal ended.
     """
-    print(LINE, file=sys.stderr, flush=True)
+    print(INTERRUPTED_LINE, file=sys.stderr, flush=True)
     for watched in WATCHED:
         watched.reported.set()
     number = getattr(interrupt, "number", signal.SIGINT)

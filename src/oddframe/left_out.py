@@ -7,8 +7,8 @@ from typing import TypeVar
 from oddframe.errors import BadInput, BadTruth, BadVideo, OddframeError
 from oddframe.progress import logger
 
-T = TypeVar("T")
-R = TypeVar("R")
+EntryT = TypeVar("EntryT")
+ResultT = TypeVar("ResultT")
 ERRORS = {error.code: error for error in (OddframeError, BadInput, BadVideo, BadTruth)}
 
 
@@ -22,13 +22,13 @@ class LeftOut:
 
 
 def do_each(
-    entries: Sequence[T],
-    do: Callable[[T], R],
+    entries: Sequence[EntryT],
+    do: Callable[[EntryT], ResultT],
     *,
-    name_of: Callable[[T], str],
+    name_of: Callable[[EntryT], str],
     done: str = "read",
     what: str = "videos",
-) -> tuple[list[R], tuple[LeftOut, ...]]:
+) -> tuple[list[ResultT], tuple[LeftOut, ...]]:
     """What `do` gives for each entry for which it raises no BadInput, and the others with the
     reason.
 
@@ -36,7 +36,7 @@ def do_each(
     error of a single entry is raised as it is; raises the kind of the first error when none could
     be done.
     """
-    results: list[R] = []
+    results: list[ResultT] = []
     left_out: list[LeftOut] = []
     for entry in entries:
         try:

@@ -55,7 +55,7 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Number:
+class RangedNumber:
     """What an annotation says of a number, or of each number of a sequence."""
 
     whole: bool
@@ -69,7 +69,7 @@ def check_ranges(declared: Callable[..., Any], values: Mapping[str, Any]) -> Non
     None is taken where the annotation allows it; of a sequence each number is checked. Names
     without a range, and values that are no numbers, are left to the types.
     """
-    for name, number in numbers_of(declared).items():
+    for name, number in ranged_numbers(declared).items():
         if name not in values:
             continue
         value = values[name]
@@ -78,7 +78,7 @@ def check_ranges(declared: Callable[..., Any], values: Mapping[str, Any]) -> Non
             check_number(name, one, number)
 
 
-def check_number(name: str, value: Any, number: Number) -> None:
+def check_number(name: str, value: Any, number: RangedNumber) -> None:
     """Raise ValueError for a number that is not whole, or not in the range, where it must be."""
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number:
@@ -90,7 +90,7 @@ def check_number(name: str, value: Any, number: Number) -> None:
         raise ValueError(f"{name} is {number.range}, got {shown}")
 
 
-def numbers_of(declared: Callable[..., Any]) -> dict[str, Number]:
+def ranged_numbers(declared: Callable[..., Any]) -> dict[str, RangedNumber]:
     """The options of a function, class or dataclass that state a range, by name."""
     if isinstance(declared, type) and not is_dataclass(declared):
         hints = get_type_hints(declared.__init__, include_extras=True)  # type: ignore[misc]
@@ -104,12 +104,12 @@ def numbers_of(declared: Callable[..., Any]) -> dict[str, Number]:
     return found
 
 
-def number_in(hint: Any) -> Number | None:
+def number_in(hint: Any) -> RangedNumber | None:
     """The range in an annotation, also within a union with None, a tuple or a list."""
     if get_origin(hint) is Annotated:
         for note in hint.__metadata__:
             if isinstance(note, Range):
-                return Number(is_whole(hint.__origin__), note)
+                return RangedNumber(is_whole(hint.__origin__), note)
     if get_origin(hint) in (Annotated, Union, UnionType, tuple, list, Sequence):
         for part in get_args(hint):
             number = number_in(part)

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-T = TypeVar("T")
+ItemT = TypeVar("ItemT")
 
 logger = logging.getLogger("oddframe")
 logger.addHandler(logging.NullHandler())  # silent until a program asks for log lines
@@ -81,8 +81,8 @@ def progress(what: str, total: int | None = None, unit: str = "frames") -> Itera
 
 
 def track(
-    items: Iterable[T], what: str, total: int | None = None, unit: str = "frames"
-) -> Iterator[T]:
+    items: Iterable[ItemT], what: str, total: int | None = None, unit: str = "frames"
+) -> Iterator[ItemT]:
     """The items again, with progress reported."""
     with progress(what, total, unit) as tick:
         for item in items:

@@ -17,7 +17,7 @@ from oddframe.errors import missing_package, unknown
 
 
 @dataclass(frozen=True)
-class Entry:
+class Member:
     """Where a member is defined."""
 
     name: str
@@ -27,11 +27,11 @@ class Entry:
 
 
 @cache
-def entries(folder: str) -> dict[str, Entry]:
+def entries(folder: str) -> dict[str, Member]:
     """The members of `oddframe.<folder>` by name, in order of their names. Nothing of theirs is
     imported.
     """
-    found: dict[str, Entry] = {}
+    found: dict[str, Member] = {}
     package = importlib.import_module(f"oddframe.{folder}")
     for module, source in _sources_in(package.__name__, package.__path__):
         for entry in _entries_in(module, source):
@@ -57,7 +57,7 @@ def member(folder: str, name: str, what: str) -> Any:
     return load_member(family[name])
 
 
-def load_member(entry: Entry) -> Any:
+def load_member(entry: Member) -> Any:
     """The class behind an entry. Raises BadInput where a package that it needs is not installed."""
     try:
         return getattr(importlib.import_module(entry.module), entry.class_name)
@@ -79,12 +79,12 @@ def _sources_in(package: str, path: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield name, source or ""
 
 
-def _entries_in(module: str, source: str) -> Iterator[Entry]:
+def _entries_in(module: str, source: str) -> Iterator[Member]:
     """The classes of one module that give themselves a name."""
     for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef) and (name := _name_in(node)):
             paragraph = (ast.get_docstring(node) or "").partition("\n\n")[0]
-            yield Entry(name, module, node.name, " ".join(paragraph.split()))
+            yield Member(name, module, node.name, " ".join(paragraph.split()))
 
 
 def _name_in(node: ast.ClassDef) -> str | None:

@@ -18,7 +18,7 @@ from oddframe.options import check_ranges
 from oddframe.progress import report_progress_to
 
 P = ParamSpec("P")
-R = TypeVar("R")
+ReturnT = TypeVar("ReturnT")
 
 OUT_OF_MEMORY = "out of memory; smaller pictures, smaller batches or fewer threads need less"
 
@@ -89,7 +89,7 @@ def _plain(value: Any, path: str, reasons: dict[str, str]) -> Any:
     return value
 
 
-def workflow(function: Callable[P, R]) -> Callable[P, R]:
+def workflow(function: Callable[P, ReturnT]) -> Callable[P, ReturnT]:
     """A function of the Python API and the command line: options checked, progress reported.
 
     Numbers outside their ranges are refused before anything is done. `progress=`, where it is
@@ -99,7 +99,7 @@ def workflow(function: Callable[P, R]) -> Callable[P, R]:
     signature = inspect.signature(function)
 
     @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+    def call(*args: P.args, **kwargs: P.kwargs) -> ReturnT:
         given = signature.bind(*args, **kwargs).arguments
         try:
             check_ranges(function, given)

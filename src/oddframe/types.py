@@ -18,6 +18,7 @@ Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
 Bools = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
+ChannelOrder = Literal["rgb", "bgr"]  # of colours, as a network is given them
 
 
 class Masks(Protocol):

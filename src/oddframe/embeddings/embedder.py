@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -70,7 +71,11 @@ class Embedder(NetworkDetector):
         The same clip gives the same embedding whatever else is in the batch.
         """
         return infer(
-            self.core(), pixels, batch=self.rows, precision=self.precision, prepare=self.prepare
+            self.core(),
+            pixels,
+            batch=self.rows,
+            precision=self.precision,
+            prepare=self.prepare,
         )
 
     def fit(self, videos: Sequence[Video], run: Run) -> None:
@@ -94,9 +99,12 @@ class Embedder(NetworkDetector):
 
     def score(self, clips: Clips) -> Scores:
         """How far, as the head measures it, each clip's embedding is from the normal ones."""
+        pixels = torch.from_numpy(clips.pixels)
         with torch.inference_mode():
-            distance = self.head.distance(self.embed(torch.from_numpy(clips.pixels)))
-        return Scores(clips.video, clips.frame_index, clips.seconds, distance.cpu().numpy())
+            vectors = self.embed(pixels)
+            distance = self.head.distance(vectors)
+        value = distance.cpu().numpy()
+        return Scores(clips.video, clips.frame_index, clips.seconds, value)
 
     def embed_videos(self, videos: Sequence[Video], run: Run) -> list[VideoEmbeddings]:
         """The embeddings of every clip of each video. Videos shorter than a clip are named, and
@@ -107,51 +115,64 @@ class Embedder(NetworkDetector):
         """
         depends_on = self.depends_on()
         spec = self.spec
-        paths = [cache_path(run.kept, video, spec, depends_on) for video in videos]
-        found = [open_embeddings(path, video) for path, video in zip(paths, videos, strict=True)]
-        missing = [number for number, one in enumerate(found) if one is None]
-        decoded = (self.decode(videos[number]) for number in missing)
+        paths: list[Path] = []
+        missing: list[int] = []  # numbers of videos
+        embedded: dict[int, VideoEmbeddings] = {}
+        for number, video in enumerate(videos):
+            path = cache_path(run.kept, video, spec, depends_on)
+            paths.append(path)
+            one = open_embeddings(path, video)
+            if one is None:
+                missing.append(number)
+            else:
+                embedded[number] = one
+        decoded = map(self.decode, [videos[number] for number in missing])
         streams = prefetch_many(decoded, max(1, run.threads), AHEAD)
         with closing(streams), progress("embedding", len(missing), "videos") as tick:
             for number, clips in zip(missing, streams, strict=True):
                 video = videos[number]
                 one = write_embeddings(paths[number], video, self.embed_stream(clips))
                 if not len(one):
-                    logger.warning(
-                        f"left out: {video.name} is shorter than a clip of {spec.span} frames"
-                    )
-                found[number] = one
+                    too_short = f"is shorter than a clip of {spec.span} frames"
+                    logger.warning(f"left out: {video.name} {too_short}")
+                embedded[number] = one
                 tick()
-        return [one for one in found if one is not None]
+        return [embedded[number] for number in range(len(videos))]
 
     def depends_on(self) -> str:
         """A key of what an embedding depends on besides video and spec: some of the options, and
         the weights.
         """
-        weights = {
-            name: value for name, value in self.state_dict().items() if not name.startswith("head.")
-        }
-        return key(self.name, self.embedding_options(), weights)
+        weights = self.state_dict()
+        for name in list(weights):
+            if name.startswith("head."):
+                del weights[name]
+        options = self.embedding_options()
+        return key(self.name, options, weights)
 
     def embedding_options(self) -> dict[str, Any]:
         """The options that an embedding may depend on: all but the head, unless a method knows
         better.
         """
-        return {name: value for name, value in self.options.items() if name != "head"}
+        options = dict(self.options)
+        options.pop("head", None)
+        return options
 
     def decode(self, video: Video) -> Iterator[Clips]:
         """The clips of a video, some at a time; damage is logged."""
         damage: list[str] = []
-        frames = read(video, self.spec, damage, threads=1)
-        yield from clips_of(frames, self.spec, video.name, self.batch)
+        spec = self.spec
+        frames = read(video, spec, damage, threads=1)
+        yield from clips_of(frames, spec, video.name, self.batch)
         for line in damage:
             logger.warning(f"damaged: {line}")
 
     def embed_stream(self, stream: Iterable[Clips]) -> Iterator[Rows]:
         """The embeddings of clips as they come, with the frame and the time of each."""
         for clips in stream:
-            vector = self.embed(torch.from_numpy(clips.pixels))  # (N, D)
-            yield clips.frame_index, clips.seconds, vector.cpu().numpy()
+            pixels = torch.from_numpy(clips.pixels)
+            vector = self.embed(pixels).cpu().numpy()  # (N, D)
+            yield clips.frame_index, clips.seconds, vector
 
 
 def held_out_heads(
@@ -165,16 +186,30 @@ def held_out_heads(
     heads: dict[int, Head] = {}
     for one, fold in zip(embedded, folds, strict=True):
         if fold not in heads:
-            others = [other for other, of in zip(embedded, folds, strict=True) if of != fold]
-            heads[fold] = embedder.head.fresh()
-            heads[fold].fit(others, run, validation)
-            heads[fold].eval()
-        yield judge(heads[fold], one)
+            others = outside_fold(embedded, folds, fold)
+            head = embedder.head.fresh()
+            head.fit(others, run, validation)
+            head.eval()
+            heads[fold] = head
+        yield score_embeddings(heads[fold], one)
 
 
-def judge(head: Head, one: VideoEmbeddings) -> Scores:
+def outside_fold(
+    embedded: Sequence[VideoEmbeddings], folds: Sequence[int], fold: int
+) -> list[VideoEmbeddings]:
+    """The embeddings of the videos of all other folds."""
+    others = []
+    for one, of_fold in zip(embedded, folds, strict=True):
+        if of_fold != fold:
+            others.append(one)
+    return others
+
+
+def score_embeddings(head: Head, one: VideoEmbeddings) -> Scores:
     """The scores of a video's embeddings, which may be none."""
-    vectors = torch.from_numpy(one.vector.copy())
-    with torch.inference_mode():
-        value = head.distance(vectors) if len(one) else torch.zeros(0)
+    value = torch.zeros(0)
+    if len(one):
+        vectors = torch.from_numpy(one.vector.copy())
+        with torch.inference_mode():
+            value = head.distance(vectors)
     return Scores(one.video.name, one.frame, one.seconds, value.numpy())

@@ -23,7 +23,9 @@ from oddframe.run import Run
 from oddframe.training.config import Training
 
 FAMILY = "embeddings.heads"
-SAMPLED = 50_000  # embeddings, drawn from all, on which heads that need them in memory are fitted
+SAMPLED_EMBEDDINGS = (
+    50_000  # embeddings, drawn from all, on which heads that need them in memory are fitted
+)
 LAYERS = (2, 3)  # how many the autoencoder may have
 # the optimizer and step schedule of the published autoencoder; the best epoch is kept, as there
 AUTOENCODER_TRAINING = Training(
@@ -80,7 +82,7 @@ class Head(nn.Module, ABC):
     """`fit` learns from the embeddings of normal videos, `distance` judges. What is learned is
     buffers.
 
-    Buffers whose shape is only known after fitting are registered empty.
+    Buffers whose shape is only known after fitting are registered empty (`register_empty`).
     """
 
     name: ClassVar[str]
@@ -109,9 +111,33 @@ class Head(nn.Module, ABC):
     def distance(self, vectors: Tensor) -> Tensor:
         """(N,) from (N, D): higher is stranger."""
 
+    def register_empty(self, *names: str) -> None:
+        """Register buffers whose shape is only known after fitting."""
+        for name in names:
+            self.register_buffer(name, torch.empty(0))
+
     def fresh(self) -> Self:
         """An unfitted head with the same options."""
         return type(self)(self.options)
+
+
+class HeadWithoutEpochs(Head):
+    """A head that has no epoch to choose: it learns from normal embeddings alone."""
+
+    def fit(
+        self,
+        embedded: Sequence[VideoEmbeddings],
+        run: Run,
+        validation: Sequence[VideoEmbeddings] = (),
+    ) -> None:
+        del validation  # there is no epoch to choose by it
+        self.learn(embedded, run)
+
+    @abstractmethod
+    def learn(self, embedded: Sequence[VideoEmbeddings], run: Run) -> None:
+        """Learn, forgetting what was learned before. Raises BadInput when there is nothing to learn
+        from.
+        """
 
 
 def make_head(options: HeadOptions, also_read: Sequence[str] = ()) -> Head:
@@ -126,12 +152,20 @@ def make_head(options: HeadOptions, also_read: Sequence[str] = ()) -> Head:
         if field.name in ("name", *kind.reads, *also_read):
             continue
         if getattr(options, field.name) != getattr(plain, field.name):
-            readers = [name for name, head in members(FAMILY).items() if field.name in head.reads]
-            named = " or ".join(readers)
+            readers = " or ".join(readers_of(field.name))
             raise ValueError(
-                f"{field.name} does nothing with the head {options.name}; --head {named} reads it"
+                f"{field.name} does nothing with the head {options.name}; --head {readers} reads it"
             )
     return kind(options)
+
+
+def readers_of(option: str) -> list[str]:
+    """The names of the heads for which an option counts."""
+    found = []
+    for name, head in members(FAMILY).items():
+        if option in head.reads:
+            found.append(name)
+    return found
 
 
 def distances(one: Tensor, other: Tensor) -> Tensor:

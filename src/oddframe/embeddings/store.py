@@ -44,16 +44,17 @@ def cache_path(folder: Path, video: Video, *depends_on: object) -> Path:
     """Where the embeddings of a video are kept: named after its content, whatever else they depend
     on, and the version of oddframe, for another may decode or embed in another way.
     """
-    return folder / f"{key(__version__, content_of(video), *depends_on)}.npy"
+    name = key(__version__, content_of(video), *depends_on)
+    return folder / f"{name}.npy"
 
 
 def open_embeddings(path: Path, video: Video) -> VideoEmbeddings | None:
     """What was written there; None when nothing was, or when it is damaged."""
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
-        return VideoEmbeddings(
-            video, np.array(rows["frame"]), np.array(rows["seconds"]), rows["vector"]
-        )
+        frame = np.array(rows["frame"])
+        seconds = np.array(rows["seconds"])
+        return VideoEmbeddings(video, frame, seconds, rows["vector"])
     except (OSError, ValueError, EOFError, IndexError, KeyError):
         return None
 
@@ -87,27 +88,36 @@ def write_embeddings(path: Path, video: Video, batches: Iterable[Rows]) -> Video
     return VideoEmbeddings(video, np.zeros(0, np.int64), np.zeros(0), nothing)
 
 
-def part_of(one: VideoEmbeddings, part: slice) -> VideoEmbeddings:
-    """Some of the clips of a video."""
-    return replace(one, frame=one.frame[part], seconds=one.seconds[part], vector=one.vector[part])
+def clips_between(one: VideoEmbeddings, first: int, end: int) -> VideoEmbeddings:
+    """The clips of a video from one number to another, which is not included."""
+    return replace(
+        one,
+        frame=one.frame[first:end],
+        seconds=one.seconds[first:end],
+        vector=one.vector[first:end],
+    )
 
 
 def total(embedded: Sequence[VideoEmbeddings]) -> int:
     """How many clips there are in all."""
-    return sum(len(one) for one in embedded)
+    return sum(map(len, embedded))
+
+
+def with_clips(embedded: Sequence[VideoEmbeddings]) -> list[VideoEmbeddings]:
+    """The videos that have a clip: those that are not too short for one."""
+    return [one for one in embedded if len(one)]
 
 
 def width_of(embedded: Sequence[VideoEmbeddings]) -> int:
     """D. Raises BadInput when there are no embeddings, or of several sorts."""
-    widths = {one.vector.shape[1] for one in embedded if len(one)}
+    widths = {one.vector.shape[1] for one in with_clips(embedded)}
     if not widths:
         raise BadInput(
             "the videos give no clip to learn from: each is shorter than a clip; give longer ones"
         )
     if len(widths) > 1:
-        raise BadInput(
-            f"embeddings of {' and '.join(map(str, sorted(widths)))} numbers do not go together"
-        )
+        listed = " and ".join(map(str, sorted(widths)))
+        raise BadInput(f"embeddings of {listed} numbers do not go together")
     return int(widths.pop())
 
 
@@ -115,13 +125,16 @@ def gather(embedded: Sequence[VideoEmbeddings], rows: Ints) -> Floats:
     """(len(rows), D) float32: the vectors at these positions, counted through all videos one after
     the other.
     """
-    ends = np.cumsum([len(one) for one in embedded])
-    number = np.searchsorted(ends, rows, "right")
-    out = np.empty((len(rows), width_of(embedded)), np.float32)
-    for k in np.unique(number):
-        mine = number == k
-        out[mine] = embedded[k].vector[rows[mine] - (ends[k] - len(embedded[k]))]
-    return out
+    counts = np.array([len(one) for one in embedded])
+    ends = np.cumsum(counts)
+    starts = ends - counts
+    video_of_row = np.searchsorted(ends, rows, "right")
+    vectors = np.empty((len(rows), width_of(embedded)), np.float32)
+    for k in np.unique(video_of_row):
+        mine = video_of_row == k
+        own_rows = rows[mine] - starts[k]
+        vectors[mine] = embedded[k].vector[own_rows]
+    return vectors
 
 
 def sample_rows(
@@ -136,16 +149,24 @@ def sample_rows(
     return np.sort(random.choice(count, most, replace=False))
 
 
-def labels_of(embedded: Sequence[VideoEmbeddings]) -> list[str]:
+def class_labels(embedded: Sequence[VideoEmbeddings]) -> list[str]:
     """The class of every video; "" for all of them where not every one has a class."""
-    labels = [one.video.label for one in embedded]
-    return ["" if None in labels else str(label) for label in labels]
+    labels = []
+    for one in embedded:
+        if one.video.label is None:
+            return [""] * len(embedded)
+        labels.append(one.video.label)
+    return labels
 
 
 def write_header(file: IO[bytes], kind: np.dtype[Any], count: int) -> None:
     """Write the header of a numpy file of so many rows."""
     described = np.lib.format.dtype_to_descr(kind)
-    header = {"descr": described, "fortran_order": False, "shape": (count,)}
+    header = {
+        "descr": described,
+        "fortran_order": False,
+        "shape": (count,),
+    }
     np.lib.format.write_array_header_1_0(file, header)
 
 
@@ -164,14 +185,17 @@ class ShuffledRows(Dataset[Tensor]):
 
     def set_epoch(self, epoch: int) -> None:
         """Turn to another order; call it between epochs."""
-        self.order = np.random.default_rng([self.seed, 15, epoch]).permutation(len(self.order))
+        random = np.random.default_rng([self.seed, 15, epoch])
+        self.order = random.permutation(len(self.order))
 
     def __getitem__(self, item: int) -> Tensor:
         return self.__getitems__([item])[0]
 
     def __getitems__(self, items: list[int]) -> list[Tensor]:
         """Those of a whole batch at once, so that each file is read once for all of them."""
-        return list(torch.from_numpy(gather(self.embedded, self.order[items])))
+        rows = self.order[items]
+        vectors = gather(self.embedded, rows)
+        return list(torch.from_numpy(vectors))
 
     def fingerprint(self) -> str:
         """A short text that differs when the embeddings do."""
@@ -180,4 +204,5 @@ class ShuffledRows(Dataset[Tensor]):
 
 def key_of(embedded: Sequence[VideoEmbeddings], *more: object) -> str:
     """A key for the values of embeddings, and whatever else is told."""
-    return key([one.vector for one in embedded], *more)
+    vectors = [one.vector for one in embedded]
+    return key(vectors, *more)

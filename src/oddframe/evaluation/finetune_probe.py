@@ -29,7 +29,7 @@ from oddframe.training.trainer import by_loss, train
 from oddframe.types import ClipSpec, Video
 from oddframe.video.augment import WEAK, crop_spec, mirrored, varied
 from oddframe.video.reader import content_of, frames_at
-from oddframe.video.sampling import DRAWS, frames_of
+from oddframe.video.sampling import DRAWS, frames_at_rate
 
 BatchNorm = Literal["frozen", "updating"]
 
@@ -115,7 +115,7 @@ class LabelledClips(Dataset[tuple[Tensor, int]]):
         BadVideo.
         """
         spec = self.spec
-        frames = frames_of(video, spec)
+        frames = frames_at_rate(video, spec)
         if not len(frames):
             raise BadVideo(f"{video.source} has no frame")
         start = int(random.integers(max(1, len(frames) - spec.span + 1)))

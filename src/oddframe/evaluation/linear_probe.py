@@ -24,7 +24,7 @@ from oddframe.progress import logger, progress
 from oddframe.types import ClipSpec, Floats, Ints, Video
 from oddframe.video.augment import CENTRE, centred, crop_spec, mirrored
 from oddframe.video.reader import content_hash, frames_at
-from oddframe.video.sampling import frames_of
+from oddframe.video.sampling import frames_at_rate
 
 RANKS = (1, 5, 10, 20, 50)  # published up to 20
 GRAINS = (4, 12, 12)  # frames, rows and columns that raw pixels are averaged to for comparison
@@ -242,7 +242,7 @@ def evenly_spaced_clips(video: Video, spec: ClipSpec, positions: int) -> Tensor:
 
     Each needed frame is decoded once. What a short video lacks is mirrored. Raises BadVideo.
     """
-    frames = frames_of(video, spec)
+    frames = frames_at_rate(video, spec)
     if not len(frames):
         raise BadVideo(f"{video.source} has no frame to embed")
     size = crop_size(spec)

@@ -11,6 +11,8 @@ from oddframe.options import Range, check_ranges
 from oddframe.run import Run
 from oddframe.types import Clips, ClipSpec, Scores, Video
 
+CELL_SIDE = 8  # pixels of a cell of the map
+
 
 class Constant(Detector):
     """Every frame scores zero: the AUC of knowing nothing (0.5)."""
@@ -32,9 +34,8 @@ class Constant(Detector):
         """There is nothing to learn."""
 
     def score(self, clips: Clips) -> Scores:
-        return Scores(
-            clips.video, clips.frame_index, clips.seconds, np.zeros(len(clips), np.float32)
-        )
+        value = np.zeros(len(clips), np.float32)
+        return Scores(clips.video, clips.frame_index, clips.seconds, value)
 
 
 class FrameDifference(Detector):
@@ -63,22 +64,16 @@ class FrameDifference(Detector):
 
     def score(self, clips: Clips) -> Scores:
         pairs = clips.pixels[:, 0]  # (N, 2, H, W)
-        moved = [cv2.absdiff(pair[1], pair[0]) for pair in pairs]
-        height, width = (max(1, side // 8) for side in pairs.shape[2:])
-        value = np.array([change.mean() for change in moved], np.float32)
-        where = [
-            cv2.resize(change.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
-            for change in moved
-        ]
-        # a map is on the scale of the value: its highest cell is what the whole frame scores
-        heat = [
-            part * (mean / max(float(part.max()), 1e-6))
-            for part, mean in zip(where, value, strict=True)
-        ]
-        return Scores(
-            clips.video,
-            clips.frame_index,
-            clips.seconds,
-            value,
-            map=np.stack(heat).astype(np.float32),
-        )
+        H, W = pairs.shape[2:]
+        size = max(1, W // CELL_SIDE), max(1, H // CELL_SIDE)
+        value = np.zeros(len(pairs), np.float32)
+        maps = []
+        for n, (before, now) in enumerate(pairs):
+            change = cv2.absdiff(now, before)
+            value[n] = change.mean()
+            cells = cv2.resize(change.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+            # a map is on the scale of the value: its highest cell is what the whole frame scores
+            highest = max(float(cells.max()), 1e-6)
+            maps.append(cells * (value[n] / highest))
+        heat = np.stack(maps).astype(np.float32)
+        return Scores(clips.video, clips.frame_index, clips.seconds, value, map=heat)

@@ -15,7 +15,7 @@ import numpy as np
 
 from oddframe.types import Floats, Scores
 from oddframe.video.boxes import overlap
-from oddframe.video.filmed_time import Clock
+from oddframe.video.filmed_time import StreamClock
 
 # intersection over union from which on two boxes of following frames are one thing
 SAME_THING = 0.3
@@ -26,7 +26,7 @@ class Smoother:
     """The mean so far of one stream. `push` gives the next; nothing else changes."""
 
     half_life: float  # seconds after which a score counts half; 0 switches smoothing off
-    clock: Clock = field(default_factory=Clock)
+    clock: StreamClock = field(default_factory=StreamClock)
     values: Floats | None = None  # (1 + components,) of the latest frame
     map: Floats | None = None  # (h, w)
     boxes: Floats | None = None  # (n, 5)
@@ -68,7 +68,7 @@ class Smoother:
             smoothed = replace(smoothed, boxes=tuple(boxes))
         return after, smoothed
 
-    def weight(self, clock: Clock, seconds: float) -> float:
+    def weight(self, clock: StreamClock, seconds: float) -> float:
         """How much the past counts for a frame of this time, from 0 to 1; 0 at the start and behind
         a jump.
         """

@@ -11,14 +11,8 @@ from math import atan2, cos, hypot, inf, pi, sin
 import numpy as np
 
 from oddframe.synthetic.drawing import Camera, Shape
-from oddframe.synthetic.figures import (
-    Appearance,
-    Moment,
-    person,
-    somebody,
-    with_dog,
-    with_pushchair,
-)
+from oddframe.synthetic.figures import with_dog, with_pushchair
+from oddframe.synthetic.people import Appearance, Motion, person, somebody
 from oddframe.synthetic.place import (
     AVENUE_DOWN,
     AVENUE_UP,
@@ -49,29 +43,37 @@ class Path:
     facing: Spot | None = None  # what it looks at while it stands
     wobble: float = 0.0
 
-    def at(self, seconds: float) -> Moment | None:
+    def at(self, seconds: float) -> Motion | None:
         """The moment, or None outside the path's time."""
         if not self.times[0] <= seconds < self.times[-1]:
             return None
-        x, y = self._place(seconds)
-        ahead = self._place(seconds + 0.3)
-        behind = self._place(seconds - 0.3)
-        dx, dy = ahead[0] - behind[0], ahead[1] - behind[1]
+        x, y = self.place_at(seconds)
         k = int(np.searchsorted(self.times, seconds, side="right")) - 1
+        step = self.places[k + 1] - self.places[k]
         lasts = float(self.times[k + 1] - self.times[k])
-        speed = float(hypot(*(self.places[k + 1] - self.places[k]))) / max(lasts, 1e-6)
+        speed = float(hypot(*step)) / max(lasts, 1e-6)
+        dx, dy = difference(self.place_at(seconds + 0.3), self.place_at(seconds - 0.3))
         if self.facing and speed < 0.05:
-            dx, dy = self.facing[0] - x, self.facing[1] - y
+            dx, dy = difference(self.facing, (x, y))
         elif hypot(dx, dy) < 0.02:
-            before, after = self.places[max(k - 1, 0)], self.places[max(k, 1)]
-            dx, dy = after[0] - before[0], after[1] - before[1]
-        y += self.wobble * min(1.0, speed) * sin(0.6 * seconds + 40 * self.wobble)
+            before = self.places[max(k - 1, 0)]
+            after = self.places[max(k, 1)]
+            dx, dy = after - before
+        sway = sin(0.6 * seconds + 40 * self.wobble)
+        y += self.wobble * min(1.0, speed) * sway
         phase = float(np.interp(seconds, self.times, self.phases))
-        return Moment(seconds, x, y, atan2(dy, dx), speed, phase)
+        return Motion(seconds, x, y, atan2(dy, dx), speed, phase)
 
-    def _place(self, seconds: float) -> Spot:
+    def place_at(self, seconds: float) -> Spot:
+        """Where it is then, but for its wobble."""
         x = np.interp(seconds, self.times, self.places[:, 0])
-        return float(x), float(np.interp(seconds, self.times, self.places[:, 1]))
+        y = np.interp(seconds, self.times, self.places[:, 1])
+        return float(x), float(y)
+
+
+def difference(one: Spot, other: Spot) -> Spot:
+    """How far one place is from another, in x and y."""
+    return one[0] - other[0], one[1] - other[1]
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Actor:
     """Something that moves on the plaza. It is odd, of `kind`, from `odd_from` to `odd_until`."""
 
     path: Path
-    body: Callable[[Moment], Shape]
+    body: Callable[[Motion], Shape]
     kind: str = ""
     odd_from: float = -inf
     odd_until: float = inf
@@ -103,28 +105,35 @@ class Walk:
 
     @property
     def now(self) -> float:
+        """The second up to which it is walked."""
         return self.times[-1]
 
     @property
     def place(self) -> Spot:
+        """Where the walker is by now."""
         return self.places[-1]
 
     def to(self, x: float, y: float, speed: float) -> Walk:
-        far = hypot(x - self.places[-1][0], y - self.places[-1][1])
+        """Go straight on to a place."""
+        far = hypot(*difference((x, y), self.place))
         if far > 0:
+            pace = max(speed, 0.5) / 1.3
+            stride = self.stride * pace**0.5
+            turned = 2 * pi * far / stride
             self.times.append(self.now + far / speed)
             self.places.append((x, y))
-            stride = self.stride * (max(speed, 0.5) / 1.3) ** 0.5
-            self.phases.append(self.phases[-1] + 2 * pi * far / stride)
+            self.phases.append(self.phases[-1] + turned)
         return self
 
     def wait(self, seconds: float) -> Walk:
+        """Stand for a while."""
         self.times.append(self.now + seconds)
         self.places.append(self.places[-1])
         self.phases.append(self.phases[-1])
         return self
 
     def path(self, facing: Spot | None = None, wobble: float = 0.0, phase: float = 0.0) -> Path:
+        """The way that was walked; `phase` is that of the gait at its begin."""
         return Path(
             np.array(self.times),
             np.array(self.places),
@@ -138,7 +147,9 @@ def walker(
     walk: Walk, look: Appearance, random: np.random.Generator, facing: Spot | None = None
 ) -> Actor:
     """Somebody ordinary on a walk."""
-    path = walk.path(facing, float(random.uniform(0.03, 0.12)), float(random.uniform(0, 2 * pi)))
+    wobble = float(random.uniform(0.03, 0.12))
+    phase = float(random.uniform(0, 2 * pi))
+    path = walk.path(facing, wobble, phase)
     return Actor(path, lambda m: person(m, look))
 
 
@@ -147,20 +158,23 @@ def across(
 ) -> tuple[Walk, float]:
     """The begin of a walk at one end of a lane, out of the picture, and the x of the other end."""
     edge = camera.half_width(y) + BEYOND
-    return Walk(start, -lane.way * (edge + ahead), y), lane.way * (edge + 3.0)
+    walk = Walk(start, -lane.way * (edge + ahead), y)
+    return walk, lane.way * (edge + 3.0)
 
 
 def ordinary(camera: Camera, seconds: float, random: np.random.Generator) -> list[Actor]:
     """Everybody who is in the picture between 0 and `seconds` and does what people do."""
     actors: list[Actor] = []
-    busy = _ebb_and_flow(random)
-    for start, route in _arrivals(busy, seconds, random):
-        actors += _party(camera, route, start, random)
-    for place in range(int(random.integers(0, 2)), 6, 2):
+    busy = ebb_and_flow(random)
+    for start, route in arrivals(busy, seconds, random):
+        actors += party_on(camera, route, start, random)
+    first = int(random.integers(0, 2))
+    for place in range(first, 6, 2):
         spot = (place - 2.5) * 3.1 + random.uniform(-0.6, 0.6)
-        if abs(spot) < camera.half_width(TALKING) - 1 and random.random() < 0.3:
-            actors += _talkers(spot, -WARM, seconds + WARM, random)
-    actors += _rare(camera, seconds, random)
+        seen = abs(spot) < camera.half_width(TALKING) - 1
+        if seen and random.random() < 0.3:
+            actors += talkers(spot, -WARM, seconds + WARM, random)
+    actors += rare_ones(camera, seconds, random)
     return actors
 
 
@@ -173,14 +187,14 @@ def apart(people: list[Actor], odd: list[Actor]) -> list[Actor]:
     kept = []
     for one in people:
         for shift in (0.0, 0.7, -0.7, 1.2, -1.2):
-            path = _aside(one.path, shift)
-            if not any(_meet(path, other) for other in odd if other.clears):
+            path = step_aside(one.path, shift)
+            if not meets_any(path, odd):
                 kept.append(replace(one, path=path))
                 break
     return kept
 
 
-def _aside(path: Path, shift: float) -> Path:
+def step_aside(path: Path, shift: float) -> Path:
     """The path so many metres to the side of most of the way."""
     wide, deep = np.ptp(path.places, axis=0)
     offset = (shift, 0.0)
@@ -189,30 +203,39 @@ def _aside(path: Path, shift: float) -> Path:
     return replace(path, places=path.places + offset)
 
 
-def _meet(a: Path, other: Actor) -> bool:
-    b, near = other.path, other.clears
-    start = max(a.times[0], b.times[0], other.odd_from)
-    times = np.arange(start, min(a.times[-1], b.times[-1], other.odd_until), 0.2)
-    apart_x = _gap(a, b, times, 0) / near
-    apart_y = _gap(a, b, times, 1) / min(near, 1.3)
-    return bool((apart_x**2 + apart_y**2 < 1).any())
+def meets_any(path: Path, odd: list[Actor]) -> bool:
+    """Whether a path comes too near to something odd that keeps others away."""
+    return any(comes_near(path, other) for other in odd if other.clears)
 
 
-def _gap(a: Path, b: Path, times: Floats, axis: int) -> Floats:
+def comes_near(path: Path, other: Actor) -> bool:
+    """Whether a path comes nearer to something odd, while it is odd, than others stay away."""
+    theirs = other.path
+    start = max(path.times[0], theirs.times[0], other.odd_from)
+    end = min(path.times[-1], theirs.times[-1], other.odd_until)
+    times = np.arange(start, end, 0.2)
+    apart_x = gap_between(path, theirs, times, 0) / other.clears
+    apart_y = gap_between(path, theirs, times, 1) / min(other.clears, 1.3)
+    squared = apart_x**2 + apart_y**2
+    return bool((squared < 1).any())
+
+
+def gap_between(a: Path, b: Path, times: Floats, axis: int) -> Floats:
     """Metres between two paths along an axis at these times."""
     first = np.interp(times, a.times, a.places[:, axis])
     second = np.interp(times, b.times, b.places[:, axis])
     return first - second
 
 
-def _ebb_and_flow(random: np.random.Generator) -> Callable[[float], float]:
+def ebb_and_flow(random: np.random.Generator) -> Callable[[float], float]:
     """How busy it is, about 0.2 … 2.5, changing within half a minute: how much moves says nothing."""
     periods = random.uniform((14, 30, 70), (22, 50, 160))
-    turns, base = random.uniform(0, 2 * pi, 3), random.uniform(-0.45, 0.25)
+    turns = random.uniform(0, 2 * pi, 3)
+    base = random.uniform(-0.45, 0.25)
 
     def busy(seconds: float) -> float:
-        waves = np.sin(2 * pi * seconds / periods + turns)
-        return float(np.exp(base + 0.5 * waves[0] + 0.5 * waves[1] + 0.3 * waves[2]))
+        short, middle, long = np.sin(2 * pi * seconds / periods + turns)
+        return float(np.exp(base + 0.5 * short + 0.5 * middle + 0.3 * long))
 
     return busy
 
@@ -228,45 +251,55 @@ ROUTES: tuple[tuple[str, float], ...] = (  # parties a minute when it is usually
 )
 
 
-def _arrivals(
+def arrivals(
     busy: Callable[[float], float], seconds: float, random: np.random.Generator
 ) -> Iterator[tuple[float, str]]:
+    """When a party comes, and on which route."""
     for route, rate in ROUTES:
         now = -WARM
         while now < seconds:
-            now += float(random.exponential(60 / rate)) / busy(now)
+            pause = float(random.exponential(60 / rate))
+            now += pause / busy(now)
             yield now, route
 
 
-def _party(camera: Camera, route: str, start: float, random: np.random.Generator) -> list[Actor]:
+def party_on(camera: Camera, route: str, start: float, random: np.random.Generator) -> list[Actor]:
     """One person or a group walking together."""
     if route == "track":
-        return [_jogger(camera, start, random)]
+        return [jogger(camera, start, random)]
     many = int(random.choice([1, 1, 1, 1, 2, 2, 3, 4]))
     speed = float(np.clip(random.normal(1.3, 0.18), 0.8, 1.75))
     if many > 1:
         speed *= 0.92
     stops = random.random() < 0.18
-    spot = _free_spot(camera, random)
+    spot = free_spot(camera, random)
     talk = float(random.uniform(4, 14))
     place = float(random.random())
     party = []
     for k in range(many):
         beside = (k % 2) * 0.75 + random.uniform(-0.1, 0.1)
         behind = (k // 2) * 1.0 + random.uniform(0, 0.3)
-        walk = _route(camera, route, start, place=place, speed=speed, beside=beside, behind=behind)
+        walk = walk_on(
+            camera,
+            route,
+            start,
+            place=place,
+            speed=speed,
+            beside=beside,
+            behind=behind,
+        )
         facing = None
         if stops and route.startswith("near"):
             facing = (spot, TALKING)
             angle = 2 * pi * k / many + place * 6
-            x = spot + 0.45 * cos(angle) * (many > 1)
-            y = TALKING + 0.4 * sin(angle)
-            walk = _with_stop(walk, spot, (x, y), speed, talk)
+            reach = 0.45 * cos(angle) * (many > 1)
+            stand = (spot + reach, TALKING + 0.4 * sin(angle))
+            walk = with_stop(walk, spot, stand, speed, talk)
         party.append(walker(walk, somebody(random), random, facing))
     return party
 
 
-def _with_stop(walk: Walk, spot: float, stand: Spot, speed: float, seconds: float) -> Walk:
+def with_stop(walk: Walk, spot: float, stand: Spot, speed: float, seconds: float) -> Walk:
     """The same walk with a stop to talk on the way, standing there for so many seconds."""
     end = walk.places[-1]
     step = -2.5
@@ -278,12 +311,14 @@ def _with_stop(walk: Walk, spot: float, stand: Spot, speed: float, seconds: floa
     return stopping.to(spot + step, end[1], speed).to(*end, speed)
 
 
-def _free_spot(camera: Camera, random: np.random.Generator) -> float:
+def free_spot(camera: Camera, random: np.random.Generator) -> float:
+    """The x at which a party stops to talk, not in the middle."""
     half = max(1.0, min(camera.half_width(TALKING) - 1.5, 11.0))
-    return float(random.uniform(2.2, max(2.4, half)) * random.choice([-1, 1]))
+    far = random.uniform(2.2, max(2.4, half))
+    return float(far * random.choice([-1, 1]))
 
 
-def _route(
+def walk_on(
     camera: Camera,
     route: str,
     start: float,
@@ -293,6 +328,9 @@ def _route(
     beside: float,
     behind: float,
 ) -> Walk:
+    """The walk of one of a party on a route: so far beside and behind its first, 0 … 1 across the
+    lane.
+    """
     lanes = {
         "near-right": NEAR_RIGHT,
         "near-left": NEAR_LEFT,
@@ -301,37 +339,44 @@ def _route(
     }
     if route in lanes:
         lane = lanes[route]
-        y = lane.low + 0.2 + place * (lane.high - lane.low - 1.1) + beside
+        free = lane.high - lane.low - 1.1
+        y = lane.low + 0.2 + place * free + beside
         walk, end = across(camera, lane, y, start, behind)
         return walk.to(end, y, speed)
     if route == "up":
         x = AVENUE_UP.low + place * 0.5 + beside
-        y, lane = FAR_RIGHT.low + 0.2 + place + beside * 0.3, FAR_RIGHT
-        walk = Walk(start, x, BELOW - behind).to(x, y - 1.0, speed).to(x + 1.0, y, speed)
+        y = FAR_RIGHT.low + 0.2 + place + beside * 0.3
+        walk = Walk(start, x, BELOW - behind)
+        walk.to(x, y - 1.0, speed).to(x + 1.0, y, speed)
         return walk.to(camera.half_width(y) + BEYOND + 3, y, speed)
     x = AVENUE_DOWN.high - place * 0.5 - beside
     y = FAR_LEFT.middle + (place - 0.5)
     walk, _ = across(camera, FAR_LEFT, y, start, behind)
-    return walk.to(x + 1.0, y, speed).to(x, y - 1.0, speed).to(x, BELOW - 3, speed)
+    walk.to(x + 1.0, y, speed).to(x, y - 1.0, speed)
+    return walk.to(x, BELOW - 3, speed)
 
 
-def _talkers(x: float, start: float, end: float, random: np.random.Generator) -> list[Actor]:
+def talkers(x: float, start: float, end: float, random: np.random.Generator) -> list[Actor]:
     """Two or three who stand at the benches all the while."""
     actors = []
     for k in range(int(random.integers(2, 4))):
         angle = 2.1 * k + random.uniform(-0.3, 0.3)
-        walk = Walk(start, x + 0.5 * cos(angle), TALKING + 0.35 * sin(angle)).wait(end - start)
+        stand_x = x + 0.5 * cos(angle)
+        stand_y = TALKING + 0.35 * sin(angle)
+        walk = Walk(start, stand_x, stand_y).wait(end - start)
         actors.append(walker(walk, somebody(random), random, (x, TALKING)))
     return actors
 
 
-def _jogger(camera: Camera, start: float, random: np.random.Generator) -> Actor:
+def jogger(camera: Camera, start: float, random: np.random.Generator) -> Actor:
+    """Somebody who runs where people run."""
     y = float(random.uniform(TRACK.low + 0.25, TRACK.high - 0.25))
     walk, end = across(camera, TRACK, y, start)
-    return walker(walk.to(end, y, float(random.uniform(2.3, 2.8))), somebody(random), random)
+    speed = float(random.uniform(2.3, 2.8))
+    return walker(walk.to(end, y, speed), somebody(random), random)
 
 
-def _rare(camera: Camera, seconds: float, random: np.random.Generator) -> list[Actor]:
+def rare_ones(camera: Camera, seconds: float, random: np.random.Generator) -> list[Actor]:
     """Dogs, pushchairs, umbrellas and joggers: seldom, but in every film, for they are right where
     they are.
     """
@@ -340,20 +385,28 @@ def _rare(camera: Camera, seconds: float, random: np.random.Generator) -> list[A
         for _ in range(1 + int(random.poisson(seconds / 60))):
             start = float(random.uniform(-8, max(seconds - 3, -7)))
             if rarity == "jogger":
-                actors.append(_jogger(camera, start, random))
-                continue
-            lane = (NEAR_RIGHT, NEAR_LEFT, FAR_RIGHT, FAR_LEFT)[int(random.integers(4))]
-            y = float(random.uniform(lane.low + 0.4, lane.high - 0.4))
-            walk, end = across(camera, lane, y, start)
-            path = walk.to(end, y, float(random.uniform(1.0, 1.35))).path(
-                phase=float(random.uniform(0, 6))
-            )
-            look, colour = somebody(random, rarity == "umbrella"), somebody(random)
-            actors.append(Actor(path, _rare_body(rarity, look, colour)))
+                actors.append(jogger(camera, start, random))
+            else:
+                actors.append(rare_walker(camera, rarity, start, random))
     return actors
 
 
-def _rare_body(rarity: str, look: Appearance, colour: Appearance) -> Callable[[Moment], Shape]:
+def rare_walker(camera: Camera, rarity: str, start: float, random: np.random.Generator) -> Actor:
+    """Somebody with a dog, a pushchair or an umbrella, along a lane."""
+    lanes = (NEAR_RIGHT, NEAR_LEFT, FAR_RIGHT, FAR_LEFT)
+    lane = lanes[int(random.integers(4))]
+    y = float(random.uniform(lane.low + 0.4, lane.high - 0.4))
+    walk, end = across(camera, lane, y, start)
+    speed = float(random.uniform(1.0, 1.35))
+    phase = float(random.uniform(0, 6))
+    path = walk.to(end, y, speed).path(phase=phase)
+    look = somebody(random, rarity == "umbrella")
+    other = somebody(random)
+    return Actor(path, rare_body(rarity, look, other))
+
+
+def rare_body(rarity: str, look: Appearance, colour: Appearance) -> Callable[[Motion], Shape]:
+    """How somebody looks who has a dog, in the colour of another's hair, or whatever is rare."""
     if rarity == "dog":
         return lambda m: with_dog(m, look, colour.hair)
     if rarity == "pushchair":

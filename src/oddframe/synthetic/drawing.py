@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import ceil, cos, floor, sin
+from math import cos, sin
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from oddframe.types import Bytes, Floats
 
@@ -36,23 +37,28 @@ class Camera:
 
     def project(self, points: Floats) -> tuple[Floats, Floats]:
         """(P, 3) world points to (P, 2) pixels (x, y) and (P,) pixels per metre there."""
-        along, up = points[:, 1], points[:, 2] - self.above
-        away = np.maximum(along * cos(self.tilt) - up * sin(self.tilt), 0.5)
+        cosine = cos(self.tilt)
+        sine = sin(self.tilt)
+        along = points[:, 1]
+        up = points[:, 2] - self.above
+        away = np.maximum(along * cosine - up * sine, 0.5)
+        above_axis = along * sine + up * cosine
         scale = self.zoom * self.height / away
         places = np.empty((len(points), 2))
         places[:, 0] = self.width / 2 + points[:, 0] * scale
-        places[:, 1] = self.height / 2 - (along * sin(self.tilt) + up * cos(self.tilt)) * scale
+        places[:, 1] = self.height / 2 - above_axis * scale
         return places, scale
 
     def rays(self, x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
         """Directions (to the right, away, up) of the rays through pixels."""
-        right = (x - self.width / 2) / (self.zoom * self.height)
-        down = (y - self.height / 2) / (self.zoom * self.height)
-        return (
-            right,
-            cos(self.tilt) - down * sin(self.tilt),
-            -sin(self.tilt) - down * cos(self.tilt),
-        )
+        cosine = cos(self.tilt)
+        sine = sin(self.tilt)
+        focal_length = self.zoom * self.height
+        right = (x - self.width / 2) / focal_length
+        down = (y - self.height / 2) / focal_length
+        away = cosine - down * sine
+        up = -sine - down * cosine
+        return right, away, up
 
     def may_see(self, x: float, y: float) -> bool:
         """False where nothing of something there, up to the size of a car and its shadow, could be
@@ -85,11 +91,11 @@ class Shape:
 
     def limb(self, colour: Colour, radius: float, *points: Point, closed: bool = False) -> None:
         """A rounded line through points; one point alone is a ball."""
-        self._add(points, colour, radius, closed)
+        self.add_stroke(points, colour, radius, closed)
 
     def face(self, colour: Colour, *points: Point) -> None:
         """A filled convex polygon."""
-        self._add(points, colour, None, True)
+        self.add_stroke(points, colour, None, True)
 
     def extend(self, other: Shape) -> None:
         """Draw another shape over this one."""
@@ -98,7 +104,7 @@ class Shape:
         for first, last, colour, radius, closed in other.strokes:
             self.strokes.append(Stroke(first + start, last + start, colour, radius, closed))
 
-    def _add(
+    def add_stroke(
         self, points: Sequence[Point], colour: Colour, radius: float | None, closed: bool
     ) -> None:
         first = len(self.points)
@@ -121,17 +127,21 @@ class Sprite:
         are.
         """
         h, w = self.pixels.shape[:2]
-        top, left = max(self.top, 0), max(self.left, 0)
-        bottom, right = min(self.top + h, height), min(self.left + w, width)
+        top = max(self.top, 0)
+        left = max(self.left, 0)
+        bottom = min(self.top + h, height)
+        right = min(self.left + w, width)
         if top >= bottom or left >= right:
             return None
-        own = slice(top - self.top, bottom - self.top), slice(left - self.left, right - self.left)
-        return slice(top, bottom), slice(left, right), *own
+        own_rows = slice(top - self.top, bottom - self.top)
+        own_columns = slice(left - self.left, right - self.left)
+        return slice(top, bottom), slice(left, right), own_rows, own_columns
 
 
 def render(shape: Shape, camera: Camera) -> Sprite | None:
     """A shape as a sprite; None where the camera cannot see it."""
-    return _rasterise(shape, np.asarray(shape.points, float), camera, 4, finest=4)
+    points = np.asarray(shape.points, float)
+    return rasterise(shape, points, camera, 4, finest=4)
 
 
 def shadow(shape: Shape, camera: Camera) -> Sprite | None:
@@ -141,16 +151,21 @@ def shadow(shape: Shape, camera: Camera) -> Sprite | None:
     points[:, 0] += SUN[0] * height
     points[:, 1] += SUN[1] * height
     points[:, 2] = 0.0
-    return _rasterise(shape, points, camera, 1, finest=2)
+    return rasterise(shape, points, camera, 1, finest=2)
 
 
 def paste(picture: Bytes, sprite: Sprite) -> None:
     """Draw a sprite into a picture, in place."""
-    if lies := sprite.overlap(*picture.shape[:2]):
-        rows, columns, own_rows, own_columns = lies
-        patch, below = sprite.pixels[own_rows, own_columns], picture[rows, columns]
-        through = 255 - patch[:, :, 3:].astype(np.uint16)
-        below[:] = (below * through + 127) // 255 + patch[:, :, :3]
+    height, width = picture.shape[:2]
+    overlap = sprite.overlap(height, width)
+    if overlap is None:
+        return
+    rows, columns, own_rows, own_columns = overlap
+    patch = sprite.pixels[own_rows, own_columns]
+    below = picture[rows, columns]
+    through = 255 - patch[:, :, 3:].astype(np.uint16)
+    behind = (below * through + 127) // 255
+    below[:] = behind + patch[:, :, :3]
 
 
 def shade(colour: Colour, share: float) -> Colour:
@@ -163,50 +178,53 @@ def shade(colour: Colour, share: float) -> Colour:
     )
 
 
-def _rasterise(
+def rasterise(
     shape: Shape, points: Floats, camera: Camera, channels: int, finest: int
 ) -> Sprite | None:
+    """A shape with its points (P, 3) elsewhere as a sprite of 4 channels, or of 1; None where the
+    camera cannot see it. What is small is drawn up to `finest` times larger, then averaged.
+    """
     places, scale = camera.project(points)
-    margin = max([stroke[3] or 0.0 for stroke in shape.strokes]) * float(scale.max()) + 2
-    (x1, y1), (x2, y2) = (places.min(0) - margin).tolist(), (places.max(0) + margin).tolist()
-    x1, y1, x2, y2 = floor(x1), floor(y1), ceil(x2), ceil(y2)
+    thickest = max(stroke.radius or 0.0 for stroke in shape.strokes)
+    margin = thickest * float(scale.max()) + 2
+    x1, y1 = np.floor(places.min(0) - margin).astype(int).tolist()
+    x2, y2 = np.ceil(places.max(0) + margin).astype(int).tolist()
     if x2 <= 0 or y2 <= 0 or x1 >= camera.width or y1 >= camera.height:
         return None
-    fine = min(
-        finest, max(1, round(100 / float(scale[0])))
-    )  # drawn so many times larger, then averaged
-    line = cv2.LINE_AA if fine == 1 else cv2.LINE_8
-    canvas = np.zeros(((y2 - y1) * fine, (x2 - x1) * fine, channels), np.uint8)
+    width = x2 - x1
+    height = y2 - y1
+    fine = min(finest, max(1, round(100 / float(scale[0]))))
+    canvas = np.zeros((height * fine, width * fine, channels), np.uint8)
     unit = 1 << FIXED_POINT
-    fixed = np.rint((places - (x1, y1)) * (fine * unit) - 0.5 * unit).astype(np.int32)
+    on_canvas = (places - (x1, y1)) * (fine * unit)
+    fixed = np.rint(on_canvas - 0.5 * unit).astype(np.int32)
     scales = (scale * fine).tolist()
-    for first, last, colour, radius, closed in shape.strokes:
-        paint = (*colour, 255)[-channels:]
-        corners = fixed[first:last]
-        if radius is None:
-            cv2.fillConvexPoly(canvas, corners, paint, line, FIXED_POINT)
-        elif last - first == 1:
-            centre = (int(corners[0, 0]), int(corners[0, 1]))
-            cv2.circle(
-                canvas,
-                centre,
-                max(1, round(radius * scales[first] * unit)),
-                paint,
-                -1,
-                line,
-                FIXED_POINT,
-            )
-        else:
-            thick = max(1, round(2 * radius * scales[first]))
-            cv2.polylines(canvas, [corners], closed, paint, thick, line, FIXED_POINT)
+    line = cv2.LINE_8
+    if fine == 1:
+        line = cv2.LINE_AA
+    for stroke in shape.strokes:
+        draw_stroke(canvas, stroke, fixed[stroke.first : stroke.last], scales[stroke.first], line)
     if fine > 1:
-        canvas = np.asarray(
-            cv2.resize(canvas, (x2 - x1, y2 - y1), interpolation=cv2.INTER_AREA), np.uint8
-        )
-    return Sprite(
-        x1,
-        y1,
-        canvas.reshape(y2 - y1, x2 - x1, channels)
-        if channels > 1
-        else canvas.reshape(y2 - y1, x2 - x1),
-    )
+        averaged = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
+        canvas = np.asarray(averaged, np.uint8)
+    pixels = canvas.reshape(height, width, channels)
+    if channels == 1:
+        pixels = pixels[:, :, 0]
+    return Sprite(x1, y1, pixels)
+
+
+def draw_stroke(
+    canvas: Bytes, stroke: Stroke, corners: NDArray[np.int32], scale: float, line: int
+) -> None:
+    """Draw a stroke through corners (n, 2) in fixed-point pixels, of which `scale` are a metre."""
+    channels = canvas.shape[2]
+    paint = (*stroke.colour, 255)[-channels:]
+    if stroke.radius is None:
+        cv2.fillConvexPoly(canvas, corners, paint, line, FIXED_POINT)
+    elif len(corners) == 1:
+        x, y = corners[0].tolist()
+        radius = max(1, round(stroke.radius * scale * (1 << FIXED_POINT)))
+        cv2.circle(canvas, (x, y), radius, paint, -1, line, FIXED_POINT)
+    else:
+        thick = max(1, round(2 * stroke.radius * scale))
+        cv2.polylines(canvas, [corners], stroke.closed, paint, thick, line, FIXED_POINT)

@@ -14,77 +14,72 @@ import numpy as np
 
 from oddframe.synthetic.crowd import BELOW, BEYOND, Actor, Spot, Walk, walker
 from oddframe.synthetic.drawing import Camera, Colour, Shape, shade
-from oddframe.synthetic.figures import (
-    PAINTS,
-    TOPS,
-    Appearance,
-    Moment,
-    car,
-    case,
-    cyclist,
-    fallen,
-    person,
-    somebody,
-)
+from oddframe.synthetic.figures import PAINTS, car, case, cyclist
+from oddframe.synthetic.people import TOPS, Appearance, Motion, fallen, person, somebody
 from oddframe.synthetic.place import AVENUE_UP, FAR_LEFT, FAR_RIGHT, NEAR_LEFT, NEAR_RIGHT, Lane
 
-NEAR, ALL = (NEAR_RIGHT, NEAR_LEFT), (NEAR_RIGHT, NEAR_LEFT, FAR_RIGHT, FAR_LEFT)
+NEAR = (NEAR_RIGHT, NEAR_LEFT)
+ALL = (NEAR_RIGHT, NEAR_LEFT, FAR_RIGHT, FAR_LEFT)
 Random = np.random.Generator
 
 
 def runner(camera: Camera, begins: float, lasts: float, random: Random) -> list[Actor]:
     """Somebody runs where people walk, the right way."""
     del lasts
-    lane, y = _somewhere(random, ALL)
-    walk = _crossing(camera, lane.way, y, begins, random.uniform(3.6, 4.6))
-    return [replace(walker(walk, somebody(random), random), kind="runner", clears=0.8)]
+    lane, y = place_on_lane(random, ALL)
+    walk = crossing(camera, lane.way, y, begins, random.uniform(3.6, 4.6))
+    actor = walker(walk, somebody(random), random)
+    return [replace(actor, kind="runner", clears=0.8)]
 
 
 def rider(camera: Camera, begins: float, lasts: float, random: Random) -> list[Actor]:
     """Somebody rides a bicycle along a lane, the right way."""
     del lasts
-    lane, y = _somewhere(random, ALL)
+    lane, y = place_on_lane(random, ALL)
     turn_of_pedals = 5.2  # metres
-    path = _crossing(
-        camera, lane.way, y, begins, random.uniform(3.2, 4.6), stride=turn_of_pedals
-    ).path()
-    look, paint = somebody(random), _one_of(PAINTS, random)
+    speed = random.uniform(3.2, 4.6)
+    path = crossing(camera, lane.way, y, begins, speed, stride=turn_of_pedals).path()
+    look = somebody(random)
+    paint = one_of(PAINTS, random)
     return [Actor(path, lambda m: cyclist(m, look, paint), "cyclist", clears=1.6)]
 
 
 def driver(camera: Camera, begins: float, lasts: float, random: Random) -> list[Actor]:
     """A car drives over the plaza."""
     del lasts
-    lane, y = _somewhere(random, ALL)
-    path = _crossing(camera, lane.way, y, begins, random.uniform(3.5, 5.5), half_length=2.0).path()
-    paint = _one_of(PAINTS, random)
+    lane, y = place_on_lane(random, ALL)
+    speed = random.uniform(3.5, 5.5)
+    path = crossing(camera, lane.way, y, begins, speed, half_length=2.0).path()
+    paint = one_of(PAINTS, random)
     return [Actor(path, lambda m: car(m, paint), "car", clears=3.0)]
 
 
 def against_the_flow(camera: Camera, begins: float, lasts: float, random: Random) -> list[Actor]:
     """Somebody walks at an ordinary pace along a lane in which everybody else comes towards them."""
     del lasts
-    lane, y = _somewhere(random, NEAR)
-    walk = _crossing(camera, -lane.way, y, begins, random.uniform(1.2, 1.6))
-    return [replace(walker(walk, somebody(random), random), kind="wrong-way", clears=0.7)]
+    lane, y = place_on_lane(random, NEAR)
+    walk = crossing(camera, -lane.way, y, begins, random.uniform(1.2, 1.6))
+    actor = walker(walk, somebody(random), random)
+    return [replace(actor, kind="wrong-way", clears=0.7)]
 
 
 def faller(camera: Camera, begins: float, lasts: float, random: Random) -> list[Actor]:
     """Somebody falls, lies there, gets up and walks on."""
-    lane, y = _somewhere(random, ALL)
-    look, side, ends = somebody(random), float(random.uniform(-0.9, 0.9)), begins + lasts
-    path = _stopping(
-        camera,
-        lane,
-        (_inside(camera, y, random), y),
-        begins,
-        lasts=lasts,
-        speed=random.uniform(1.1, 1.5),
-    ).path()
+    lane, y = place_on_lane(random, ALL)
+    look = somebody(random)
+    side = float(random.uniform(-0.9, 0.9))
+    ends = begins + lasts
+    place = (x_inside(camera, y, random), y)
+    speed = random.uniform(1.1, 1.5)
+    path = stopping(camera, lane, place, begins, lasts=lasts, speed=speed).path()
 
-    def body(m: Moment) -> Shape:
-        down = min(1.0, (m.seconds - begins) / 0.7, (ends - m.seconds) / 1.4)
-        return fallen(m, look, down**1.6, side) if down > 0 else person(m, look)
+    def body(m: Motion) -> Shape:
+        falling = (m.seconds - begins) / 0.7
+        rising = (ends - m.seconds) / 1.4
+        down = min(1.0, falling, rising)
+        if down <= 0:
+            return person(m, look)
+        return fallen(m, look, down**1.6, side)
 
     return [Actor(path, body, "fall", begins, ends, clears=1.0)]
 
@@ -93,62 +88,65 @@ def left_behind(camera: Camera, begins: float, lasts: float, random: Random) -> 
     """Somebody puts a case down and leaves; later somebody else takes it away. Only the case is
     odd.
     """
-    lane, y = _somewhere(random, NEAR)
-    paint = shade(_one_of(TOPS, random), 0.8)
-    x, ends, pause = _inside(camera, y, random), begins + lasts, 0.8
-    comes = _stopping(
-        camera, lane, (x, y), begins - pause, lasts=pause, speed=random.uniform(1.2, 1.5)
-    ).path()
-    takes = _stopping(
-        camera, lane, (x, y), ends, lasts=pause, speed=random.uniform(1.2, 1.5)
-    ).path()
-    put = Moment(begins, x, y, 0.0 if lane.way > 0 else pi, 0.0, 0.0)
-    place = put.at(*BESIDE)
-    stays = Walk(begins, place[0], place[1]).wait(lasts).path()
+    lane, y = place_on_lane(random, NEAR)
+    paint = shade(one_of(TOPS, random), 0.8)
+    x = x_inside(camera, y, random)
+    ends = begins + lasts
+    pause = 0.8
+    speed = random.uniform(1.2, 1.5)
+    comes = stopping(camera, lane, (x, y), begins - pause, lasts=pause, speed=speed).path()
+    speed = random.uniform(1.2, 1.5)
+    takes = stopping(camera, lane, (x, y), ends, lasts=pause, speed=speed).path()
+    heading = 0.0
+    if lane.way < 0:
+        heading = pi
+    put = Motion(begins, x, y, heading, 0.0, 0.0)
+    case_x, case_y, _ = put.at(*BESIDE)
+    stays = Walk(begins, case_x, case_y).wait(lasts).path()
+    owner = somebody(random)
+    taker = somebody(random)
+
+    def lone_case(m: Motion) -> Shape:
+        return case(replace(m, heading=heading), paint)
+
     return [
-        Actor(comes, _with_case(somebody(random), paint, -inf, begins)),
-        Actor(
-            stays,
-            lambda m: case(replace(m, heading=put.heading), paint),
-            "abandoned-object",
-            clears=0.7,
-        ),
-        Actor(takes, _with_case(somebody(random), paint, ends, inf)),
+        Actor(comes, with_case(owner, paint, -inf, begins)),
+        Actor(stays, lone_case, "abandoned-object", clears=0.7),
+        Actor(takes, with_case(taker, paint, ends, inf)),
     ]
 
 
 def loiterer(camera: Camera, begins: float, lasts: float, random: Random) -> list[Actor]:
     """Somebody hangs about between the two streams, where nobody stops."""
-    lane, _ = _somewhere(random, NEAR)
-    y, speed = float(random.uniform(18.7, 19.3)), float(random.uniform(1.1, 1.4))
-    x, edge = _inside(camera, y, random), camera.half_width(y) + BEYOND
-    walk = Walk(begins - abs(x + lane.way * edge) / speed, -lane.way * edge, y).to(x, y, speed)
+    lane, _ = place_on_lane(random, NEAR)
+    y = float(random.uniform(18.7, 19.3))
+    speed = float(random.uniform(1.1, 1.4))
+    x = x_inside(camera, y, random)
+    edge = camera.half_width(y) + BEYOND
+    way_in = abs(x + lane.way * edge)
+    walk = Walk(begins - way_in / speed, -lane.way * edge, y).to(x, y, speed)
     while walk.now < begins + lasts - 1.0:
         walk.wait(float(random.uniform(0.8, 2.5)))
-        walk.to(x + float(random.uniform(-1.2, 1.2)), y + float(random.uniform(-0.3, 0.3)), 0.55)
+        to_x = x + float(random.uniform(-1.2, 1.2))
+        to_y = y + float(random.uniform(-0.3, 0.3))
+        walk.to(to_x, to_y, 0.55)
     ends = walk.now
     walk.to(lane.way * (edge + 3), y, speed)
-    return [
-        replace(
-            walker(walk, somebody(random), random),
-            kind="loiterer",
-            odd_from=begins,
-            odd_until=ends,
-            clears=0.7,
-        )
-    ]
+    actor = walker(walk, somebody(random), random)
+    odd = replace(actor, kind="loiterer", odd_from=begins, odd_until=ends, clears=0.7)
+    return [odd]
 
 
 def scatter(camera: Camera, begins: float, lasts: float, random: Random) -> list[Actor]:
     """A loose crowd that came along together runs apart in all directions."""
     del lasts
-    lane, centre = NEAR_RIGHT, _inside(camera, NEAR_RIGHT.middle, random)
-    speed, actors = float(random.uniform(1.1, 1.35)), []
+    lane = NEAR_RIGHT
+    centre = x_inside(camera, lane.middle, random)
+    speed = float(random.uniform(1.1, 1.35))
+    actors = []
     for k in range(int(random.integers(5, 8))):
-        x, y = (
-            centre + float(random.uniform(-1.8, 1.8)),
-            float(random.uniform(lane.low - 0.2, lane.high + 1.2)),
-        )
+        x = centre + float(random.uniform(-1.8, 1.8))
+        y = float(random.uniform(lane.low - 0.2, lane.high + 1.2))
         edge = camera.half_width(y) + BEYOND + 2
         startled = begins + float(random.uniform(0, 0.5))
         walk = Walk(startled - (x + edge) / speed, -edge, y).to(x, y, speed)
@@ -164,14 +162,8 @@ def scatter(camera: Camera, begins: float, lasts: float, random: Random) -> list
         else:
             walk.to(AVENUE_UP.middle, 22.0, pace).to(AVENUE_UP.middle, FAR_RIGHT.middle, pace)
             walk.to(camera.half_width(FAR_RIGHT.middle) + BEYOND, FAR_RIGHT.middle, pace)
-        actors.append(
-            replace(
-                walker(walk, somebody(random), random),
-                kind="scatter",
-                odd_from=startled,
-                clears=0.5,
-            )
-        )
+        actor = walker(walk, somebody(random), random)
+        actors.append(replace(actor, kind="scatter", odd_from=startled, clears=0.5))
     return actors
 
 
@@ -188,12 +180,12 @@ KINDS: dict[str, Callable[[Camera, float, float, Random], list[Actor]]] = {
 BESIDE = (0.0, 0.36, 0.0)  # where a case is held: metres forward, right, up
 
 
-def _with_case(
+def with_case(
     who: Appearance, paint: Colour, start: float, end: float
-) -> Callable[[Moment], Shape]:
+) -> Callable[[Motion], Shape]:
     """Somebody who has a case in hand between two times."""
 
-    def body(m: Moment) -> Shape:
+    def body(m: Motion) -> Shape:
         shape = person(m, who)
         if start <= m.seconds < end:
             x, y, _ = m.at(*BESIDE)
@@ -203,7 +195,7 @@ def _with_case(
     return body
 
 
-def _crossing(
+def crossing(
     camera: Camera,
     way: int,
     y: float,
@@ -215,28 +207,35 @@ def _crossing(
 ) -> Walk:
     """From side to side, coming into the picture in the second `begins`."""
     edge = camera.half_width(y) + half_length
-    return Walk(begins, -way * edge, y, stride=stride).to(way * (edge + 1.0), y, float(speed))
+    walk = Walk(begins, -way * edge, y, stride=stride)
+    return walk.to(way * (edge + 1.0), y, float(speed))
 
 
-def _stopping(
+def stopping(
     camera: Camera, lane: Lane, place: Spot, stops: float, *, lasts: float, speed: float
 ) -> Walk:
     """Along a lane, standing at x from the second `stops` on for as long as it lasts."""
     x, y = place
-    edge, speed = camera.half_width(y) + BEYOND, float(speed)
-    walk = Walk(stops - abs(x + lane.way * edge) / speed, -lane.way * edge, y)
-    return walk.to(x, y, speed).wait(lasts).to(lane.way * (edge + 3), y, speed)
+    edge = camera.half_width(y) + BEYOND
+    way_in = abs(x + lane.way * edge)
+    walk = Walk(stops - way_in / speed, -lane.way * edge, y)
+    walk.to(x, y, speed).wait(lasts)
+    return walk.to(lane.way * (edge + 3), y, speed)
 
 
-def _somewhere(random: Random, lanes: tuple[Lane, ...]) -> tuple[Lane, float]:
+def place_on_lane(random: Random, lanes: tuple[Lane, ...]) -> tuple[Lane, float]:
+    """One of the lanes, and a y within it."""
     lane = lanes[int(random.integers(len(lanes)))]
     return lane, float(random.uniform(lane.low + 0.4, lane.high - 0.4))
 
 
-def _inside(camera: Camera, y: float, random: Random) -> float:
+def x_inside(camera: Camera, y: float, random: Random) -> float:
     """An x well within the picture."""
-    return float(random.uniform(-0.6, 0.6)) * camera.half_width(y)
+    share = float(random.uniform(-0.6, 0.6))
+    return share * camera.half_width(y)
 
 
-def _one_of(colours: list[Colour], random: Random) -> Colour:
-    return colours[int(random.integers(len(colours)))]
+def one_of(colours: list[Colour], random: Random) -> Colour:
+    """One of the colours."""
+    number = int(random.integers(len(colours)))
+    return colours[number]

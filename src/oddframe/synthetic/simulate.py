@@ -36,7 +36,8 @@ VERSION = 1  # of the layout and of scene.json
 KINDS = tuple(oddities.KINDS)
 # number of the first test film: they stay the same however many there are to learn from
 FIRST_TEST = 1_000_000
-SMALLEST, LARGEST = 64, 8192  # pixels a side
+SMALLEST_PICTURE = 64  # pixels a side
+LARGEST_PICTURE = 8192
 LONGEST_ODD = 10.0  # seconds for what does not end by leaving the picture
 USUAL_SLOT = 20.0  # seconds of a test video for each oddity, where the kinds leave the choice
 SEEN = 0.1  # share of a thing that must be visible for it to count as there
@@ -73,27 +74,30 @@ class Seen:
 def film(shot: Shot) -> Iterator[tuple[Bytes, Seen]]:
     """The frames, (H, W, 3) RGB uint8 before compression, each with what is odd in it."""
     where = place.build(shot.size, shot.seed)
-    actors = _cast(shot, where)
+    actors = cast_of(shot, where)
     random = np.random.default_rng([shot.seed, shot.number, 1])
-    weather, sensor = Weather(random), Sensor(where.pattern, random)
+    weather = Weather(random)
+    sensor = Sensor(where.pattern, random)
     for index in range(shot.frames):
         seconds = index / shot.fps
         sky = weather.at(seconds)
         light = cv2.addWeighted(where.sunny, sky.sun, where.cloudy, 1 - sky.sun, 0)
         picture = np.asarray(light, np.uint8)
-        seen = _draw(picture, where, actors, seconds, sky)
+        seen = draw_frame(picture, where, actors, seconds, sky)
         yield sensor(picture, sky.light), seen
 
 
 def truth_of(seen: Sequence[Seen]) -> Truth:
     """The ground truth of a film from what was odd in each of its frames."""
-    kind = np.array([part.kind for part in seen], dtype=np.str_)
+    kinds = [part.kind for part in seen]
+    masks = [part.mask for part in seen]
     rows = []
     for index, part in enumerate(seen):
         for track, box in part.boxes.items():
             rows.append((index, track, *box))
     tracks = np.array(rows, float).reshape(-1, 6)
-    return Truth(kind != "", np.stack([part.mask for part in seen]), tracks, kind)
+    kind = np.array(kinds, dtype=np.str_)
+    return Truth(kind != "", np.stack(masks), tracks, kind)
 
 
 def simulate(
@@ -116,8 +120,8 @@ def simulate(
     kinds = tuple(dict.fromkeys(kinds))
     if seed < 0:
         raise BadInput(f"a seed is 0 or more, got {seed}")
-    _check(train, test, seconds=seconds, fps=fps, size=size, kinds=kinds)
-    _make_room(folder)
+    check_options(train, test, seconds=seconds, fps=fps, size=size, kinds=kinds)
+    make_room(folder)
     frames = max(1, round(seconds * fps))
     normal: dict[str, Shot] = {}
     for k in range(train):
@@ -142,11 +146,11 @@ def simulate(
     odd_frames: Counter[str] = Counter()
     with progress("filming", frames * (train + test)) as tick:
         for name, shot in normal.items():
-            for _ in write_film(folder / "train" / f"{name}.mp4", shot):
+            for _ in write_shot(folder / "train" / f"{name}.mp4", shot):
                 tick(note=name)
         for name, shot in tests.items():
             seen = []
-            for odd_there in write_film(folder / "test" / f"{name}.mp4", shot):
+            for odd_there in write_shot(folder / "test" / f"{name}.mp4", shot):
                 seen.append(odd_there)
                 tick(note=name)
             write_truth(folder / "truth", name, truth_of(seen))
@@ -156,34 +160,38 @@ def simulate(
     return scene
 
 
-def write_film(path: Path, shot: Shot) -> Iterator[Seen]:
+def write_shot(path: Path, shot: Shot) -> Iterator[Seen]:
     """Film a shot into an mp4; gives what is odd in each frame once it is written.
 
     Masks of long or large films are made coarser, so that those of one film stay within
     `MASK_BYTES`.
     """
-    step = ceil(sqrt(shot.frames * shot.size[0] * shot.size[1] / MASK_BYTES))
+    height, width = shot.size
+    step = ceil(sqrt(shot.frames * height * width / MASK_BYTES))
     with video_writer(path, shot.fps, shot.size, crf=COMPRESSION) as video:
         for picture, seen in film(shot):
             video.write(picture)
-            yield replace(seen, mask=_coarser(seen.mask, step))
+            mask = coarser(seen.mask, step)
+            yield replace(seen, mask=mask)
 
 
-def _cast(shot: Shot, where: Place) -> list[crowd.Actor]:
+def cast_of(shot: Shot, where: Place) -> list[crowd.Actor]:
     """Everything that moves in a film: what is odd, and everybody else who is not in its way."""
     seconds = shot.frames / shot.fps
     random = np.random.default_rng([shot.seed, shot.number, 2])
     odd: list[crowd.Actor] = []
     slot = seconds / max(1, len(shot.kinds))
+    lasts = min(LONGEST_ODD, 0.4 * slot)
     for k, kind in enumerate(shot.kinds):
         begins = slot * (k + float(random.uniform(0.15, 0.35)))
-        odd += oddities.KINDS[kind](where.camera, begins, min(LONGEST_ODD, 0.4 * slot), random)
+        make = oddities.KINDS[kind]
+        odd += make(where.camera, begins, lasts, random)
     ordinary = np.random.default_rng([shot.seed, shot.number, 0])
     people = crowd.ordinary(where.camera, seconds, ordinary)
     return odd + crowd.apart(people, odd)
 
 
-def _draw(
+def draw_frame(
     picture: Bytes, where: Place, actors: list[crowd.Actor], seconds: float, sky: Sky
 ) -> Seen:
     """Draw all that is not baked into the place, far things first, and see what of the odd remains
@@ -213,19 +221,19 @@ def _draw(
     soft = np.asarray(cv2.blur(on_ground, (3, 3)), np.uint8)
     picture[:] = in_shade(picture, soft, SHADOW * sky.sun)
     tracks = np.zeros((height, width), np.uint16)
-    layers = moving + _furniture_before(where, moving, sky.wind)
+    layers = moving + furniture_before(where, moving, sky.wind)
+    odd_sprites = {}
     for _, sprite, track in sorted(layers, key=lambda layer: -layer[0]):
         paste(picture, sprite)
         if kinds:
-            _mark(tracks, sprite, track)
-    odd_sprites = {}
+            mark(tracks, sprite, track)
     for _, sprite, track in moving:
         if track:
             odd_sprites[track] = sprite
-    return _seen(tracks, odd_sprites, kinds)
+    return what_is_seen(tracks, odd_sprites, kinds)
 
 
-def _furniture_before(
+def furniture_before(
     where: Place, moving: list[tuple[float, Sprite, int]], wind: Floats
 ) -> list[tuple[float, Sprite, int]]:
     """Trees, which sway, and whatever else of the place has somebody behind it."""
@@ -233,34 +241,44 @@ def _furniture_before(
     for k, thing in enumerate(where.things):
         if thing.sways:
             shift = thing.sways * float(wind[k % len(wind)])
-            layers.append((thing.y, _swayed(thing.sprite, shift), 0))
-        elif any(y > thing.y and _touch(sprite, thing.sprite) for y, sprite, _ in moving):
+            layers.append((thing.y, swayed(thing.sprite, shift), 0))
+        elif any(y > thing.y and touch(sprite, thing.sprite) for y, sprite, _ in moving):
             layers.append((thing.y, thing.sprite, 0))
     return layers
 
 
-def _swayed(sprite: Sprite, shift: float) -> Sprite:
+def swayed(sprite: Sprite, shift: float) -> Sprite:
+    """A sprite whose top is moved to the right by some pixels; its foot stays where it is."""
     height, width = sprite.pixels.shape[:2]
-    lean = np.array([[1.0, -shift / height, shift], [0.0, 1.0, 0.0]])  # the foot stays where it is
-    bent = cv2.warpAffine(sprite.pixels, lean, (width, height), flags=cv2.INTER_LINEAR)
+    lean = np.array([[1.0, -shift / height, shift], [0.0, 1.0, 0.0]])
+    size = (width, height)
+    bent = cv2.warpAffine(sprite.pixels, lean, size, flags=cv2.INTER_LINEAR)
     return Sprite(sprite.left, sprite.top, np.asarray(bent, np.uint8))
 
 
-def _touch(a: Sprite, b: Sprite) -> bool:
-    across = a.left < b.left + b.pixels.shape[1] and b.left < a.left + a.pixels.shape[1]
-    down = a.top < b.top + b.pixels.shape[0] and b.top < a.top + a.pixels.shape[0]
+def touch(a: Sprite, b: Sprite) -> bool:
+    """Whether the boxes of two sprites have a pixel in common."""
+    a_height, a_width = a.pixels.shape[:2]
+    b_height, b_width = b.pixels.shape[:2]
+    across = a.left < b.left + b_width and b.left < a.left + a_width
+    down = a.top < b.top + b_height and b.top < a.top + a_height
     return bool(across and down)
 
 
-def _mark(tracks: NDArray[np.uint16], sprite: Sprite, track: int) -> None:
-    overlap = sprite.overlap(*tracks.shape)
-    if overlap:
-        rows, columns, own_rows, own_columns = overlap
-        solid = sprite.pixels[own_rows, own_columns, 3] >= SOLID
-        tracks[rows, columns][solid] = track
+def mark(tracks: NDArray[np.uint16], sprite: Sprite, track: int) -> None:
+    """Write the number of a track where its sprite is solid, in place."""
+    height, width = tracks.shape
+    overlap = sprite.overlap(height, width)
+    if overlap is None:
+        return
+    rows, columns, own_rows, own_columns = overlap
+    coverage = sprite.pixels[own_rows, own_columns, 3]
+    tracks[rows, columns][coverage >= SOLID] = track
 
 
-def _seen(tracks: NDArray[np.uint16], sprites: dict[int, Sprite], kinds: dict[int, str]) -> Seen:
+def what_is_seen(
+    tracks: NDArray[np.uint16], sprites: dict[int, Sprite], kinds: dict[int, str]
+) -> Seen:
     """Masks and boxes of the odd things of which enough is visible; the kind is that of the
     largest.
     """
@@ -275,19 +293,21 @@ def _seen(tracks: NDArray[np.uint16], sprites: dict[int, Sprite], kinds: dict[in
         if count == 0 or count < SEEN * whole:
             continue
         mask |= visible
-        boxes[track] = _box_of(visible)
+        boxes[track] = box_of(visible)
         if count > largest:
             largest = count
             kind = kinds[track]
     return Seen(kind, mask, boxes)
 
 
-def _box_of(visible: Bools) -> tuple[float, float, float, float]:
+def box_of(visible: Bools) -> tuple[float, float, float, float]:
     """x1 y1 x2 y2 of the True pixels as fractions of the picture."""
     height, width = visible.shape
     ys = np.flatnonzero(visible.any(1))
     xs = np.flatnonzero(visible.any(0))
-    return xs[0] / width, ys[0] / height, (xs[-1] + 1) / width, (ys[-1] + 1) / height
+    right = xs[-1] + 1
+    lower = ys[-1] + 1
+    return xs[0] / width, ys[0] / height, right / width, lower / height
 
 
 def programme(
@@ -299,7 +319,8 @@ def programme(
     if test > 1:
         normal = int(np.random.default_rng([seed, 3]).integers(test))
         odd -= 1
-    each = max(ceil(len(kinds) / max(1, odd)), round(seconds / USUAL_SLOT))
+    all_in_turn = ceil(len(kinds) / max(1, odd))
+    each = max(all_in_turn, round(seconds / USUAL_SLOT))
     endless = cycle(kinds)
     videos: list[tuple[str, ...]] = []
     for k in range(test):
@@ -310,7 +331,7 @@ def programme(
     return videos
 
 
-def _coarser(mask: Bools, step: int) -> Bools:
+def coarser(mask: Bools, step: int) -> Bools:
     """The mask at a step-th of its size: True where any of the pixels was."""
     if step == 1:
         return mask
@@ -322,7 +343,7 @@ def _coarser(mask: Bools, step: int) -> Bools:
     return np.asarray(blocks.any(axis=(1, 3)))
 
 
-def _check(
+def check_options(
     train: int,
     test: int,
     *,
@@ -331,6 +352,7 @@ def _check(
     size: tuple[int, int],
     kinds: tuple[str, ...],
 ) -> None:
+    """Raise BadInput for options that cannot be."""
     if train < 0 or test < 0 or train + test == 0:
         raise BadInput(
             f"a simulation has at least one video, got train = {train} and test = {test}"
@@ -339,9 +361,10 @@ def _check(
         raise BadInput(f"a video lasts more than 0 and at most 86400 seconds, got {seconds}")
     if not 1 <= fps <= 240:
         raise BadInput(f"a camera films 1 to 240 frames per second, got {fps}")
-    if len(size) != 2 or not all(SMALLEST <= side <= LARGEST for side in size):
+    if len(size) != 2 or min(size) < SMALLEST_PICTURE or max(size) > LARGEST_PICTURE:
         raise BadInput(
-            f"a picture's height and width are {SMALLEST} to {LARGEST} pixels, got {list(size)}"
+            f"a picture's height and width are {SMALLEST_PICTURE} to {LARGEST_PICTURE} pixels, "
+            f"got {list(size)}"
         )
     if not kinds:
         raise BadInput(f"name at least one kind of oddity; there are {', '.join(KINDS)}")
@@ -350,7 +373,7 @@ def _check(
             raise unknown("kind of oddity", kind, KINDS)
 
 
-def _make_room(folder: Path) -> None:
+def make_room(folder: Path) -> None:
     """Take away an earlier simulation; anything else stays and is refused."""
     if folder.exists() and not folder.is_dir():
         raise BadInput(f"{folder} is a file; name a folder to film into")

@@ -28,23 +28,23 @@ class Weather:
         self.sunny = float(random.uniform(-1.0, 2.0))
         self.trees = random.uniform(0, 2 * pi, 8)
 
-    def _wave(self, k: int, seconds: float) -> float:
-        return sin(2 * pi * seconds / float(self.periods[k]) + float(self.turns[k]))
-
     def at(self, seconds: float) -> Sky:
-        sun = self._sun(seconds)
-        return Sky(sun, self._light(seconds, sun), self._wind(seconds))
+        """Light and wind at a time."""
+        short, long, haze, gusts = (self.wave(k, seconds) for k in range(4))
+        clear = self.sunny + 1.8 * short + 1.4 * long
+        sun = 1 / (1 + exp(-clear))
+        light = 0.86 + 0.16 * sun + 0.03 * haze
+        gust = 0.55 + 0.35 * gusts
+        return Sky(sun, light, self.wind(seconds, gust))
 
-    def _sun(self, seconds: float) -> float:
-        return 1 / (
-            1 + exp(-(self.sunny + 1.8 * self._wave(0, seconds) + 1.4 * self._wave(1, seconds)))
-        )
+    def wave(self, k: int, seconds: float) -> float:
+        """−1 … 1, by one of the periods."""
+        period = float(self.periods[k])
+        turn = float(self.turns[k])
+        return sin(2 * pi * seconds / period + turn)
 
-    def _light(self, seconds: float, sun: float) -> float:
-        return 0.86 + 0.16 * sun + 0.03 * self._wave(2, seconds)
-
-    def _wind(self, seconds: float) -> Floats:
-        gust = 0.55 + 0.35 * self._wave(3, seconds)
-        return gust * np.sin(2 * pi * seconds / 2.6 + self.trees) + 0.25 * np.sin(
-            5.1 * seconds + 2 * self.trees
-        )
+    def wind(self, seconds: float, gust: float) -> Floats:
+        """(8,) how far each tree leans in a gust."""
+        slow = np.sin(2 * pi * seconds / 2.6 + self.trees)
+        quick = np.sin(5.1 * seconds + 2 * self.trees)
+        return gust * slow + 0.25 * quick

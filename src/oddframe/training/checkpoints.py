@@ -7,7 +7,7 @@ short list of harmless things, read as empty shells, or refused.
 
 import re
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -23,7 +23,7 @@ SCALERS = (
     "torch.cuda.amp.grad_scaler",
     "torch.amp.grad_scaler",
 )  # TCLR's files hold the scaler itself
-SHOWN = 3  # names of a kind in one line
+SHOWN_NAMES = 3  # of a kind in one line
 
 
 class Shell:
@@ -43,15 +43,19 @@ def read_published(path: Path) -> dict[str, Tensor]:
     path = Path(path).expanduser()
     if not path.is_file():
         raise BadInput(f"no such file of weights: {path}")
-    held = _unpickled(path)
+    held = unpickle(path)
     for name in UNDER:
         if isinstance(held, Mapping) and isinstance(held.get(name), Mapping):
             held = held[name]
-    entries = held.items() if isinstance(held, Mapping) else ()
-    weights = {str(name): part for name, part in entries if isinstance(part, Tensor)}
+    weights: dict[str, Tensor] = {}
+    if isinstance(held, Mapping):
+        for name, part in held.items():
+            if isinstance(part, Tensor):
+                weights[str(name)] = part
     if not weights:
+        places = ", ".join(UNDER)
         raise BadInput(
-            f"{path} holds no weights: no dictionary of tensors on top or under {', '.join(UNDER)}"
+            f"{path} holds no weights: no dictionary of tensors on top or under {places}"
         )
     return weights
 
@@ -63,27 +67,31 @@ def put_published(
     unexpected or of another shape.
     """
     own = module.state_dict()
-    counters = {
-        name for name in own if name.endswith("num_batches_tracked")
-    }  # older files have none
-    missing = [name for name in own if name not in weights and name not in counters]
-    strange = [name for name in weights if name not in own]
-    shapes = [
-        f"{name} is {tuple(weights[name].shape)} there and {tuple(part.shape)} here"
-        for name, part in own.items()
-        if name in weights and weights[name].shape != part.shape
-    ]
-    if wrong := [
-        f"{len(names)} {what} ({_some(names)})"
-        for what, names in (
-            ("missing", missing),
-            ("unexpected", strange),
-            ("of another shape", shapes),
-        )
-        if names
-    ]:
+    missing: list[str] = []
+    other_shape: list[str] = []
+    has_counters = False
+    for name, part in own.items():
+        is_counter = name.endswith("num_batches_tracked")  # older files have none
+        has_counters = has_counters or is_counter
+        if name not in weights:
+            if not is_counter:
+                missing.append(name)
+        elif weights[name].shape != part.shape:
+            there = tuple(weights[name].shape)
+            other_shape.append(f"{name} is {there} there and {tuple(part.shape)} here")
+    unexpected = [name for name in weights if name not in own]
+    kinds = {
+        "missing": missing,
+        "unexpected": unexpected,
+        "of another shape": other_shape,
+    }
+    wrong: list[str] = []
+    for kind, names in kinds.items():
+        if names:
+            wrong.append(f"{len(names)} {kind} ({first_few(names)})")
+    if wrong:
         raise BadInput(f"{source} holds the weights of another network: {'; '.join(wrong)}")
-    module.load_state_dict(dict(weights), strict=not counters)
+    module.load_state_dict(dict(weights), strict=not has_counters)
 
 
 def without(weights: Mapping[str, Tensor], prefix: str, leave: str = r"$^") -> dict[str, Tensor]:
@@ -94,34 +102,39 @@ def without(weights: Mapping[str, Tensor], prefix: str, leave: str = r"$^") -> d
     >>> list(without({"module.stem": one, "fc.weight": one}, "module.", leave="fc."))
     ['stem']
     """
-    return {
-        re.sub(f"^(?:{prefix})", "", name): part
-        for name, part in weights.items()
-        if not re.match(f"(?:{leave})", name)
-    }
+    kept: dict[str, Tensor] = {}
+    for name, part in weights.items():
+        if not re.match(f"(?:{leave})", name):
+            plain = re.sub(f"^(?:{prefix})", "", name)
+            kept[plain] = part
+    return kept
 
 
-def _unpickled(path: Path) -> Any:
-    shells = [
-        (Shell, f"{place}.{name}")
-        for place in SCALERS
-        for name in ("GradScaler", "_refresh_per_optimizer_state")
-    ]
+def unpickle(path: Path) -> Any:
+    """What a file of torch's holds, with empty shells for what is harmless. Raises BadInput."""
+    shells: list[tuple[type, str]] = []
+    for place in SCALERS:
+        shells.append((Shell, f"{place}.GradScaler"))
+        shells.append((Shell, f"{place}._refresh_per_optimizer_state"))
     try:
         with torch.serialization.safe_globals([*shells, defaultdict, OrderedDict]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever the damage leads to
         told = " ".join(str(error).split())
-        if isinstance(error, UnpicklingError) and (found := re.search(r"GLOBAL (\S+)", told)):
+        found = re.search(r"GLOBAL (\S+)", told)
+        if isinstance(error, UnpicklingError) and found is not None:
             raise BadInput(
                 f"{path} holds code ({found[1]}), which is not run; save its state dict alone"
             ) from error
         raise BadInput(f"{path} is no file of weights, or is damaged") from error
 
 
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
+def first_few(names: Sequence[str]) -> str:
+    """Some names for a message."""
+    shown = ", ".join(names[:SHOWN_NAMES])
+    if len(names) > SHOWN_NAMES:
+        shown += " …"
+    return shown
 
 
 def read_checkpoint(path: Path, remedy: str = "fit again or copy it anew") -> dict[str, Any]:
@@ -131,8 +144,9 @@ def read_checkpoint(path: Path, remedy: str = "fit again or copy it anew") -> di
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever the damage leads to
-        pickled = "weights_only" in str(error).lower()
-        why = "holds code, which is not loaded" if pickled else "is damaged or cut short"
+        why = "is damaged or cut short"
+        if "weights_only" in str(error).lower():
+            why = "holds code, which is not loaded"
         raise BadRun(f"{path} {why}; {remedy}") from error
     if not isinstance(state, dict):
         raise BadRun(f"{path} holds a {type(state).__name__}, not tensors by name; {remedy}")

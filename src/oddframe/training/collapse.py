@@ -9,12 +9,12 @@ import numpy as np
 
 from oddframe.types import Floats
 
-ALIKE = 0.98  # mean cosine above which embeddings are called collapsed
+COLLAPSED_COSINE = 0.98  # mean cosine above which embeddings are called collapsed
 FLAT = 2.0  # effective rank below which they are
 
 
 @dataclass(frozen=True)
-class Spread:
+class EmbeddingSpread:
     """How far apart embeddings are, by their directions alone."""
 
     mean_cosine: float  # of all pairs: 1 when all are alike
@@ -24,20 +24,21 @@ class Spread:
     @property
     def collapsed(self) -> bool:
         """Whether next to nothing tells them apart."""
-        return self.mean_cosine > ALIKE or self.effective_rank < FLAT
+        return self.mean_cosine > COLLAPSED_COSINE or self.effective_rank < FLAT
 
     def told(self) -> dict[str, float | bool]:
         """For run.json."""
-        return {
-            **{name: round(value, 5) for name, value in asdict(self).items()},
-            "collapsed": self.collapsed,
-        }
+        told: dict[str, float | bool] = {}
+        for name, value in asdict(self).items():
+            told[name] = round(value, 5)
+        told["collapsed"] = self.collapsed
+        return told
 
     def __str__(self) -> str:
         return f"mean cosine {self.mean_cosine:.3f}, effective rank {self.effective_rank:.1f}"
 
 
-def spread_of(vectors: Floats) -> Spread:
+def measure_spread(vectors: Floats) -> EmbeddingSpread:
     """Measure (N, D) embeddings.
 
     The effective rank is exp of the entropy of the singular values' shares (Roy & Vetterli, EUSIPCO
@@ -46,11 +47,14 @@ def spread_of(vectors: Floats) -> Spread:
     """
     if len(vectors) < 2:
         raise ValueError(f"a spread is of two vectors or more, got {len(vectors)}")
-    unit = np.asarray(vectors, np.float64)
-    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
+    exact = np.asarray(vectors, np.float64)
+    length = np.linalg.norm(exact, axis=1, keepdims=True)
+    unit = exact / np.maximum(length, 1e-12)
     cosine = unit @ unit.T
-    pairs = cosine[np.triu_indices(len(unit), 1)]
-    share = np.linalg.svd(unit, compute_uv=False)
-    share = share[share > 1e-12] / share.sum()
-    rank = float(np.exp(-(share * np.log(share)).sum()))
-    return Spread(float(pairs.mean()), float(pairs.min()), rank)
+    above_diagonal = np.triu_indices(len(unit), 1)
+    pairs = cosine[above_diagonal]
+    sizes = np.linalg.svd(unit, compute_uv=False)
+    share = sizes[sizes > 1e-12] / sizes.sum()
+    entropy = -(share * np.log(share)).sum()
+    rank = float(np.exp(entropy))
+    return EmbeddingSpread(float(pairs.mean()), float(pairs.min()), rank)

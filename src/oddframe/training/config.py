@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from oddframe.options import Range, check_ranges
 from oddframe.training.precision import Precision
 
-Count = Annotated[int, Range(1, 1_000_000)]
-CountOrNone = Annotated[int, Range(0, 1_000_000)]
+FromOne = Annotated[int, Range(1, 1_000_000)]
+FromZero = Annotated[int, Range(0, 1_000_000)]
 ENOUGH = 1e-4  # share by which a criterion must fall to count as better, as in torch's scheduler
 
 
@@ -35,20 +35,20 @@ class Training:
         step_factor: What the learning rate is multiplied with, schedules step and plateau.
         patience: Epochs without improvement before the learning rate falls, schedule plateau.
         cycle_epochs: Epochs of one cosine, schedule restarts.
-        precision: bf16 where that is native and, on a CPU, faster in a short trial (auto);
-            mixed precision in bfloat16; or single precision throughout.
+        precision: bf16 where that is native and, on a CPU, faster in a short trial (auto); mixed
+            precision in bfloat16; or single precision throughout.
         workers: Processes that decode; 0 decodes in a thread beside training.
         devices: Devices on each machine.
         nodes: Machines, each started by torchrun.
-        keep: Weights after the last epoch, or of the best epoch on normal video, held out where
-            the method holds out.
+        keep: Weights after the last epoch, or of the best epoch on normal video, held out where the
+            method holds out.
         checkpoint_every: Epochs from one checkpoint that stays to the next; 0 keeps none.
-        resume_every: Steps from one checkpoint to go on from to the next; each epoch ends with
-            one too.
+        resume_every: Steps from one checkpoint to go on from to the next; each epoch ends with one
+            too.
         logger: What is written besides a table (CSV) of epochs.
     """
 
-    epochs: Count = 20
+    epochs: FromOne = 20
     batch: Annotated[int, Range(1, 100_000)] = 8
     accumulate: Annotated[int, Range(1, 100_000)] = 1
     optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
@@ -60,17 +60,17 @@ class Training:
     warm_up: Annotated[float, Range(0, 1_000_000)] = 0.0
     warm_up_factors: tuple[Annotated[float, Range(0, 1, open_low=True)], ...] = ()
     schedule: Literal["constant", "step", "plateau", "cosine", "restarts"] = "constant"
-    step_every: Count = 10
+    step_every: FromOne = 10
     step_factor: Annotated[float, Range(0, 1, open_low=True)] = 0.1
-    patience: CountOrNone = 5
-    cycle_epochs: Count = 10
+    patience: FromZero = 5
+    cycle_epochs: FromOne = 10
     precision: Precision = "auto"
     workers: Annotated[int, Range(0, 1024)] = 0
     devices: Annotated[int, Range(1, 1024)] = 1
     nodes: Annotated[int, Range(1, 4096)] = 1
     keep: Literal["last", "best"] = "last"
-    checkpoint_every: CountOrNone = 0
-    resume_every: Count = 200
+    checkpoint_every: FromZero = 0
+    resume_every: FromOne = 200
     logger: Literal["tensorboard", "csv", "wandb"] = "tensorboard"
 
     def __post_init__(self) -> None:

@@ -18,14 +18,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 Memory = Literal["exact", "plain"]
 Pass = Callable[[], tuple[Tensor, ...]]  # one forward pass: the embeddings that it gives
 Losses = dict[str, Tensor]  # "loss", and whatever else is to be logged
-Backward = Callable[[Tensor], None]
+PushBack = Callable[[Tensor], None]
 
 
 def backward_through(
     module: nn.Module,
     passes: Sequence[Pass],
     losses: Callable[[list[tuple[Tensor, ...]]], Losses],
-    backward: Backward,
+    backward: PushBack,
     memory: Memory = "exact",
 ) -> Losses:
     """Run the passes, take `losses` of all their embeddings, and go back through `module`; returns
@@ -37,26 +37,32 @@ def backward_through(
     if memory == "plain":
         found = losses([one() for one in passes])
         backward(found["loss"])
-        return _told(found)
+        return detached(found)
     held: list[tuple[Tensor, ...]] = []
-    chances: list[list[Tensor]] = []
+    states: list[list[Tensor]] = []  # torch's random state before each pass
     with torch.no_grad(), statistics_still(module):
         for one in passes:
-            chances.append(_chance())
-            held.append(tuple(part.detach() for part in one()))
-    leaves = [part.requires_grad_() for parts in held for part in parts]
+            states.append(random_state())
+            held.append(one())
+    leaves: list[Tensor] = []
+    for embeddings in held:
+        for embedding in embeddings:
+            leaves.append(embedding.requires_grad_())
     with torch.enable_grad():
         found = losses(held)
     shares = iter(torch.autograd.grad(found["loss"], leaves, allow_unused=True))
-    for one, chance in zip(passes, chances, strict=True):
-        _rewind(chance)  # dropout must drop the same again
-        parts = one()
-        pairs = [(part, share) for part in parts if (share := next(shares)) is not None]
-        if pairs:
+    for one, state in zip(passes, states, strict=True):
+        restore_random_state(state)  # dropout must drop the same again
+        products: list[Tensor] = []
+        for embedding in one():
+            share = next(shares)
+            if share is not None:
+                products.append((embedding * share).sum())
+        if products:
             # the scalar whose gradient is `share` at each embedding: any backward will do, scaled
             # or not
-            backward(torch.stack([(part * share).sum() for part, share in pairs]).sum())
-    return _told(found)
+            backward(torch.stack(products).sum())
+    return detached(found)
 
 
 @contextmanager
@@ -64,9 +70,10 @@ def statistics_still(module: nn.Module) -> Iterator[None]:
     """Batch norm goes on as in training, by the batch's own statistics, but its running ones stay
     as they are.
     """
-    norms = [
-        one for one in module.modules() if isinstance(one, _BatchNorm) and one.track_running_stats
-    ]
+    norms: list[_BatchNorm] = []
+    for one in module.modules():
+        if isinstance(one, _BatchNorm) and one.track_running_stats:
+            norms.append(one)
     try:
         for one in norms:
             # in eval mode that would change what is computed
@@ -77,18 +84,21 @@ def statistics_still(module: nn.Module) -> Iterator[None]:
             one.track_running_stats = True
 
 
-def _told(found: Losses) -> Losses:
-    return {name: part.detach() for name, part in found.items()}
+def detached(losses: Losses) -> Losses:
+    """Losses without their graph."""
+    return {name: loss.detach() for name, loss in losses.items()}
 
 
-def _chance() -> list[Tensor]:
-    return [
-        torch.get_rng_state(),
-        *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []),
-    ]
+def random_state() -> list[Tensor]:
+    """torch's random state: of the CPU, then of each GPU."""
+    states = [torch.get_rng_state()]
+    if torch.cuda.is_available():
+        states += torch.cuda.get_rng_state_all()
+    return states
 
 
-def _rewind(chance: list[Tensor]) -> None:
-    torch.set_rng_state(chance[0])
-    if chance[1:]:
-        torch.cuda.set_rng_state_all(chance[1:])
+def restore_random_state(states: list[Tensor]) -> None:
+    """Set what `random_state` gave."""
+    torch.set_rng_state(states[0])
+    if len(states) > 1:
+        torch.cuda.set_rng_state_all(states[1:])

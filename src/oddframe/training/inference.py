@@ -41,13 +41,16 @@ def infer(
         device: Where to run; where the parameters of `core` are unless given.
         precision: What matrix products and convolutions are computed in.
         prepare: Makes what `core` takes of rows on the device, in full precision; rows go there as
-            they are, and
-            pixels of one byte are four times as quick to move as floats.
+            they are, and pixels of one byte are four times as quick to move as floats.
     """
     if batch < 1 or cpu_batch < 1:
         raise ValueError(f"a pass has 1 row or more, got {batch = }, {cpu_batch = }")
-    place = torch.device(device) if device is not None else device_of(core)
-    size = cpu_batch if place.type == "cpu" else batch
+    place = device_of(core)
+    if device is not None:
+        place = torch.device(device)
+    size = batch
+    if place.type == "cpu":
+        size = cpu_batch
     found: list[Tensor] = []
     with torch.inference_mode():
         for rows, count in passes(torch.as_tensor(x), size):

@@ -123,7 +123,10 @@ def identity_of(job: Job) -> dict[str, str]:
         raise TypeError(f"training data has a `fingerprint()` of its content; a {kind} has none")
     facts["data"] = fingerprint()
     state = job.module.state_dict()
-    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    tensors: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if isinstance(value, Tensor):
+            tensors[name] = value
     facts["architecture"] = architecture(tensors)
     facts["first weights"] = key(tensors)
     return {name: str(value) for name, value in facts.items()}
@@ -131,7 +134,9 @@ def identity_of(job: Job) -> dict[str, str]:
 
 def architecture(tensors: Mapping[str, Tensor]) -> str:
     """A short name for the shapes of a network's tensors."""
-    shapes = sorted((name, tuple(value.shape)) for name, value in tensors.items())
+    shapes = []
+    for name in sorted(tensors):
+        shapes.append((name, tuple(tensors[name].shape)))
     return f"{len(shapes)} tensors, {crc32(repr(shapes).encode()):08x}"
 
 

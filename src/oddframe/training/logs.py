@@ -11,7 +11,7 @@ from oddframe.errors import BadInput
 from oddframe.files import aside
 
 LoggerName = Literal["tensorboard", "csv", "wandb"]
-POINTS = 2000  # scalars of steps in a training, at most about so many
+MOST_STEPS_LOGGED = 2000  # scalars of steps in a training, at most about so many
 
 
 class ScalarWriter(Protocol):
@@ -85,7 +85,7 @@ class Log:
     ) -> None:
         self.table = folder / f"{name}.csv"
         self.writes = writes
-        self.every = max(1, steps // POINTS)
+        self.every = max(1, steps // MOST_STEPS_LOGGED)
         self.writer: ScalarWriter | None = None
         if writes:
             self.writer = open_writer(logger, folder, name, step)
@@ -114,7 +114,7 @@ class Log:
             self.writer.add_scalar("held_out", newest["held_out"], int(newest["step"]))
         lines = [",".join(rows[0])]
         for row in rows:
-            values = [f"{value:.8g}" for value in row.values()]
+            values = map("{:.8g}".format, row.values())
             lines.append(",".join(values))
         with aside(self.table) as part:
             part.write_text("\n".join(lines) + "\n")

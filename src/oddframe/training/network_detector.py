@@ -76,24 +76,27 @@ class NetworkDetector(Detector, nn.Module):
         return self.to(device)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        return {
-            name: value.detach().cpu().numpy()
-            for name, value in self.state_dict().items()
-            if isinstance(value, Tensor)
-        }
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, value in self.state_dict().items():
+            if isinstance(value, Tensor):
+                arrays[name] = value.detach().cpu().numpy()
+        return arrays
 
     def metadata(self) -> dict[str, Any]:
-        return {
-            name: value
-            for name, value in self.state_dict().items()
-            if not isinstance(value, Tensor)
-        }
+        plain: dict[str, Any] = {}
+        for name, value in self.state_dict().items():
+            if not isinstance(value, Tensor):
+                plain[name] = value
+        return plain
 
     def load_state(
         self, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any] | None = None
     ) -> None:
-        tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-        load_module_state(self, {**tensors, **(metadata or {})})
+        state: dict[str, Any] = {}
+        for name, array in arrays.items():
+            state[name] = torch.from_numpy(np.array(array))
+        state |= metadata or {}
+        load_module_state(self, state)
         self.eval()
 
 

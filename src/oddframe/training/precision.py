@@ -21,7 +21,7 @@ Dtype = Literal["bf16", "float32"]
 Precision = Literal["auto", "bf16", "float32"]
 Trial = Callable[[Dtype], None]  # runs one piece of the work in a precision
 
-FASTER = 1.2  # how many times as fast bfloat16 must be in a trial on a CPU
+LEAST_SPEED_RATIO = 1.2  # how many times as fast bfloat16 must be in a trial on a CPU
 ROUNDS = 2  # timed runs in each precision; the quickest counts
 CPU_FLAGS = ("avx512_bf16", "amx_bf16", "avx10_2", "bf16", "sve_bf16")  # native bfloat16
 
@@ -79,9 +79,9 @@ def choose_precision(
         return PrecisionChoice("float32", "bfloat16 was not tried against float32")
     ratio = speed_ratio(trial)
     reason = f"bfloat16 was {ratio:.2f} times as fast as float32 in a trial of this network"
-    if ratio >= FASTER:
+    if ratio >= LEAST_SPEED_RATIO:
         return PrecisionChoice("bf16", reason)
-    return PrecisionChoice("float32", f"{reason}; less than {FASTER}")
+    return PrecisionChoice("float32", f"{reason}; less than {LEAST_SPEED_RATIO}")
 
 
 @cache
@@ -125,7 +125,8 @@ def speed_ratio(trial: Trial) -> float:
     with torch.random.fork_rng(devices=[]):
         for precision in ("float32", "bf16"):
             trial(precision)  # the first run also sets up what later ones use again
-            seconds[precision] = min(timed(trial, precision) for _ in range(ROUNDS))
+            rounds = [timed(trial, precision) for _ in range(ROUNDS)]
+            seconds[precision] = min(rounds)
     return seconds["float32"] / max(seconds["bf16"], 1e-9)
 
 
@@ -178,7 +179,9 @@ class SmallConvolutionsInFloat32(TorchFunctionMode):
         sides = self.CONVOLUTIONS.get(func)
         if sides is None or not self.concerns(args[0], args[1], sides):
             return func(*args, **kwargs)
-        exact = [part.float() if isinstance(part, Tensor) else part for part in args]
+        exact = []
+        for part in args:
+            exact.append(part.float() if isinstance(part, Tensor) else part)
         with torch.autocast("cpu", enabled=False):
             return func(*exact, **kwargs)
 

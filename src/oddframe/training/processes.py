@@ -32,7 +32,8 @@ def run_in_processes(
     pool = ProcessPoolExecutor(parallel, get_context("forkserver"), begin_process, (threads,))
     with progress(what, len(jobs), unit) as tick, pool:
         try:
-            for future in [pool.submit(job) for job in jobs]:
+            futures = [pool.submit(job) for job in jobs]
+            for future in futures:
                 future.result()
                 tick()
         except BrokenProcessPool as error:

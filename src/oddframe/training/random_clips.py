@@ -16,10 +16,20 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from oddframe.errors import BadInput, BadVideo
-from oddframe.types import ClipSpec, Video
+from oddframe.progress import logger
+from oddframe.run import Run
+from oddframe.types import ClipSpec, Ints, Video
 from oddframe.video.clips import resampled
 from oddframe.video.reader import content_of, frames_at
-from oddframe.video.sampling import DRAWS, Skipped, frames_of
+from oddframe.video.sampling import DRAWS, Skipped, frames_at_rate, reasons_of
+
+
+def note_skipped(skipped: Sequence[Skipped], run: Run) -> None:
+    """Log the videos that are not trained on, and note them in the run."""
+    lines = [f"{one.video} {one.reason}" for one in skipped]
+    for line in lines:
+        logger.warning(f"not trained on: {line}")
+    run.notes["skipped"] = lines
 
 
 class Sample(NamedTuple):
@@ -34,7 +44,8 @@ def clip_at(
     video: Video, spec: ClipSpec, window: Sequence[int], damage: list[str] | None = None
 ) -> Tensor:
     """(C, T, H, W) uint8: the clip of these frames, contiguous in memory. Raises BadVideo."""
-    return torch.from_numpy(frames_at(video, spec, window, damage)).permute(3, 0, 1, 2).contiguous()
+    frames = torch.from_numpy(frames_at(video, spec, window, damage))  # (T, H, W, C)
+    return frames.permute(3, 0, 1, 2).contiguous()
 
 
 class RandomClips(Dataset[Sample]):
@@ -52,12 +63,15 @@ class RandomClips(Dataset[Sample]):
             raise BadInput(f"an epoch has at least one clip, got {count}")
         # without truth, which a worker does not need and which cannot always be sent to it
         self.videos = [replace(video, truth=None) for video in videos]
-        self.spec, self.count, self.seed = spec, count, seed
+        self.spec = spec
+        self.count = count
+        self.seed = seed
         self.epoch = 0
         self.skipped: list[Skipped] = []
-        self.ends = np.cumsum([self._clips_in(video) for video in self.videos])  # (videos,)
-        if not len(self.ends) or not self.ends[-1]:
-            why = "; ".join(f"{entry.video}: {entry.reason}" for entry in self.skipped[:3])
+        clips = list(map(self.clips_in, self.videos))
+        self.ends = np.cumsum(clips)  # (videos,)
+        if not any(clips):
+            why = reasons_of(self.skipped, 3)
             raise BadInput(
                 f"none of {len(self.videos)} videos gives a clip of {spec.span} frames ({why})"
             )
@@ -72,9 +86,8 @@ class RandomClips(Dataset[Sample]):
     def fingerprint(self) -> str:
         """A short text that differs when the clips do."""
         content = [content_of(video) for video in self.videos]
-        return blake2b(
-            repr((content, self.spec, self.count, self.seed)).encode(), digest_size=8
-        ).hexdigest()
+        words = repr((content, self.spec, self.count, self.seed))
+        return blake2b(words.encode(), digest_size=8).hexdigest()
 
     def __getitem__(self, item: int) -> Sample:
         if not 0 <= item < self.count:
@@ -84,12 +97,10 @@ class RandomClips(Dataset[Sample]):
             draw = int(random.integers(self.ends[-1]))
             number = int(np.searchsorted(self.ends, draw, "right"))
             video = self.videos[number]
-            first = draw - (int(self.ends[number - 1]) if number else 0)
-            frames = frames_of(video, self.spec)
-            if len(frames) < self.spec.span:
-                window = frames[resampled(len(frames), self.spec.length)]
-            else:
-                window = frames[first : first + self.spec.span : self.spec.stride]
+            first = draw
+            if number:
+                first -= int(self.ends[number - 1])
+            window = self.frames_of_clip(video, first)
             damage: list[str] = []
             try:
                 pixels = clip_at(video, self.spec, window.tolist(), damage)
@@ -99,9 +110,20 @@ class RandomClips(Dataset[Sample]):
                 return Sample(pixels, number, int(window[0]))
         raise BadInput(f"{DRAWS} random clips in a row touch damage, the last in {video.source}")
 
-    def _clips_in(self, video: Video) -> int:
+    def frames_of_clip(self, video: Video, first: int) -> Ints:
+        """(T,) indices, in the source, of a clip that begins with a frame of those at the spec's
+        rate.
+        """
+        spec = self.spec
+        frames = frames_at_rate(video, spec)
+        if len(frames) < spec.span:
+            return frames[resampled(len(frames), spec.length)]
+        return frames[first : first + spec.span : spec.stride]
+
+    def clips_in(self, video: Video) -> int:
+        """How many clips a video gives; one that gives none is noted in `skipped`."""
         try:
-            frames = len(frames_of(video, self.spec))
+            frames = len(frames_at_rate(video, self.spec))
         except BadVideo as error:
             self.skipped.append(Skipped(video.name, str(error)))
             return 0

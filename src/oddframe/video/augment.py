@@ -16,7 +16,7 @@ from oddframe.video.reader import facts_of
 
 LEAST_CROP = 0.6  # of the shorter side: no crop is smaller
 CENTRE = 0.8  # of the shorter side: the crop that clips are judged by
-PLAIN = ClipSpec()
+ANY_CLIP = ClipSpec()
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -43,16 +43,17 @@ WEAK = Jitter(
 
 
 def crop_spec(
-    video: Video, side: int, share: float = LEAST_CROP, spec: ClipSpec = PLAIN
+    video: Video, side: int, share: float = LEAST_CROP, spec: ClipSpec = ANY_CLIP
 ) -> ClipSpec:
     """How to decode a video so that a crop of this share has `side` pixels: no more is decoded than
     is used.
     """
     facts = facts_of(video)
-    scale = min(1.0, side / share / min(facts.height, facts.width))
-    return replace(
-        spec, size=(max(1, round(facts.height * scale)), max(1, round(facts.width * scale)))
-    )
+    shorter = min(facts.height, facts.width)
+    scale = min(1.0, side / share / shorter)
+    height = max(1, round(facts.height * scale))
+    width = max(1, round(facts.width * scale))
+    return replace(spec, size=(height, width))
 
 
 def varied(
@@ -64,13 +65,14 @@ def varied(
     The published crop is drawn as if it were as wide as the picture, so that the right of the
     picture is never seen; here every place is equally likely.
     """
-    out = _cropped(clip, size, random)
-    for change in _colours(random, jitter) if out.shape[1] == 3 else ():
-        out = change(out)
+    out = crop_anywhere(clip, size, random)
+    if out.shape[1] == 3:
+        for change in colour_changes(random, jitter):
+            out = change(out)
     if random.random() < jitter.flip:
         out = out.flip(-1)
     if random.random() < jitter.erase:
-        out = _erased(out, random)
+        out = erase_somewhere(out, random)
     return out.contiguous()
 
 
@@ -78,7 +80,9 @@ def centred(clip: Tensor, size: tuple[int, int], share: float = CENTRE) -> Tenso
     """(T, C, *size): the square in the middle, `share` of the shorter side."""
     H, W = clip.shape[-2:]
     side = max(1, round(min(H, W) * share))
-    return _square(clip, (H - side) // 2, (W - side) // 2, side, size)
+    top = (H - side) // 2
+    left = (W - side) // 2
+    return scale_square(clip, top, left, side, size)
 
 
 def mirrored(wanted: list[int], count: int) -> list[int]:
@@ -95,21 +99,25 @@ def mirrored(wanted: list[int], count: int) -> list[int]:
     return [way[k % len(way)] for k in range(len(wanted))]
 
 
-def _cropped(clip: Tensor, size: tuple[int, int], random: np.random.Generator) -> Tensor:
+def crop_anywhere(clip: Tensor, size: tuple[int, int], random: np.random.Generator) -> Tensor:
+    """(T, C, *size): a square of any size and place."""
     H, W = clip.shape[-2:]
-    side = max(1, int(min(H, W) * random.uniform(LEAST_CROP, 1)))
-    top, left = int(random.integers(H - side + 1)), int(random.integers(W - side + 1))
-    return _square(clip, top, left, side, size)
+    share = random.uniform(LEAST_CROP, 1)
+    side = max(1, int(min(H, W) * share))
+    top = int(random.integers(H - side + 1))
+    left = int(random.integers(W - side + 1))
+    return scale_square(clip, top, left, side, size)
 
 
-def _square(clip: Tensor, top: int, left: int, side: int, size: tuple[int, int]) -> Tensor:
+def scale_square(clip: Tensor, top: int, left: int, side: int, size: tuple[int, int]) -> Tensor:
+    """(T, C, *size): a square of a clip."""
     from torchvision.transforms.v2 import functional
 
     out: Tensor = functional.resized_crop(clip, top, left, side, side, list(size), antialias=True)
     return out
 
 
-def _colours(random: np.random.Generator, jitter: Jitter) -> list[Callable[[Tensor], Tensor]]:
+def colour_changes(random: np.random.Generator, jitter: Jitter) -> list[Callable[[Tensor], Tensor]]:
     """What is to be done to the colours, in order. Every chance is drawn, used or not: none hangs
     on another.
     """
@@ -119,18 +127,17 @@ def _colours(random: np.random.Generator, jitter: Jitter) -> list[Callable[[Tens
         return float(random.uniform(1 - strength, 1 + strength))
 
     first, hued, saturated, bright, last, toned = random.random(6)
-    contrast, hue = factor(jitter.strength), float(random.uniform(-jitter.hue, jitter.hue))
-    saturation, brightness, gamma = (
-        factor(jitter.strength),
-        factor(jitter.strength),
-        factor(jitter.gamma_strength),
-    )
+    contrast = factor(jitter.strength)
+    hue = float(random.uniform(-jitter.hue, jitter.hue))
+    saturation = factor(jitter.strength)
+    brightness = factor(jitter.strength)
+    gamma = factor(jitter.gamma_strength)
     gone = int(random.integers(3))
     todo: list[Callable[[Tensor], Tensor]] = []
     if first < jitter.contrast / 2:
         todo.append(lambda clip: functional.adjust_contrast(clip, contrast))
     if hued < jitter.colour:
-        todo.append(lambda clip: _hued(clip, hue))
+        todo.append(lambda clip: turn_hue(clip, hue))
     if saturated < jitter.colour:
         todo.append(lambda clip: functional.adjust_saturation(clip, saturation))
     if bright < jitter.colour:
@@ -142,36 +149,46 @@ def _colours(random: np.random.Generator, jitter: Jitter) -> list[Callable[[Tens
         if toned < jitter.gamma:
             todo.append(lambda clip: functional.adjust_gamma(clip, gamma))
     elif last < jitter.grey + jitter.channel:
-        todo.append(lambda clip: _without_channel(clip, gone))
+        todo.append(lambda clip: drop_channel(clip, gone))
     return todo
 
 
-def _hued(clip: Tensor, turn: float) -> Tensor:
+def turn_hue(clip: Tensor, turn: float) -> Tensor:
     """Hue turned by a share of the circle, around the grey axis: a matrix, a tenth of the time that
     HSV takes.
     """
-    cos, sin = np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)
-    luma = np.array(LUMA)
-    to_yiq = np.array([luma, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
-    turned = np.linalg.inv(to_yiq) @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ to_yiq
-    mixed = torch.einsum("dc,tchw->tdhw", torch.from_numpy(turned).float(), clip.float())
+    angle = 2 * np.pi * turn
+    cos = np.cos(angle)
+    sin = np.sin(angle)
+    to_yiq = np.array([LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
+    rotation = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+    turned = np.linalg.inv(to_yiq) @ rotation @ to_yiq
+    matrix = torch.from_numpy(turned).float()
+    mixed = torch.einsum("dc,tchw->tdhw", matrix, clip.float())
     return mixed.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def _without_channel(clip: Tensor, channel: int) -> Tensor:
+def drop_channel(clip: Tensor, channel: int) -> Tensor:
+    """The clip (T, C, H, W) with one channel zero."""
     out = clip.clone()
     out[:, channel] = 0
     return out
 
 
-def _erased(clip: Tensor, random: np.random.Generator) -> Tensor:
+def erase_somewhere(clip: Tensor, random: np.random.Generator) -> Tensor:
     """Published: sides of 9 to 18 of 112 pixels, drawn one by one, which may run over the border."""
     H, W = clip.shape[-2:]
-    height, width = (
-        int(random.integers(max(1, round(9 / 112 * n)), max(2, round(19 / 112 * n))))
-        for n in (H, W)
-    )
-    top, left = int(random.integers(H)), int(random.integers(W))
+    height = erased_side(H, random)
+    width = erased_side(W, random)
+    top = int(random.integers(H))
+    left = int(random.integers(W))
     out = clip.clone()
     out[..., top : top + height, left : left + width] = 0
     return out
+
+
+def erased_side(pixels: int, random: np.random.Generator) -> int:
+    """The side of an erased rectangle in a picture with a side of so many pixels."""
+    least = max(1, round(9 / 112 * pixels))
+    most = max(2, round(19 / 112 * pixels))
+    return int(random.integers(least, most))

@@ -5,13 +5,15 @@ M frames of H × W pixels, or of h × w where each pixel is a cell of a grid.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from oddframe.types import Bools, Bytes, Floats
+from oddframe.types import Bools, Bytes, Floats, Ints
 
 CHANGED_SCENE = 0.4  # share of the picture unlike the background: the light or the camera, no thing
 NORMAL_SPREAD = 1.4826  # standard deviations of a normal distribution in a median deviation
@@ -40,16 +42,55 @@ def scene_changed(unlike: Bools) -> bool:
     return bool(unlike.mean() >= CHANGED_SCENE)
 
 
-def median_picture(frames: Floats) -> Floats:
+def median_picture(frames: Floats | Bytes | Sequence[Bytes]) -> Floats:
     """(h, w) from (M, h, w): what is there most of the time."""
     return np.asarray(np.median(frames, axis=0))
 
 
-def noise_of(frames: Floats, background: Floats) -> Floats:
+def noise_of(frames: Floats | Ints, background: Floats | Bytes) -> Floats:
     """(h, w) standard deviation of each pixel around the background, whatever moves through it at
     times.
     """
-    return np.asarray(NORMAL_SPREAD * np.median(np.abs(frames - background), axis=0))
+    deviation = np.abs(frames - background)
+    return np.asarray(NORMAL_SPREAD * np.median(deviation, axis=0))
+
+
+def softened(frame: Bytes, side: int) -> Bytes:
+    """A frame (H, W) without its finest noise: blurred over `side` pixels, an odd number."""
+    return np.asarray(cv2.GaussianBlur(frame, (side, side), 0), np.uint8)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A connected part of a mask (H, W): its box in pixels and its own pixels."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+    area: int  # pixels
+    pixels: Bools  # (h, w) which pixels of its box belong to it
+
+    def is_within(self, shape: Sequence[int], margin: int) -> bool:
+        """Whether more than `margin` pixels lie between its box and each edge of H × W pixels."""
+        H, W = shape
+        right = self.x + self.w
+        lower = self.y + self.h
+        begins_inside = self.x > margin and self.y > margin
+        return begins_inside and right < W - margin and lower < H - margin
+
+    def cut(self, picture: NDArray[Any]) -> NDArray[Any]:
+        """The box of the part (h, w, …) out of a picture (H, W, …)."""
+        return picture[self.y : self.y + self.h, self.x : self.x + self.w]
+
+
+def connected_parts(mask: Bytes) -> Iterator[Part]:
+    """The connected parts of a mask (H, W), 0 or 1; pixels that touch at a corner are connected."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
+    for number, (x, y, w, h, area) in enumerate(stats.tolist()):
+        if number > 0:  # 0 is what is not in the mask
+            box = labels[y : y + h, x : x + w]
+            yield Part(x, y, w, h, area, np.asarray(box == number))
 
 
 def shrink(frame: Bytes, shape: Sequence[int]) -> Bytes:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from oddframe.types import Bytes, Clips, ClipSpec, Frame, Ints
-from oddframe.video.filmed_time import Clock
+from oddframe.video.filmed_time import StreamClock
 
 
 def clips_of(
@@ -18,7 +18,7 @@ def clips_of(
     """Cut a stream of frames into batches of at most `batch` clips.
 
     Memory is that of one strip of `spec.span + (batch - 1) * spec.hop` frames. No clip joins frames
-    over a jump of the clock (`video.filmed_time.Clock`): behind it cutting begins anew. A stretch
+    over a jump of the clock (`video.filmed_time.StreamClock`): behind it cutting begins anew. A stretch
     shorter than a clip gives none, unless the spec pads the start: then the first clip's target is
     the first frame, and so a clip whose future is missing at the stream's end is still not made up;
     or unless it resamples short streams: then all frames give one clip, some of them repeated,
@@ -36,7 +36,8 @@ class ClipCutter:
     def __init__(self, spec: ClipSpec, video: str, batch: int = 32) -> None:
         if batch < 1:
             raise ValueError(f"a batch holds at least one clip, got {batch}")
-        self.spec, self.video = spec, video
+        self.spec = spec
+        self.video = video
         self.room = spec.span + (batch - 1) * spec.hop
         # frames that a batch's last clip has in common with the next batch's first
         self.shared = max(0, spec.span - spec.hop)
@@ -44,7 +45,7 @@ class ClipCutter:
         self.between = max(0, spec.hop - spec.span)
         self.index = np.zeros(self.room, np.int64)
         self.times = np.zeros(self.room)
-        self.clock = Clock()
+        self.clock = StreamClock()
         self.any_clip = False
         self._begin()
 
@@ -63,7 +64,9 @@ class ClipCutter:
             self._pad(frame)
         assert self.strip is not None
         at = self.filled
-        self.strip[at], self.index[at], self.times[at] = frame.pixels, frame.index, frame.seconds
+        self.strip[at] = frame.pixels
+        self.index[at] = frame.index
+        self.times[at] = frame.seconds
         self.filled += 1
         if self.filled == self.room:
             done.append(self._cut())
@@ -87,8 +90,9 @@ class ClipCutter:
         assert self.strip is not None
         rows = resampled(self.filled, self.spec.length)
         last = slice(self.filled - 1, self.filled)
+        clip = self.strip[rows].transpose(3, 0, 1, 2)  # (C, T, H, W)
         return Clips(
-            pixels=np.ascontiguousarray(self.strip[rows].transpose(3, 0, 1, 2)[None]),
+            pixels=np.ascontiguousarray(clip[None]),
             video=self.video,
             frame_index=self.index[last].copy(),
             seconds=self.times[last].copy(),
@@ -119,22 +123,27 @@ class ClipCutter:
             fresh[:shared] = self.strip[-shared:]
             self.index[:shared] = self.index[-shared:].copy()
             self.times[:shared] = self.times[-shared:].copy()
-        self.strip, self.filled, self.skip = fresh, shared, self.between
+        self.strip = fresh
+        self.filled = shared
+        self.skip = self.between
 
     def _cut(self) -> Clips:
         assert self.strip is not None
         spec = self.spec
-        index, times = self.index[: self.filled], self.times[: self.filled]
+        frames = self.strip[: self.filled]
+        index = self.index[: self.filled]
+        times = self.times[: self.filled]
         # torch warns of arrays that cannot be written to, and each network would have to copy them
-        windows = sliding_window_view(self.strip[: self.filled], spec.span, axis=0, writeable=True)
+        windows = sliding_window_view(frames, spec.span, axis=0, writeable=True)
         pixels = windows[:: spec.hop, ..., :: spec.stride]  # (N, H, W, C, T)
         targets = np.arange(len(pixels)) * spec.hop + spec.target_index
+        times_of_clips = sliding_window_view(times, spec.span)[:: spec.hop, :: spec.stride]
         return Clips(
             pixels=pixels.transpose(0, 3, 4, 1, 2),  # (N, C, T, H, W)
             video=self.video,
             frame_index=index[targets],
             seconds=times[targets],
-            times=sliding_window_view(times, spec.span)[:: spec.hop, :: spec.stride].copy(),
+            times=times_of_clips.copy(),
         )
 
 

@@ -62,9 +62,8 @@ class LostPictures:
     """
 
     SHORTEST = 2.0  # seconds
-    FROZEN = (
-        10.0  # seconds: a scene at rest, well compressed, may be the same to the bit for a while
-    )
+    # seconds: a scene at rest, well compressed, may be the same to the bit for a while
+    FROZEN = 10.0
     FLAT = 2.5  # grey levels of standard deviation: less is no picture but the noise of compression
     SAMPLES = 48  # a side: of larger frames a grid of pixels is compared first
 
@@ -81,8 +80,9 @@ class LostPictures:
         if sort != self.sort:
             self._close(seconds)
             self.sort = sort
-            # a frozen picture was first shown one frame ago
-            self.start = self.last if sort == "frozen" else seconds
+            self.start = seconds
+            if sort == "frozen":  # it was first shown one frame ago
+                self.start = self.last
         self.last = seconds
         self.before = pixels
 
@@ -95,7 +95,9 @@ class LostPictures:
     def _close(self, end: float) -> None:
         if not self.sort:
             return
-        least = self.FROZEN if self.sort == "frozen" else self.SHORTEST
+        least = self.SHORTEST
+        if self.sort == "frozen":
+            least = self.FROZEN
         if end - self.start >= least:
             self.found.append(f"picture lost {self.start:.1f}–{end:.1f} s ({self.sort})")
 
@@ -106,12 +108,16 @@ class LostPictures:
             level = float(sample.mean())
             if level < 40:
                 return "black"
-            return "white" if level > 215 else "one colour"
+            if level > 215:
+                return "white"
+            return "one colour"
         before = self.before
         if before is None or before.shape != pixels.shape:
             return ""
-        alike = np.array_equal(before[::step, ::step], sample) and np.array_equal(before, pixels)
-        return "frozen" if alike else ""
+        alike = np.array_equal(before[::step, ::step], sample)
+        if alike and np.array_equal(before, pixels):
+            return "frozen"
+        return ""
 
 
 def quantity(count: int, what: str, ending: str = "s") -> str:
@@ -120,7 +126,9 @@ def quantity(count: int, what: str, ending: str = "s") -> str:
     >>> quantity(1, "frame"), quantity(2, "stretch", "es")
     ('1 frame', '2 stretches')
     """
-    return f"{count} {what}{'' if count == 1 else ending}"
+    if count != 1:
+        what += ending
+    return f"{count} {what}"
 
 
 def error_text(error: BaseException) -> str:

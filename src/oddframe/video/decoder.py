@@ -4,7 +4,6 @@ of what was lost.
 Knows no ClipSpec. `source` opens files through it, `reader` is the door that everybody else uses.
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -30,7 +29,7 @@ USUAL_FPS = 25.0  # for folders of pictures and streams that give no rate
 HIGHEST_FPS = 1000.0  # a header that claims more is not believed
 LONGEST_SECONDS = 1e8  # three years: a header that claims more is not believed
 # faults in a row, with nothing readable between them, after which the rest is given up
-PATIENCE = 1000
+MOST_FAULTS = 1000
 # formats that FFmpeg takes text for
 TEXT = {"tty", "lrc", "srt", "ass", "webvtt", "concat", "hls", "dash", "sdp"}
 # containers that keep decoding order only: FFmpeg's guess at `pts` is wrong with B-frames
@@ -39,13 +38,12 @@ NO_STAMPS = {"avi"}
 PICTURE_CODECS = {"mjpeg", "png", "bmp", "tiff", "gif", "webp"}
 # of the longest stream: a shorter one is a preview, and the first that is not is the film
 FILM_SHARE = 0.5
-NARROWEST_PIXEL = (
-    1 / 8
-)  # aspect ratio of a pixel beyond which, either way, a header is not believed
+# aspect ratio of a pixel beyond which, either way, a header is not believed
+NARROWEST_PIXEL = 1 / 8
 SQUARE = 0.01  # by how much a pixel's aspect ratio may differ from 1 and count as square
 
 
-class Clock:
+class StampClock:
     """Seconds since the first picture, ascending, from stamps that may be missing, repeated or set
     back.
     """
@@ -85,7 +83,9 @@ class VideoFile:
     """
 
     def __init__(self, path: Path, threads: int = 1, damage: DamageReport | None = None) -> None:
-        self.damage = DamageReport(path.name) if damage is None else damage
+        if damage is None:
+            damage = DamageReport(path.name)
+        self.damage = damage
         self.path = path
         self.container = open_container(path)
         try:
@@ -136,13 +136,13 @@ class VideoFile:
         own = stream_seconds(self.stream)
         if own is not None:
             return own
-        duration = self.container.duration
-        return believable_seconds(duration / av.time_base) if duration else None
+        duration = self.container.duration or 0
+        return believable_seconds(duration / av.time_base)
 
     def packets(self) -> Iterator[Any]:
         """All packets of the stream from here on, over whatever faults the container has."""
         faults = 0
-        while faults < PATIENCE:
+        while faults < MOST_FAULTS:
             try:
                 for packet in self.container.demux(self.stream):
                     if packet.dts is None and not packet.size:
@@ -174,14 +174,16 @@ class VideoFile:
 
     def pictures(self, packets: Iterable[Any] | None = None) -> Iterator[VideoFrame]:
         """Decoded pictures: of these packets, or of all."""
+        if packets is None:
+            packets = self.packets()
         faults = 0
-        for packet in chain(self.packets() if packets is None else packets, [None]):
+        for packet in chain(packets, [None]):  # None flushes
             try:
                 decoded = self.codec.decode(packet)
             except FAULTS:
                 self.damage.packets += 1
                 faults += 1
-                if faults >= PATIENCE:
+                if faults >= MOST_FAULTS:
                     return
                 continue
             for picture in decoded:
@@ -189,17 +191,25 @@ class VideoFile:
                 self.damage.spoiled += picture.is_corrupt
                 yield picture
 
-    def timed(self, clock: Clock) -> Iterator[tuple[float, VideoFrame]]:
+    def timed(self, clock: StampClock) -> Iterator[tuple[float, VideoFrame]]:
         """All pictures from the file's start with their seconds; at the end, whether the header had
         promised more.
         """
         unstamped = self.container.format.name in NO_STAMPS
         for picture in self.pictures():
             stamp = picture.dts if unstamped else picture.pts
-            yield clock(None if stamp is None else stamp * self.tick), picture
-        promised = self._promised()
+            if stamp is None:
+                yield clock(None), picture
+            else:
+                yield clock(stamp * self.tick), picture
+        self.note_end(clock)
+
+    def note_end(self, clock: StampClock) -> None:
+        """Report a film whose header promised more than a clock that saw all of it has reached."""
+        promised = self.promised_seconds()
         if promised is None:
             return
+        said = promised
         reached = clock.last + clock.step
         allowed = 1.5 * clock.step
         if not self.frames:
@@ -208,12 +218,11 @@ class VideoFile:
             promised -= max(clock.origin or 0.0, 0.0)
             allowed = max(allowed, clock.pause)
         if promised - reached > allowed:
-            said = self._promised()
             self.damage.ends = (
                 f"the file breaks off after {reached:.1f} s of {said:.1f} s said by its header"
             )
 
-    def _promised(self) -> float | None:
+    def promised_seconds(self) -> float | None:
         """Seconds that the header promises, where more of them were to come."""
         if self.frames is not None:
             if self.packets_read >= self.frames:
@@ -224,8 +233,9 @@ class VideoFile:
                 return believable_seconds(self.frames / self.fps)
             return self.seconds
         # a container's length may be that of a longer sound
-        own = len(self.container.streams) == 1 or "DURATION" in self.stream.metadata
-        return self.seconds if own else None
+        if len(self.container.streams) > 1 and "DURATION" not in self.stream.metadata:
+            return None
+        return self.seconds
 
 
 def opens_as_video(path: Path) -> bool:
@@ -284,9 +294,11 @@ def film_stream(container: Any, path: Path) -> Any:
     cover = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     streams = [stream for stream in container.streams.video if not stream.disposition & cover]
     if not streams:
+        text = f"{path} holds no video stream"
         kinds = sorted({stream.type for stream in container.streams})
-        only = f", only {' and '.join(kinds)}" if kinds else ""
-        raise BadVideo(f"{path} holds no video stream{only}")
+        if kinds:
+            text += f", only {' and '.join(kinds)}"
+        raise BadVideo(text)
     known = [stream for stream in streams if stream.codec_context is not None]
     if not known:
         raise BadVideo(f"{path} is coded in a way that this FFmpeg does not know")
@@ -323,7 +335,9 @@ def stream_seconds(stream: Any) -> float | None:
 
 def believable_seconds(seconds: float) -> float | None:
     """A length, or None for one that no film has."""
-    return seconds if 0 < seconds <= LONGEST_SECONDS else None
+    if 0 < seconds <= LONGEST_SECONDS:
+        return seconds
+    return None
 
 
 def seconds_of_clock_face(text: str) -> float | None:
@@ -338,7 +352,7 @@ def seconds_of_clock_face(text: str) -> float | None:
         total = float(hours) * 3600 + float(minutes) * 60 + float(seconds)
     except (ValueError, OverflowError):
         return None
-    return believable_seconds(total) if math.isfinite(total) else None
+    return believable_seconds(total)  # infinity and NaN are not
 
 
 def reason_of(path: Path, error: BaseException) -> str:
@@ -353,7 +367,8 @@ def reason_of(path: Path, error: BaseException) -> str:
 def lacks_index(path: Path) -> bool:
     """Whether an mp4 or mov has no whole moov box at its top level."""
     boxes: set[bytes] = set()
-    at, size = 0, path.stat().st_size
+    at = 0
+    size = path.stat().st_size
     with path.open("rb") as file:
         while at + 8 <= size and len(boxes) < 1000:
             file.seek(at)

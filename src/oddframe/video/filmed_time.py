@@ -31,7 +31,9 @@ def usual_step(seconds: Floats) -> float:
     0.1
     """
     steps = ordinary_steps(seconds)
-    return min(float(steps.mean()), LONGEST_COUNTED) if len(steps) else ONLY_STEP
+    if not len(steps):
+        return ONLY_STEP
+    return min(float(steps.mean()), LONGEST_COUNTED)
 
 
 def filmed_seconds(seconds: Floats) -> float:
@@ -42,8 +44,10 @@ def filmed_seconds(seconds: Floats) -> float:
     """
     T = len(seconds)
     step = usual_step(seconds)
-    if step < LONGEST_COUNTED and T > 1 and len(ordinary_steps(seconds)) == T - 1:
-        return float(seconds[-1] - seconds[0]) * T / (T - 1)  # the same, without rounding
+    no_jumps = T > 1 and len(ordinary_steps(seconds)) == T - 1
+    if step < LONGEST_COUNTED and no_jumps:
+        covered = float(seconds[-1] - seconds[0])
+        return covered * T / (T - 1)  # the same, without rounding
     return step * T
 
 
@@ -57,10 +61,10 @@ def ordinary_steps(seconds: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Clock:
+class StreamClock:
     """Follows the times of a stream and tells a jump from a step, by the steps so far alone.
 
-    >>> clock, jumped = Clock(), []
+    >>> clock, jumped = StreamClock(), []
     >>> for seconds in (0.0, 0.1, 0.2, 3600.2, 3600.3):
     ...     jumped.append(clock.jumps_to(seconds))
     ...     clock = clock.at(seconds)
@@ -87,8 +91,9 @@ class Clock:
             return False
         return step > JUMP * median(self.steps)
 
-    def at(self, seconds: float) -> "Clock":
+    def at(self, seconds: float) -> "StreamClock":
         """The clock after a frame of this time."""
         if self.last is None or self.jumps_to(seconds):
-            return Clock(seconds, self.steps)
-        return Clock(seconds, (*self.steps, seconds - self.last)[-REMEMBERED:])
+            return StreamClock(seconds, self.steps)
+        steps = (*self.steps, seconds - self.last)
+        return StreamClock(seconds, steps[-REMEMBERED:])

@@ -6,7 +6,9 @@ own. The band is read from normal video when a detector is fitted and kept in it
 video is shown in the same way.
 """
 
+import re
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 
@@ -17,8 +19,10 @@ from oddframe.video.reader import decoding
 from oddframe.video.scaling import DEEP_PIXELS, FLOAT_PIXELS
 from oddframe.video.source import open_source
 
-SAMPLED = (8, 10)  # videos, and pictures of each, from which the band is read
-MARGIN = 0.25  # of the band, on either side: what is odd may be hotter than anything normal
+# videos, and pictures of each, from which the band is read
+BAND_VIDEOS = 8
+BAND_PICTURES = 10
+BAND_MARGIN = 0.25  # of the band, on either side: what is odd may be hotter than anything normal
 NARROW = 0.25  # of all values: a wider band is shown well enough by the upper eight bits
 OUTLIERS = 0.1  # percent of pixels, on either side, that are not counted: dead ones
 SMALLEST_BAND = 16.0  # values of integers: less is noise
@@ -34,30 +38,34 @@ def learn_levels(videos: Sequence[Video]) -> tuple[float, float] | None:
     for video in videos:
         if open_source(video.source).facts.pixels in DEEP_PIXELS:
             deep.append(video)
-    lows, highs = [], []
-    for video in deep[:: -(-len(deep) // SAMPLED[0]) or 1]:
+    lows = []
+    highs = []
+    every = max(1, ceil(len(deep) / BAND_VIDEOS))
+    for video in deep[::every]:
         for low, high in bands_of(video):
             lows.append(low)
             highs.append(high)
     if not lows:
         return None
-    low, high = min(lows), max(highs)
+    low = min(lows)
+    high = max(highs)
     kind = open_source(deep[0].source).facts.pixels
     if kind not in FLOAT_PIXELS:
-        bits = int("".join(sign for sign in kind if sign.isdigit()))
+        bits = int(re.sub(r"\D", "", kind))
         if high - low > NARROW * 2**bits:
             return None
         high = max(high, low + SMALLEST_BAND)
     elif high <= low:
         high = low + 1.0
-    margin = MARGIN * (high - low)
+    margin = BAND_MARGIN * (high - low)
     return low - margin, high + margin
 
 
 def bands_of(video: Video) -> list[tuple[float, float]]:
     """The lowest and highest value of a few pictures of a video, without outliers."""
     count = len(open_source(video.source).seconds)
-    wanted = np.unique(np.linspace(0, count - 1, SAMPLED[1]).astype(int)).tolist()
+    evenly = np.linspace(0, count - 1, BAND_PICTURES).astype(int)
+    wanted = np.unique(evenly).tolist()
     bands = []
     try:
         with decoding(video, 1, DamageReport(video.source.name)) as pictures:

@@ -11,13 +11,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any, Literal
+from math import ceil
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
 
+from oddframe.errors import BadVideo
 from oddframe.types import Bytes, ClipSpec, Floats, Ints, Video
-from oddframe.video.reader import read_frames, times_of
+from oddframe.video.background import (
+    NORMAL_SPREAD,
+    Part,
+    connected_parts,
+    median_picture,
+    softened,
+)
+from oddframe.video.reader import facts_of, read_frames, times_of
 
 Flow = Literal["medium", "fast", "ultrafast"]
 PRESETS = {
@@ -30,13 +39,14 @@ NOISE_FLOOR = 15.0  # grey levels: smaller changes are never taken for motion
 USUAL_HEIGHT = 24.0  # pixels, for scenes in which nothing was seen to move
 # pixels that a typical thing should at least move between the frames compared: 1–3 suit the flow
 LEAST_SHIFT = 1.0
-APART = (
-    0.1,
-    0.5,
-)  # seconds between two frames in which something is seen to move: the longer where all are slow
-SMALLEST = 12  # pixels of the longer side, below which OpenCV finds no flow
-LOOKED_AT = (8, 5)  # videos, and spots in each, from which size and speed are read
-_mine = threading.local()
+# seconds between two frames in which something is seen to move: the longer where all are slow
+APART = (0.1, 0.5)
+SMALLEST_SIDE = 12  # pixels of the longer side, below which OpenCV finds no flow
+# videos, and spots in each, from which size and speed are read
+SAMPLED_VIDEOS = 8
+SPOTS = 5
+FEWEST_THINGS = 5  # that tell a size
+of_thread = threading.local()  # what a thread keeps for itself
 
 
 @dataclass(frozen=True)
@@ -68,23 +78,36 @@ def choose_grid(
     that stick together in a crowd look larger. That the windows are 1 and 1.5 times this height was
     chosen on simulated anomalies (`benchmarks/choosing.py`).
     """
-    sample = videos[:: -(-len(videos) // LOOKED_AT[0])]
+    sample = videos[:: ceil(len(videos) / SAMPLED_VIDEOS)]
     spec = ClipSpec(length=1, size=size, colour="grey")
     with ThreadPoolExecutor(2) as pool:  # for each is decoded by one thread
-        found = list(pool.map(partial(_things, spec=spec), sample))
-    things: list[tuple[float, float]] = []
+        found = list(pool.map(partial(moving_things, spec=spec), sample))
+    height = USUAL_HEIGHT
+    shift = LEAST_SHIFT
     for apart in APART:
-        things = list(chain.from_iterable(one[apart] for one in found))
-        if seen := len(things) >= 5:
+        things = list(chain.from_iterable(of_video[apart] for of_video in found))
+        if len(things) >= FEWEST_THINGS:
+            heights, speeds = np.array(things).T
+            height = float(np.percentile(heights, 25))
+            shift = float(np.median(speeds)) / fps
             break
-    height = float(np.percentile([height for height, _ in things], 25)) if seen else USUAL_HEIGHT
-    shift = float(np.median([speed for _, speed in things])) / fps if seen else LEAST_SHIFT
-    small, large = windows or (_even(height), _even(1.5 * height))
-    return MotionGrid(
-        frame_step=frame_step or int(np.clip(np.ceil(0.9 * LEAST_SHIFT / max(shift, 0.1)), 1, 5)),
-        windows=(small, large),
-        stride=int(np.clip(round(small / 4), 4, 16)),
-    )
+    small, large = windows or (even_side(height), even_side(1.5 * height))
+    if frame_step is None:
+        wanted = np.ceil(0.9 * LEAST_SHIFT / max(shift, 0.1))
+        frame_step = int(np.clip(wanted, 1, 5))
+    stride = int(np.clip(round(small / 4), 4, 16))
+    return MotionGrid(frame_step, (small, large), stride)
+
+
+def refuse_tiny(videos: Sequence[Video]) -> None:
+    """Raise BadVideo for pictures in which no motion can be seen."""
+    for video in videos:
+        facts = facts_of(video)
+        if max(facts.height, facts.width) < SMALLEST_SIDE:
+            raise BadVideo(
+                f"{video.source} has pictures of {facts.width}×{facts.height} pixels, "
+                f"too small to see motion in; the longer side has at least {SMALLEST_SIDE}"
+            )
 
 
 def motion_cells(
@@ -96,37 +119,46 @@ def motion_cells(
     For each of the two windows: momentum (speed × moving share), log energy of the change, speed of
     what moves. Speeds are pixels in a tenth of a second, whatever the frame step and rate.
     """
-    change = np.asarray(cv2.absdiff(_soft(before), _soft(now)), np.uint8)
+    change = change_between(before, now)
     moving = moving_pixels(change)
-    shares = [_at_cells(moving, window, look) for window in look.windows]
+    shares = [mean_at_cells(moving, window, look) for window in look.windows]
     cell = np.flatnonzero(shares[0] > ACTIVE)
-    if not len(
-        cell
-    ):  # nothing moves on most pictures of most cameras, and flow is what takes the time
+    if not len(cell):
+        # nothing moves on most pictures of most cameras, and flow is what takes the time
         return cell, np.zeros((0, 6), np.float32)
-    speed = cv2.magnitude(
-        *cv2.split(_estimator(flow).calc(before, now, None))
-    )  # pixels between the two
+    speed = flow_speed(before, now, flow)  # pixels between the two
+    tenth = float(0.1 / seconds)
     numbers = []
     for window, share in zip(look.windows, shares, strict=True):
-        momentum = _at_cells(speed * moving, window, look) * float(0.1 / seconds)
-        numbers += [
-            momentum,
-            np.log1p(_at_cells(change, window, look)),
-            momentum / np.maximum(share, 1e-3),
-        ]
-    return cell, np.stack([part.ravel()[cell] for part in numbers], axis=-1)
+        momentum = mean_at_cells(speed * moving, window, look) * tenth
+        energy = np.log1p(mean_at_cells(change, window, look))
+        speed_of_moving = momentum / np.maximum(share, 1e-3)
+        numbers += [momentum, energy, speed_of_moving]
+    of_active = [part.ravel()[cell] for part in numbers]
+    return cell, np.stack(of_active, axis=-1)
 
 
 def optical_flow(before: Bytes, now: Bytes, flow: Flow) -> Floats:
     """(H, W, 2): how far right and down each pixel of `before` has moved in `now`. Small pictures
     do not move.
     """
-    if max(before.shape) < SMALLEST:
+    if max(before.shape) < SMALLEST_SIDE:
         return np.zeros((*before.shape, 2), np.float32)
-    return np.asarray(
-        _estimator(flow).calc(np.ascontiguousarray(before), np.ascontiguousarray(now), None)
-    )
+    first = np.ascontiguousarray(before)
+    second = np.ascontiguousarray(now)
+    return np.asarray(flow_estimator(flow).calc(first, second, None))
+
+
+def flow_speed(before: Bytes, now: Bytes, flow: Flow) -> Floats:
+    """(H, W) how many pixels each pixel of `before` has moved in `now`."""
+    arrows = flow_estimator(flow).calc(before, now, None)
+    return np.asarray(cv2.magnitude(arrows[..., 0], arrows[..., 1]))
+
+
+def change_between(one: Bytes, other: Bytes) -> Bytes:
+    """(H, W) absolute difference of two frames without their finest noise."""
+    change = cv2.absdiff(softened(one, 5), softened(other, 5))
+    return np.asarray(change, np.uint8)
 
 
 def moving_pixels(change: Bytes) -> Bytes:
@@ -135,20 +167,33 @@ def moving_pixels(change: Bytes) -> Bytes:
     The level follows the picture's own noise (most pixels do not move), so that a dark, noisy night
     does not fire.
     """
-    level = max(NOISE_FLOOR, 4 * 1.4826 * _median(change))
-    moving = cv2.threshold(change, level, 1, cv2.THRESH_BINARY)[1]
-    return np.asarray(cv2.morphologyEx(moving, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8)))
+    level = max(NOISE_FLOOR, 4 * NORMAL_SPREAD * median_level(change))
+    _, moving = cv2.threshold(change, level, 1, cv2.THRESH_BINARY)
+    closed = cv2.morphologyEx(moving, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
+    return np.asarray(closed)
 
 
-def _at_cells(part: Any, window: int, look: MotionGrid) -> Floats:
+def median_level(change: Bytes) -> float:
+    """Median grey level by histogram: thirty times faster than sorting."""
+    histogram = cv2.calcHist([change], [0], None, [256], [0, 256])
+    counts = np.cumsum(histogram)
+    half = counts[-1] / 2
+    return float(np.searchsorted(counts, half))
+
+
+def mean_at_cells(part: Any, window: int, look: MotionGrid) -> Floats:
     """Mean over a window around the middle of each cell, (h, w)."""
-    mean = cv2.boxFilter(part, cv2.CV_32F, (window, window), borderType=cv2.BORDER_REFLECT)
+    sides = (window, window)
+    mean = cv2.boxFilter(part, cv2.CV_32F, sides, borderType=cv2.BORDER_REFLECT)
     h, w = look.grid(part.shape)
-    first = min(look.stride // 2, *(side - 1 for side in part.shape))
-    return np.asarray(mean[first :: look.stride, first :: look.stride][:h, :w])
+    step = look.stride
+    last = min(part.shape) - 1
+    first = min(step // 2, last)
+    cells = mean[first::step, first::step]
+    return np.asarray(cells[:h, :w])
 
 
-def _things(video: Video, spec: ClipSpec) -> dict[float, list[tuple[float, float]]]:
+def moving_things(video: Video, spec: ClipSpec) -> dict[float, list[tuple[float, float]]]:
     """Height in pixels and speed in pixels per second of whole things that move, in a few spots of
     a video.
 
@@ -161,65 +206,85 @@ def _things(video: Video, spec: ClipSpec) -> dict[float, list[tuple[float, float
         times = times[offset:end]
     if len(times) < 4:
         return {apart: [] for apart in APART}
-    spots: dict[float, list[tuple[int, int]]] = {apart: [] for apart in APART}
-    for start in np.unique(np.linspace(0, len(times) - 2, LOOKED_AT[1]).astype(int)).tolist():
-        for apart, pairs in spots.items():
-            after = int(np.searchsorted(times, times[start] + apart - 1e-3))
-            pairs.append((start, min(len(times) - 1, max(start + 1, after))))
-    wanted = {offset + k for pairs in spots.values() for pair in pairs for k in pair}
+    spots = {apart: spots_in(times, apart) for apart in APART}
+    wanted: set[int] = set()
+    for pairs in spots.values():
+        for start, end in pairs:
+            wanted.update((offset + start, offset + end))
     frames = read_frames(video, spec, sorted(wanted))
     found: dict[float, list[tuple[float, float]]] = {}
     for apart, pairs in spots.items():
-        read = []
+        read: list[PairOfFrames] = []
         for start, end in pairs:
-            before, now = frames.get(offset + start), frames.get(offset + end)
+            before = frames.get(offset + start)
+            now = frames.get(offset + end)
             if before is not None and now is not None:  # or damaged just there: others will do
-                read.append((np.stack([before, now])[..., 0], float(times[end] - times[start])))
-        found[apart] = _things_between(read)
+                seconds = float(times[end] - times[start])
+                read.append(PairOfFrames(before[..., 0], now[..., 0], seconds))
+        found[apart] = things_between(read)
     return found
 
 
-def _things_between(pairs: Sequence[tuple[Bytes, float]]) -> list[tuple[float, float]]:
-    """The same, between the two frames (2, H, W) of each pair, which lie so many seconds apart."""
+def spots_in(times: Floats, apart: float) -> list[tuple[int, int]]:
+    """Positions of pairs of frames, evenly over a video, that lie so many seconds apart."""
+    last = len(times) - 1
+    starts = np.linspace(0, last - 1, SPOTS).astype(int)
+    pairs: list[tuple[int, int]] = []
+    for start in np.unique(starts).tolist():
+        after = int(np.searchsorted(times, times[start] + apart - 1e-3))
+        pairs.append((start, min(last, max(start + 1, after))))
+    return pairs
+
+
+class PairOfFrames(NamedTuple):
+    """Two frames (H, W) that are compared."""
+
+    before: Bytes
+    now: Bytes
+    seconds: float  # between the two
+
+
+def things_between(pairs: Sequence[PairOfFrames]) -> list[tuple[float, float]]:
+    """Height and speed, as in `moving_things`, of the things that move between the frames of each
+    pair.
+    """
     found: list[tuple[float, float]] = []
     if len(pairs) < 3:
         return found
-    background = np.median([pair[0] for pair, _ in pairs], axis=0).astype(np.uint8)
-    H, W = background.shape
-    for (before, now), seconds in pairs:
-        whole = moving_pixels(np.asarray(cv2.absdiff(_soft(now), _soft(background)), np.uint8))
-        moving = moving_pixels(np.asarray(cv2.absdiff(_soft(now), _soft(before)), np.uint8))
-        arrows = _estimator("medium").calc(before, now, None)
-        speed = cv2.magnitude(arrows[..., 0], arrows[..., 1]) / seconds
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(whole)
-        for k, (x, y, w, h, area) in enumerate(stats[1:], start=1):
-            inside = x > 0 and y > 0 and x + w < W and y + h < H
-            # wider ones are crowds that stick together, thin ones edges; what stands tells no speed
-            if inside and 6 <= h < H / 2 and w < 1.5 * h and area >= 0.25 * w * h:
-                there = labels == k
-                if moving[there].mean() > ACTIVE:
-                    found.append((float(h), float(np.percentile(speed[there], 75))))
+    background = median_picture([pair.before for pair in pairs]).astype(np.uint8)
+    for before, now, seconds in pairs:
+        whole = moving_pixels(change_between(now, background))
+        moving = moving_pixels(change_between(now, before))
+        speed = flow_speed(before, now, "medium") / seconds
+        for part in connected_parts(whole):
+            if not may_be_thing(part, whole.shape):
+                continue
+            if part.cut(moving)[part.pixels].mean() > ACTIVE:  # what stands tells no speed
+                own_speed = np.percentile(part.cut(speed)[part.pixels], 75)
+                found.append((float(part.h), float(own_speed)))
     return found
 
 
-def _soft(frame: Bytes) -> Bytes:
-    return np.asarray(cv2.GaussianBlur(frame, (5, 5), 0), np.uint8)
+def may_be_thing(part: Part, shape: Sequence[int]) -> bool:
+    """Whether a part of a picture of H × W pixels may be one whole thing.
+
+    Wider ones are crowds that stick together, thin ones edges.
+    """
+    usual_height = 6 <= part.h < shape[0] / 2
+    usual_shape = part.w < 1.5 * part.h
+    solid = part.area >= 0.25 * part.w * part.h
+    return part.is_within(shape, 0) and usual_height and usual_shape and solid
 
 
-def _median(change: Bytes) -> float:
-    """Median grey level by histogram: thirty times faster than sorting."""
-    counts = np.cumsum(cv2.calcHist([change], [0], None, [256], [0, 256]))
-    return float(np.searchsorted(counts, counts[-1] / 2))
-
-
-def _estimator(flow: Flow) -> Any:
+def flow_estimator(flow: Flow) -> Any:
     """This thread's own estimator: it holds buffers that threads must not share, and that are dear
     to make.
     """
-    if not hasattr(_mine, flow):
-        setattr(_mine, flow, cv2.DISOpticalFlow.create(PRESETS[flow]))
-    return getattr(_mine, flow)
+    if not hasattr(of_thread, flow):
+        setattr(of_thread, flow, cv2.DISOpticalFlow.create(PRESETS[flow]))
+    return getattr(of_thread, flow)
 
 
-def _even(pixels: float) -> int:
+def even_side(pixels: float) -> int:
+    """The side of a window of about so many pixels: an even number, 8 or more."""
     return max(8, 2 * round(pixels / 2))

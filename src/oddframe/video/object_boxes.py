@@ -19,9 +19,8 @@ from oddframe.errors import BadInput
 from oddframe.types import Bytes, Floats, Ints
 from oddframe.video.boxes import shared_and_union
 
-INPUT_SIDE = (
-    352  # pixels: the square that FastestDet was trained on, where a model does not say another
-)
+# pixels: the square that FastestDet was trained on, where a model does not say another
+INPUT_SIDE = 352
 MAX_OVERLAP = 0.45  # intersection over union above which only the more confident box stays
 FORMATS = (".pkl", ".pickle", ".npz")
 # what numpy's own pickles of arrays name, in numpy 1 and 2; nothing else is ever called
@@ -55,7 +54,9 @@ class OnnxDetector:
     def __call__(self, picture: Bytes) -> Floats:
         """(n, 5) of a picture (H, W, C), RGB or grey; without doubles, most confident first."""
         H, W, C = picture.shape
-        colour = cv2.COLOR_GRAY2BGR if C == 1 else cv2.COLOR_RGB2BGR
+        colour = cv2.COLOR_RGB2BGR
+        if C == 1:
+            colour = cv2.COLOR_GRAY2BGR
         bgr = cv2.cvtColor(np.ascontiguousarray(picture), colour)
         square = cv2.resize(bgr, (self.side, self.side))
         network = self.network()
@@ -103,7 +104,8 @@ def decode_boxes(out: Floats, side: int) -> Floats:
     classes; (1, 4 + classes, n) YOLOv8's. Raises BadInput for another shape.
     """
     if out.ndim == 4 and out.shape[1] > 5:
-        cells, (h, w) = out[0], out.shape[2:]
+        cells = out[0]
+        h, w = out.shape[2:]
         rows, columns = np.arange(h)[:, None], np.arange(w)
         x = (columns + np.tanh(cells[1])) / w
         y = (rows + np.tanh(cells[2])) / h
@@ -217,7 +219,9 @@ class BoxFile:
                 phase = word
                 break
         for video, frames in videos.items():
-            name = f"{phase} {int(video)}" if phase and video.isdecimal() else video
+            name = video
+            if phase and video.isdecimal():
+                name = f"{phase} {int(video)}"
             if name in self.videos:
                 raise BadInput(f"{self.path} has boxes of {video} twice; keep one of the files")
             self.videos[name], self.lengths[name] = frames, lengths[video]
@@ -236,7 +240,10 @@ def numbered_name(video: str) -> str:
     'train 1'
     """
     found = re.fullmatch(r"(train|test)\D*0*(\d+)", video.lower())
-    return f"{found[1]} {int(found[2])}" if found else video
+    if found is None:
+        return video
+    phase, number = found.groups()
+    return f"{phase} {int(number)}"
 
 
 def read_boxes(file: Path) -> tuple[dict[str, dict[int, Floats]], dict[str, int | None]]:

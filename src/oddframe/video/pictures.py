@@ -129,8 +129,10 @@ def tiff_facts(data: bytes) -> TiffFacts:
         if tag == 339 and kind == 3 and values == 1:
             (sample_format,) = struct.unpack_from(f"{order}H", data, at + 10 + 12 * k)
     after = data[at + 2 + 12 * count : at + 6 + 12 * count]
-    following = len(after) == 4 and any(after)
-    return TiffFacts(sample_format, 2 if following else 1)
+    pages = 1
+    if len(after) == 4 and any(after):  # where a second directory begins
+        pages = 2
+    return TiffFacts(sample_format, pages)
 
 
 def decode_floats(data: bytes) -> VideoFrame:

@@ -4,16 +4,16 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic
 
-T = TypeVar("T")
+from oddframe.progress import ItemT
 
 
-def prefetch(items: Iterator[T], depth: int) -> Iterator[T]:
+def prefetch(items: Iterator[ItemT], depth: int) -> Iterator[ItemT]:
     """The same items, produced by a thread at most `depth` items ahead. An error is raised where it
     would have been.
     """
-    line = _Line(items, depth)
+    line = Line(items, depth)
     try:
         yield from line
     finally:
@@ -21,17 +21,17 @@ def prefetch(items: Iterator[T], depth: int) -> Iterator[T]:
 
 
 def prefetch_many(
-    streams: Iterable[Iterator[T]], count: int, depth: int
-) -> Generator[Iterator[T], None, None]:
+    streams: Iterable[Iterator[ItemT]], count: int, depth: int
+) -> Generator[Iterator[ItemT], None, None]:
     """The streams in their order, `count` of them being produced at a time, each at most `depth`
     items ahead.
 
     Take each to its end before the next.
     """
-    lines: deque[_Line[T]] = deque()
+    lines: deque[Line[ItemT]] = deque()
     try:
         for stream in streams:
-            lines.append(_Line(stream, depth))
+            lines.append(Line(stream, depth))
             if len(lines) == count:
                 yield iter(lines[0])
                 lines.popleft().close()
@@ -43,17 +43,17 @@ def prefetch_many(
             line.close()
 
 
-class _Line(Generic[T]):
+class Line(Generic[ItemT]):
     """A thread that fills a queue, and the queue's end where the items come out."""
 
-    def __init__(self, items: Iterator[T], depth: int) -> None:
+    def __init__(self, items: Iterator[ItemT], depth: int) -> None:
         self.items = items
         self.queue: queue.Queue[tuple[str, object]] = queue.Queue(depth)
         self.stop = threading.Event()
         self.worker = threading.Thread(target=self._produce, daemon=True)
         self.worker.start()
 
-    def __iter__(self) -> Iterator[T]:
+    def __iter__(self) -> Iterator[ItemT]:
         while True:
             kind, item = self.queue.get()
             if kind == "item":

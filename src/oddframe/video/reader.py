@@ -19,7 +19,7 @@ from av.video.frame import VideoFrame
 from oddframe.errors import BadVideo
 from oddframe.types import Bytes, ClipSpec, Floats, Frame, Ints, Video
 from oddframe.video.damage import DamageReport, LostPictures
-from oddframe.video.decoder import USUAL_FPS, VIDEO_ENDINGS, Clock, VideoFile
+from oddframe.video.decoder import USUAL_FPS, VIDEO_ENDINGS, StampClock, VideoFile
 from oddframe.video.pictures import PICTURE_ENDINGS, pictures_of, read_picture, read_pictures
 from oddframe.video.scaling import Scaler, size_of
 from oddframe.video.source import Facts, Source, content_hash, open_source, unreadable
@@ -58,7 +58,9 @@ def video_of(source: str | Path, fps: float | None = None) -> Video:
         raise BadVideo(f"no such file or folder: {path}")
     if path.is_dir() and not pictures_of(path):
         raise BadVideo(f"{path} is a folder without pictures ({' '.join(sorted(PICTURE_ENDINGS))})")
-    name = path.name if path.is_dir() else path.stem
+    name = path.stem
+    if path.is_dir():
+        name = path.name
     if name in ("", "..", "."):
         name = path.resolve().name or "videos"
     return Video(name, path, fps=fps)
@@ -82,7 +84,8 @@ def facts_of(video: Video) -> Facts:
     if not video.fps:
         return facts
     if facts.codec == "pictures":
-        return replace(facts, fps=video.fps, seconds=(facts.frames or 0) / video.fps)
+        seconds = (facts.frames or 0) / video.fps
+        return replace(facts, fps=video.fps, seconds=seconds)
     return replace(facts, fps=video.fps)
 
 
@@ -94,7 +97,9 @@ def times_of(video: Video) -> Floats:
     more than can be read.
     """
     seconds = open_source(video.source).seconds
-    return np.arange(len(seconds)) / video.fps if video.fps else seconds
+    if video.fps:
+        return np.arange(len(seconds)) / video.fps
+    return seconds
 
 
 def thinned(seconds: Floats, fps: float | None) -> Ints:
@@ -106,7 +111,9 @@ def thinned(seconds: Floats, fps: float | None) -> Ints:
     """
     if fps is None:
         return np.arange(len(seconds))
-    return np.flatnonzero(np.diff(period_of(seconds, fps), prepend=-1) > 0)
+    periods = period_of(seconds, fps)
+    begins = np.diff(periods, prepend=-1) > 0
+    return np.flatnonzero(begins)
 
 
 def read(
@@ -196,7 +203,9 @@ def frames_of_span(video: Video, spec: ClipSpec, pictures: "Pictures") -> Iterat
     for index, seconds, picture in pictures.timed_from(start):
         if seconds >= end:
             break
-        period = int(period_of(seconds, spec.fps)) if spec.fps else index
+        period = index
+        if spec.fps:
+            period = int(period_of(seconds, spec.fps))
         if seconds >= start and period > before:
             before = period
             yield Frame(index, seconds, scaler(picture))
@@ -250,8 +259,9 @@ class Pictures:
         else:
             film = self._film_at_start()
             index = -1
-            for index, (second, picture) in enumerate(film.timed(Clock(film.fps))):
-                yield index, index / self.fps if self.fps else second, picture
+            for index, (second, picture) in enumerate(film.timed(StampClock(film.fps))):
+                own_rate = index / self.fps if self.fps else second
+                yield index, own_rate, picture
             if index < 0:
                 raise unreadable(source.path, self.damage)
 

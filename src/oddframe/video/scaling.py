@@ -3,6 +3,7 @@ ever made.
 """
 
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 import av
@@ -24,10 +25,18 @@ PRIMARIES = {1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 22}
 TRANSFERS = {1, 2, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 16, 17, 18}
 RANGES = {0, 1, 2}
 FULL_RANGE = 2
-FLOAT_PIXELS = {"grayf32le", "grayf32be"}
-DEEP_PIXELS = FLOAT_PIXELS | {
-    f"gray{bits}{order}" for bits in (9, 10, 12, 14, 16) for order in ("le", "be")
+# FFmpeg's name for a quarter turn, by degrees clockwise and whether the picture is mirrored too
+TRANSPOSES = {
+    (90, False): "clock",
+    (90, True): "cclock_flip",
+    (270, False): "cclock",
+    (270, True): "clock_flip",
 }
+FLOAT_PIXELS = {"grayf32le", "grayf32be"}
+INTEGER_PIXELS = {
+    f"gray{bits}{order}" for bits, order in product((9, 10, 12, 14, 16), ("le", "be"))
+}
+DEEP_PIXELS = FLOAT_PIXELS | INTEGER_PIXELS
 
 
 def size_of(spec: ClipSpec, width: int, height: int) -> tuple[int, int]:
@@ -75,7 +84,9 @@ class Scaler:
             name = picture.format.name
             reason = error_text(error)
             raise BadVideo(f"pictures of the kind {name} cannot be scaled ({reason})") from error
-        return pixels if pixels.ndim == 3 else pixels[:, :, None]
+        if pixels.ndim == 2:
+            return pixels[:, :, None]
+        return pixels
 
     def _prepared(self, picture: VideoFrame) -> VideoFrame:
         """The picture with tags that the scaler can work with, and eight bits where levels are
@@ -107,10 +118,11 @@ class Scaler:
             time_base=picture.time_base or Fraction(1, 25),
         )
         height, width = self.size
+        colours = {"rgb": "rgb24", "grey": "gray"}
         steps: list[tuple[str, str | None]] = [
             *turns,
             ("scale", f"{width}:{height}:flags={SCALING}"),
-            ("format", "rgb24" if self.spec.colour == "rgb" else "gray"),
+            ("format", colours[self.spec.colour]),
             ("buffersink", None),
         ]
         for name, value in steps:
@@ -128,7 +140,8 @@ def shown_at_levels(picture: VideoFrame, levels: tuple[float, float]) -> VideoFr
     low, high = levels
     values = np.asarray(picture.to_ndarray(), np.float32)  # (H, W)
     scaled = (values - low) * (255 / max(high - low, 1e-12))
-    shown = VideoFrame.from_ndarray(np.rint(scaled.clip(0, 255)).astype(np.uint8), format="gray")
+    levels_shown = np.rint(scaled.clip(0, 255)).astype(np.uint8)
+    shown = VideoFrame.from_ndarray(levels_shown, format="gray")
     shown.color_range = FULL_RANGE
     shown.pts = picture.pts
     return shown
@@ -140,10 +153,9 @@ def turns_of(picture: VideoFrame) -> tuple[tuple[str, str | None], ...]:
     """
     clockwise = -round(picture.rotation / 90) * 90 % 360
     across, down, slant = display_axes(picture)
-    if clockwise == 90:
-        return (("transpose", "cclock_flip" if slant > 0 else "clock"),)
-    if clockwise == 270:
-        return (("transpose", "clock_flip" if slant < 0 else "cclock"),)
+    if clockwise in (90, 270):
+        mirrored = {90: slant > 0, 270: slant < 0}
+        return (("transpose", TRANSPOSES[clockwise, mirrored[clockwise]]),)
     half = clockwise == 180
     turns: list[tuple[str, str | None]] = []
     if half and (across or -1) < 0:
@@ -164,8 +176,10 @@ def shown_size(picture: VideoFrame, pixel_aspect: float = 1.0) -> tuple[int, int
         height = round(height / pixel_aspect)
     else:
         width = round(width * pixel_aspect)
-    lying = any(name == "transpose" for name, _ in turns_of(picture))
-    return (width, height) if lying else (height, width)
+    filters = dict(turns_of(picture))
+    if "transpose" in filters:
+        return width, height
+    return height, width
 
 
 def display_axes(picture: VideoFrame) -> tuple[int, int, int]:

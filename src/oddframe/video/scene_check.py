@@ -13,21 +13,21 @@ import numpy as np
 
 from oddframe.errors import BadInput, BadVideo
 from oddframe.types import Bytes, ClipSpec, Floats, Video
+from oddframe.video.background import median_picture
 from oddframe.video.reader import facts_of, read_frames, times_of
 
-WIDTH = 160  # pixels of the frames that are looked at
+SCENE_WIDTH = 160  # pixels of the frames that are looked at
 FRAMES = 12  # of each video
 NOISE = 2.0  # edge strength that compression makes
 # pixels of the squares in which edges are compared: finer detail moves with leaves and compression
-CELL = 8
-FEWEST = 3  # videos from which on a majority can be told
+EDGE_SQUARE = 8
+FEWEST_VIDEOS = 3  # videos from which on a majority can be told
 MAJORITY = 0.6  # share of the videos that has to agree
 SHAPE = 0.03  # by which ratios of width to height may differ
 # of the width: how far the picture of a standing camera may jump, in the median of its frames
 SHAKE = 0.015
-RESTLESS = (
-    4.0  # times the shake of the other videos, from which on a camera is not held as they are
-)
+# times the shake of the other videos, from which on a camera is not held as they are
+RESTLESS = 4.0
 VIEW = 0.4  # correlation of edges under which two backgrounds are of different views
 MOVED = 0.03  # of the width: by so much may a view be displaced
 DARK, BRIGHT = 18.0, 247.0  # mean grey levels beyond which a picture shows nothing
@@ -79,13 +79,15 @@ def sample_scene(video: Video) -> SceneSample:
         indices = indices[(times >= start) & (times < end)]
     if not len(indices):
         raise BadVideo(f"{video.source} has no frame")
-    chosen = indices[np.linspace(0, len(indices) - 1, min(FRAMES, len(indices))).astype(int)]
-    spec = ClipSpec(length=1, size=WIDTH, colour="grey")
+    count = min(FRAMES, len(indices))
+    evenly = np.linspace(0, len(indices) - 1, count).astype(int)
+    chosen = indices[evenly]
+    spec = ClipSpec(length=1, size=SCENE_WIDTH, colour="grey")
     found = read_frames(video, spec, chosen.tolist())
     if not found:
         raise BadVideo(f"{video.source}: none of {len(chosen)} frames could be read")
     frames = np.stack([found[index][..., 0] for index in sorted(found)])  # (K, h, w)
-    background = np.median(frames, axis=0).astype(np.uint8)
+    background = median_picture(frames).astype(np.uint8)
     shape = (facts.height, facts.width)
     shake = shake_of(frames, background)
     return SceneSample(video.name, shape, background, shake, float(frames.mean()))
@@ -131,7 +133,9 @@ def view_agreement(one: Bytes, other: Bytes) -> float:
     """Correlation of the edges of two backgrounds, square by square: 1 for the same view, about 0
     for another.
     """
-    return correlation(squares_of(edges_of(one)), squares_of(edges_of(brought_to(one, other))))
+    ours = squares_of(edges_of(one))
+    theirs = squares_of(edges_of(brought_to(one, other)))
+    return correlation(ours, theirs)
 
 
 def brought_to(one: Bytes, other: Bytes) -> Bytes:
@@ -143,27 +147,32 @@ def brought_to(one: Bytes, other: Bytes) -> Bytes:
 
 
 def squares_of(edges: Floats) -> Floats:
-    """Mean edge strength of squares of CELL pixels."""
+    """Mean edge strength of squares of EDGE_SQUARE pixels."""
     h, w = edges.shape
-    size = (max(1, w // CELL), max(1, h // CELL))
+    size = (max(1, w // EDGE_SQUARE), max(1, h // EDGE_SQUARE))
     return np.asarray(cv2.resize(edges, size, interpolation=cv2.INTER_AREA))
 
 
 def correlation(one: Floats, other: Floats) -> float:
     """Pearson's; 0 where one of the two is the same everywhere."""
-    a, b = one - one.mean(), other - other.mean()
+    a = one - one.mean()
+    b = other - other.mean()
     length = float(np.sqrt((a**2).sum() * (b**2).sum()))
-    return float((a * b).sum()) / length if length > 1e-9 else 0.0
+    if length <= 1e-9:
+        return 0.0
+    return float((a * b).sum()) / length
 
 
 def check_scenes(samples: Sequence[SceneSample]) -> SceneCheck:
     """Which videos do not belong to the majority, by shape first, then by steadiness, view and
     exposure.
 
-    Where fewer than FEWEST videos are there, or no majority agrees, nothing is said.
+    Where fewer than FEWEST_VIDEOS videos are there, or no majority agrees, nothing is said.
     """
-    if len(samples) < FEWEST:
-        return SceneCheck((), samples[0].background if len(samples) == 1 else shared_view(samples))
+    if len(samples) == 1:
+        return SceneCheck((), samples[0].background)
+    if len(samples) < FEWEST_VIDEOS:
+        return SceneCheck((), shared_view(samples))
     misfits = {misfit.name: misfit for misfit in misfits_of_shape(samples)}
     rest = [sample for sample in samples if sample.name not in misfits]
     group = majority_view(rest)
@@ -219,8 +228,11 @@ def majority_view(samples: Sequence[SceneSample]) -> list[SceneSample] | None:
     centre = int(alike.sum(1).argmax())
     if alike[centre].sum() < max(2, MAJORITY * len(samples)):
         return None
-    others = [one for k, one in enumerate(samples) if alike[centre, k] and k != centre]
-    return [samples[centre], *others]
+    group = [samples[centre]]
+    for k, sample in enumerate(samples):
+        if alike[centre, k] and k != centre:
+            group.append(sample)
+    return group
 
 
 def agreement_of_all(samples: Sequence[SceneSample]) -> Floats:
@@ -232,15 +244,27 @@ def agreement_of_all(samples: Sequence[SceneSample]) -> Floats:
         row = squares_of(edges_of(background)).ravel().astype(np.float64)
         row -= row.mean()
         length = float(np.sqrt((row**2).sum()))
-        rows.append(row / length if length > 1e-9 else row)
+        if length > 1e-9:
+            row /= length
+        rows.append(row)
     table = np.stack(rows)
     return np.asarray(table @ table.T)
 
 
+def blank_picture(sample: SceneSample) -> str:
+    """That a video shows nothing, in words; nothing if it shows something."""
+    if sample.exposure < DARK:
+        return "the picture is black"
+    if sample.exposure > BRIGHT:
+        return "the picture is white"
+    return ""
+
+
 def strange_in(sample: SceneSample, others: Sequence[SceneSample], same_view: bool) -> str:
     """Why a video does not belong to those of one view; nothing if it does."""
-    if not DARK <= sample.exposure <= BRIGHT:
-        return f"the picture is {'black' if sample.exposure < DARK else 'white'}"
+    blank = blank_picture(sample)
+    if blank:
+        return blank
     shake = float(np.median([other.shake for other in others]))
     if sample.shake > max(SHAKE, RESTLESS * shake):
         return (
@@ -252,7 +276,9 @@ def strange_in(sample: SceneSample, others: Sequence[SceneSample], same_view: bo
     differences = np.array([sample.exposure - other.exposure for other in others])
     if np.abs(differences).min() > EXPOSURE:  # like none of them: a night among nights is no misfit
         usual = float(np.median(differences))
-        word = "brighter" if usual > 0 else "darker"
+        word = "darker"
+        if usual > 0:
+            word = "brighter"
         return f"the picture is {abs(usual):.0f} grey levels {word} than in most others"
     return ""
 
@@ -270,8 +296,9 @@ def view_change(view: Bytes, sample: SceneSample) -> str | None:
     """
     if abs(aspect_of(sample.background) / aspect_of(view) - 1) > SHAPE:
         return "the picture has another shape"
-    if not DARK <= sample.exposure <= BRIGHT:
-        return f"the picture is {'black' if sample.exposure < DARK else 'white'}"
+    blank = blank_picture(sample)
+    if blank:
+        return blank
     background = brought_to(view, sample.background)
     x, y = shift_between(edges_of(view), edges_of(background))
     distance = float(np.hypot(x, y)) / view.shape[1]
@@ -333,4 +360,6 @@ def change_of_view(view: Bytes | None, video: Video) -> str | None:
         change = view_change(view, sample_scene(video))
     except BadVideo:
         return None
-    return None if change is None else f"the view has changed since this was learned: {change}"
+    if change is None:
+        return None
+    return f"the view has changed since this was learned: {change}"

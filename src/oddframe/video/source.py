@@ -21,16 +21,16 @@ from av.video.frame import VideoFrame
 from oddframe.errors import BadVideo
 from oddframe.types import ClipSpec, Floats, Ints
 from oddframe.video.damage import DamageReport
-from oddframe.video.decoder import USUAL_FPS, Clock, VideoFile
+from oddframe.video.decoder import USUAL_FPS, StampClock, VideoFile
 from oddframe.video.pictures import PICTURE_ENDINGS, pictures_of, read_picture
 from oddframe.video.scaling import FLOAT_PIXELS, Scaler, shown_size
 
 MOST_REORDERED = 64  # frames between a picture's place in decoding and in showing
-HEAD = 8  # pictures decoded to see whether a container's stamps are to be believed
+TRIAL_PICTURES = 8  # pictures decoded to see whether a container's stamps are to be believed
 MOST_REMEMBERED = 5_000_000  # frames, over all sources, of which the stamps are kept in memory
 BLOCK = 1 << 20  # bytes read at once of a file that is hashed
 BLOCKS = 64  # of a file that are hashed: a larger one is sampled
-SMALL = ClipSpec(size=(16, 16), colour="grey")
+TRIAL_SPEC = ClipSpec(size=(16, 16), colour="grey")
 
 State = tuple[tuple[int, int, int], ...]  # (time of change, bytes, inode) of each file of a source
 
@@ -122,16 +122,17 @@ class SourceMemory:
         with opening:
             source = self.find(path, state)
             if source is None:
-                source = scan_folder(path) if path.is_dir() else scan_file(path)
+                source = scan(path)
             with self.lock:
                 self.known[path] = (state, source)
-                while len(self.known) > 1 and self._frames() > MOST_REMEMBERED:
+                while len(self.known) > 1 and self.frames_known() > MOST_REMEMBERED:
                     self.known.popitem(last=False)
         with self.lock:
             self.opening.pop(path, None)
         return source
 
-    def _frames(self) -> int:
+    def frames_known(self) -> int:
+        """Frames, over all sources, whose stamps are in memory."""
         return sum(len(source.seconds) for _, source in self.known.values())
 
 
@@ -178,6 +179,13 @@ def list_pictures(folder: Path) -> list[Path]:
         raise BadVideo(f"cannot look into {folder}: {error.strerror or error}") from error
 
 
+def scan(path: Path) -> Source:
+    """A video file or a folder of pictures. Raises BadVideo where nothing can be read."""
+    if path.is_dir():
+        return scan_folder(path)
+    return scan_file(path)
+
+
 def scan_folder(folder: Path) -> Source:
     """A folder of pictures, of which the first that can be read is decoded."""
     paths = list_pictures(folder)
@@ -203,24 +211,25 @@ def scan_file(path: Path) -> Source:
     with VideoFile(path) as film:
         packets: list[Packet] = []
         noted = note_packets(film, packets)
-        head = list(islice(film.pictures(noted), HEAD))
+        head = list(islice(film.pictures(noted), TRIAL_PICTURES))
         for _ in noted:  # the rest, which is not decoded
             pass
         table = seek_table(packets, head)
         if table is not None:
             facts = facts_of_file(film, head[0])
-            clock = Clock(film.fps)
-            seconds = np.array([clock(float(stamp) * film.tick) for stamp in table.pts.tolist()])
+            clock = StampClock(film.fps)
+            stamps = table.pts.astype(float) * film.tick
+            seconds = np.array(list(map(clock, stamps.tolist())))
             return Source(path, facts, seconds, seek_table=table)
-    return count_frames(path)
+    return scan_by_decoding(path)
 
 
-def count_frames(path: Path) -> Source:
+def scan_by_decoding(path: Path) -> Source:
     """A file whose frames are found by decoding the whole."""
     seconds = []
     facts = None
     with VideoFile(path, threads=0) as film:
-        for second, picture in film.timed(Clock(film.fps)):
+        for second, picture in film.timed(StampClock(film.fps)):
             if facts is None:
                 facts = facts_of_file(film, picture)
             seconds.append(second)
@@ -237,7 +246,7 @@ def facts_of_file(film: VideoFile, first: VideoFrame) -> Facts:
     name = first.format.name
     if name not in FLOAT_PIXELS:
         try:
-            Scaler(SMALL, (height, width))(first)
+            Scaler(TRIAL_SPEC, (height, width))(first)
         except BadVideo as error:
             raise BadVideo(f"{film.path}: {error}") from error
     codec = film.codec.codec.canonical_name
@@ -281,22 +290,25 @@ def seek_table(packets: list[Packet], head: list[VideoFrame]) -> SeekTable | Non
     pts = stamps[place]
     decoded = [picture.pts for picture in head]
     ascending = not (np.diff(pts) <= 0).any() and not (np.diff(decoding) < 0).any()
-    if decoded != pts[:HEAD].tolist() or not ascending:
+    if decoded != pts[:TRIAL_PICTURES].tolist() or not ascending:
         return None
     if np.abs(place - np.arange(len(place))).max() > MOST_REORDERED:
         return None
     keys = np.flatnonzero([kept[k].is_key for k in place])
-    seeks = []
-    for key in keys:
+    seeks = pts[keys]
+    for at, key in enumerate(keys):
         dts = kept[place[key]].dts
-        seeks.append(pts[key] if dts is None else dts)
-    return SeekTable(pts, place, keys, np.array(seeks, np.int64))
+        if dts is not None:
+            seeks[at] = dts
+    return SeekTable(pts, place, keys, seeks)
 
 
 def unreadable(path: Path, damage: DamageReport | None) -> BadVideo:
     """The error for a source that gives no frame, with what is known of why."""
-    why = f" ({'; '.join(damage.lines())})" if damage else ""
-    return BadVideo(f"no frame can be read from {path}{why}")
+    text = f"no frame can be read from {path}"
+    if damage:
+        text += f" ({'; '.join(damage.lines())})"
+    return BadVideo(text)
 
 
 # ---- content
@@ -319,7 +331,10 @@ def content_hash(path: Path, *, again: bool = False) -> str:
         return known
     digest = blake2b(digest_size=8)
     of_folder = path.is_dir()
-    for file in list_pictures(path) if of_folder else [path]:
+    files = [path]
+    if of_folder:
+        files = list_pictures(path)
+    for file in files:
         if of_folder and not file.is_file():
             digest.update(NO_PICTURE)  # a pipe, a device, a dead link: reading the folder names it
             continue

@@ -24,8 +24,8 @@ TICKS = 10_000  # time stamps are at least this fine, in parts of a second
 # FFmpeg's number (SMPTE 170M) of the colours into which it converts RGB where nothing is asked
 BT601 = 6
 LONGEST_SIDE = 16384  # libx264 takes no more
-# ticks between two frames: twice as many are more than mp4 and x264 can count
-LONGEST_STEP = 200_000_000
+# ticks between two frames; twice as many are more than mp4 and x264 can count
+LONGEST_PAUSE = 200_000_000
 
 
 @contextmanager
@@ -71,7 +71,7 @@ class VideoWriter:
     def __init__(
         self, container: Any, fps: float, size: tuple[int, int], crf: int, preset: str
     ) -> None:
-        rate = _exact(fps)
+        rate = exact_rate(fps)
         self.size = size
         self.frames = 0
         self._step = 1 / rate
@@ -79,7 +79,8 @@ class VideoWriter:
         self._last = -1
         self._left_out = 0  # ticks by which pauses were shortened
         self._container = container
-        height, width = (side + side % 2 for side in size)
+        height = size[0] + size[0] % 2
+        width = size[1] + size[1] % 2
         self._stream = container.add_stream(
             "libx264", rate=rate, options={"crf": str(crf), "preset": preset, **REPEATABLE}
         )
@@ -97,7 +98,7 @@ class VideoWriter:
         after the last.
 
         A time that is not after the last frame's is moved to the next tick, and a pause of hours
-        (LONGEST_STEP) is shortened.
+        (LONGEST_PAUSE) is shortened.
         """
         if pixels.dtype != np.uint8 or pixels.shape not in ((*self.size, 3), (*self.size, 1)):
             raise ValueError(
@@ -109,9 +110,13 @@ class VideoWriter:
         whole[height:, :width] = whole[height - 1, :width]
         whole[:, width:] = whole[:, width - 1 : width]
         picture = av.VideoFrame.from_ndarray(whole, format="rgb24")
-        due = self._last + round(self._step / self._tick) if self.frames else 0
-        wanted = due if seconds is None else round(seconds / self._tick) - self._left_out
-        latest = self._last + LONGEST_STEP
+        if seconds is not None:
+            wanted = round(seconds / self._tick) - self._left_out
+        elif self.frames:
+            wanted = self._last + round(self._step / self._tick)
+        else:
+            wanted = 0
+        latest = self._last + LONGEST_PAUSE
         if wanted > latest:
             self._left_out += wanted - latest
             wanted = latest
@@ -125,7 +130,9 @@ class VideoWriter:
         self._container.mux(self._stream.encode(None))
 
 
-def _exact(fps: float) -> Fraction:
+def exact_rate(fps: float) -> Fraction:
     """The rate meant by a rounded number: 29.97 is 30000/1001."""
     nominal = Fraction(1000 * round(fps * 1.001), 1001)
-    return nominal if abs(fps - nominal) < 0.001 else Fraction(fps).limit_denominator(1001)
+    if abs(fps - nominal) < 0.001:
+        return nominal
+    return Fraction(fps).limit_denominator(1001)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oddframe.files import aside
-from oddframe.training.collapse import spread_of
+from oddframe.training.collapse import measure_spread
 from oddframe.types import Floats, Ints
 from oddframe.visualization.palette import INK, OTHERS, QUIET, css
 from oddframe.visualization.plots import axes_to_png
@@ -104,7 +104,7 @@ def write_points_page(path: Path, solid: list[tuple[Points, Floats]]) -> None:
     from plotly.graph_objects import Figure, Scatter3d
     from plotly.subplots import make_subplots
 
-    titles = [f"{points.when} training<br>{spread_of(points.vector)}" for points, _ in solid]
+    titles = [f"{points.when} training<br>{measure_spread(points.vector)}" for points, _ in solid]
     figure: Figure = make_subplots(
         cols=len(solid), specs=[[{"type": "scene"}] * len(solid)], subplot_titles=titles
     )
@@ -142,4 +142,4 @@ def _colours(points: Points) -> str:
 
 
 def _summary(points: Points) -> str:
-    return f"{len(points.frame)} frames, colours are {_colours(points)}; {spread_of(points.vector)}"
+    return f"{len(points.frame)} frames, colours are {_colours(points)}; {measure_spread(points.vector)}"

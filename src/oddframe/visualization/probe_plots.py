@@ -13,7 +13,7 @@ from oddframe.errors import BadVideo
 from oddframe.files import aside
 from oddframe.types import ClipSpec, Floats, Ints, Video
 from oddframe.video.reader import frames_at
-from oddframe.video.sampling import frames_of
+from oddframe.video.sampling import frames_at_rate
 from oddframe.visualization.palette import INK, ODD, QUIET, RARITY, TRUTH, css
 from oddframe.visualization.plots import axes_to_png
 
@@ -98,7 +98,7 @@ def write_retrieval_page(
 
 
 def _figure(video: Video, kind: str, caption: str) -> str:
-    frames = frames_of(video, ClipSpec())
+    frames = frames_at_rate(video, ClipSpec())
     try:
         pixels = frames_at(video, ClipSpec(size=WIDTH), [int(frames[len(frames) // 2])])[0]
     except (BadVideo, IndexError):

@@ -11,7 +11,7 @@ from oddframe.results import Result, to_plain, workflow
 from oddframe.synthetic import simulate as street
 
 Count = Annotated[int, Range(0, 10_000)]
-Side = Annotated[int, Range(street.SMALLEST, street.LARGEST)]
+Side = Annotated[int, Range(street.SMALLEST_PICTURE, street.LARGEST_PICTURE)]
 Seconds = Annotated[float, Range(0, 86_400, open_low=True)]
 
 

@@ -26,20 +26,20 @@ from oddframe.embeddings.head import Head, HeadOptions, refuse_other_width
 from oddframe.embeddings.store import (
     ShuffledRows,
     VideoEmbeddings,
+    clips_between,
     gather,
     key_of,
-    part_of,
     total,
     width_of,
+    with_clips,
 )
 from oddframe.errors import BadInput
 from oddframe.run import Run
 from oddframe.training.checkpoints import put_published
 
 VALIDATION_SHARE = 0.2  # of the videos, where the data set keeps none apart
-FEWEST = (
-    4  # clips of normal video: two to learn from in one batch, for batch norm, and one to validate
-)
+# clips of normal video: two to learn from in one batch, for batch norm, and one to validate
+FEWEST_CLIPS = 4
 
 
 class AutoencoderNetwork(nn.Module):
@@ -56,16 +56,13 @@ class AutoencoderNetwork(nn.Module):
         self.width = width
         self.variational = variational
         sizes = (width, *layers)
-        encoder: list[nn.Module] = [nn.BatchNorm1d(width)]
-        for before, after in pairwise(sizes[:-1]):
-            encoder += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
-        self.encoder = nn.Sequential(*encoder)
-        # the mean, and the log variance beside it
-        latent_size = 2 * sizes[-1] if variational else sizes[-1]
+        encoder = hidden_layers(sizes[:-1], dropout)
+        self.encoder = nn.Sequential(nn.BatchNorm1d(width), *encoder)
+        latent_size = sizes[-1]
+        if variational:  # the mean, and the log variance beside it
+            latent_size = 2 * sizes[-1]
         self.latent = nn.Linear(sizes[-2], latent_size)
-        decoder: list[nn.Module] = []
-        for before, after in pairwise(sizes[:0:-1]):
-            decoder += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
+        decoder = hidden_layers(sizes[:0:-1], dropout)
         self.decoder = nn.Sequential(*decoder, nn.Linear(sizes[1], width))
 
     def code(self, e: Tensor) -> Tensor:
@@ -85,13 +82,36 @@ class AutoencoderNetwork(nn.Module):
         when variational.
         """
         if not self.variational:
-            return {"loss": (self(e) - target).square().sum(1).mean()}
+            error = squared_error(self(e), target).mean()
+            return {"loss": error}
         mean, log_variance = self.latent(self.encoder(e)).chunk(2, 1)
-        sample = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
-        error = 0.5 * (self.decoder(sample) - target).square().sum(1).mean()
+        deviation = (0.5 * log_variance).exp()
+        sample = mean + deviation * torch.randn_like(mean)
+        made = self.decoder(sample)
+        error = 0.5 * squared_error(made, target).mean()
         # KL(N(m, s²) ‖ N(0, 1)) = ½ Σ (m² + s² − 1 − log s²), appendix B
-        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
-        return {"loss": error + divergence, "reconstruction": error, "divergence": divergence}
+        terms = mean.square() + log_variance.exp() - 1 - log_variance
+        divergence = 0.5 * terms.sum(1).mean()
+        return {
+            "loss": error + divergence,
+            "reconstruction": error,
+            "divergence": divergence,
+        }
+
+
+def squared_error(made: Tensor, target: Tensor) -> Tensor:
+    """(N,) squared errors of embeddings (N, D), summed over their numbers."""
+    return (made - target).square().sum(1)
+
+
+def hidden_layers(sizes: Sequence[int], dropout: float) -> list[nn.Module]:
+    """Linear layers from each size to the next, with ReLU and dropout behind each."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise(sizes):
+        layers.append(nn.Linear(before, after))
+        layers.append(nn.ReLU())
+        layers.append(nn.Dropout(dropout))
+    return layers
 
 
 class Autoencoder(Head):
@@ -118,21 +138,26 @@ class Autoencoder(Head):
         training = self.options.training
         batch = max(2, min(training.batch, total(learned_from)))
         training = replace(training, batch=batch)
+        seed = int(run.random(14).integers(2**31))
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(run.random(14).integers(2**31)))
+            torch.manual_seed(seed)
             net = self.make_network(width)
-        judged = torch.from_numpy(gather(judged_on, np.arange(total(judged_on))))
+        every_row = np.arange(total(judged_on))
+        judged = torch.from_numpy(gather(judged_on, every_row))
 
         def validate(module: nn.Module) -> float:
-            rows = judged.to(next(module.parameters()).device)
-            return float((module(rows) - rows).square().sum(1).mean())
+            device = next(module.parameters()).device
+            rows = judged.to(device)
+            errors = squared_error(module(rows), rows)
+            return float(errors.mean())
 
         def loss(module: Any, rows: Tensor) -> dict[str, Tensor]:
             losses: dict[str, Tensor] = module.loss(rows, rows)
             return losses
 
         data = ShuffledRows(learned_from, run.seed)
-        name = f"head-{key_of([*learned_from, *judged_on], self.options)[:12]}"
+        identity = key_of([*learned_from, *judged_on], self.options)
+        name = f"head-{identity[:12]}"
         history = train(net, data, by_loss(loss), run, training, name=name, validate=validate)
         run.notes["head"] = {"epochs": history.rows, "held_out_clips": total(judged_on)}
         self.net = net.cpu().double().eval().requires_grad_(False)
@@ -143,22 +168,22 @@ class Autoencoder(Head):
         """What to learn from and what to choose the epoch by. Raises BadInput for fewer than four
         clips.
         """
-        videos = [one for one in embedded if len(one)]
+        videos = with_clips(embedded)
         width_of(videos)
-        if total(videos) < FEWEST:
+        if total(videos) < FEWEST_CLIPS:
             raise BadInput(
                 f"an autoencoder needs four clips of normal video, got {total(videos)}; "
                 "the head knn takes one"
             )
-        apart = [one for one in validation if len(one)]
+        apart = with_clips(validation)
         if apart:
             return videos, apart
         return split_off_validation(videos)
 
     def distance(self, vectors: Tensor) -> Tensor:
         vectors = vectors.cpu().double()
-        error: Tensor = (self.fitted_for(vectors)(vectors) - vectors).square().sum(1)
-        return error
+        net = self.fitted_for(vectors)
+        return squared_error(net(vectors), vectors)
 
     def code(self, vectors: Tensor) -> Tensor:
         """(N, L): the latents of embeddings."""
@@ -178,21 +203,28 @@ class Autoencoder(Head):
         """Take the weights of a published autoencoder, by this network's names. Raises BadInput
         where they differ.
         """
-        net = self.make_network(len(weights["encoder.0.weight"]))
+        width = len(weights["encoder.0.weight"])
+        net = self.make_network(width)
         put_published(net, weights, "the file's autoencoder (--layers must be as there)")
         self.net = net.double().eval().requires_grad_(False)
 
     def make_network(self, width: int) -> AutoencoderNetwork:
         """An untrained network for embeddings of this width."""
         options = self.options
-        return AutoencoderNetwork(width, options.layers, options.dropout, options.variational)
+        return AutoencoderNetwork(
+            width,
+            options.layers,
+            options.dropout,
+            options.variational,
+        )
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *rest: Any) -> None:
         """The embedding's width is known only from what was saved."""
         self.net = None
         norm = state.get(f"{prefix}net.encoder.0.weight")
         if norm is not None:
-            self.net = self.make_network(len(norm)).double().eval().requires_grad_(False)
+            net = self.make_network(width=len(norm))
+            self.net = net.double().eval().requires_grad_(False)
         super()._load_from_state_dict(state, prefix, *rest)
 
 
@@ -215,5 +247,8 @@ def split_off_validation(
             return first, second
     longest = max(embedded, key=len)
     others = [one for one in embedded if one is not longest]
-    cut = min(len(longest) - 1, round(len(longest) * (1 - VALIDATION_SHARE)))
-    return [*others, part_of(longest, slice(0, cut))], [part_of(longest, slice(cut, None))]
+    wanted = round(len(longest) * (1 - VALIDATION_SHARE))
+    cut = min(len(longest) - 1, wanted)
+    begin = clips_between(longest, 0, cut)
+    end = clips_between(longest, cut, len(longest))
+    return [*others, begin], [end]

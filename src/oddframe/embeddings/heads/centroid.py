@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oddframe.embeddings.head import Head, HeadOptions, distances
-from oddframe.embeddings.store import VideoEmbeddings, labels_of, width_of
+from oddframe.embeddings.head import HeadOptions, HeadWithoutEpochs, distances
+from oddframe.embeddings.store import VideoEmbeddings, class_labels, width_of, with_clips
 from oddframe.run import Run
 from oddframe.types import Floats
 
 
-class Centroid(Head):
+class Centroid(HeadWithoutEpochs):
     """Distance to the nearest class centroid; to the one centroid where the videos have no classes."""
 
     name = "centroid"
@@ -26,15 +26,10 @@ class Centroid(Head):
     def __init__(self, options: HeadOptions) -> None:
         super().__init__(options)
         self.classes: list[str] = []
-        self.register_buffer("centre", torch.empty(0))
+        self.register_empty("centre")
 
-    def fit(
-        self,
-        embedded: Sequence[VideoEmbeddings],
-        run: Run,
-        validation: Sequence[VideoEmbeddings] = (),
-    ) -> None:
-        del run, validation  # nothing is drawn, and there are no epochs
+    def learn(self, embedded: Sequence[VideoEmbeddings], run: Run) -> None:
+        del run  # nothing is drawn
         self.classes, centre = centroids(embedded)
         self.centre = torch.from_numpy(centre).float().to(self.centre.device)
 
@@ -53,8 +48,8 @@ class Centroid(Head):
 def centroids(embedded: Sequence[VideoEmbeddings]) -> tuple[list[str], Floats]:
     """The classes, in order, and the mean embedding of each, (classes, D)."""
     width = width_of(embedded)
-    videos = [one for one in embedded if len(one)]
-    labels = labels_of(videos)
+    videos = with_clips(embedded)
+    labels = class_labels(videos)
     classes = sorted(set(labels))
     sums = np.zeros((len(classes), width))
     counts = np.zeros(len(classes))

@@ -19,7 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from oddframe.embeddings.head import SAMPLED, Head, HeadOptions, refuse_other_width
+from oddframe.embeddings.head import (
+    SAMPLED_EMBEDDINGS,
+    HeadOptions,
+    HeadWithoutEpochs,
+    refuse_other_width,
+)
 from oddframe.embeddings.heads.mixture import Mixture
 from oddframe.embeddings.store import (
     ShuffledRows,
@@ -29,6 +34,7 @@ from oddframe.embeddings.store import (
     sample_rows,
     total,
     width_of,
+    with_clips,
 )
 from oddframe.errors import BadInput
 from oddframe.run import Run
@@ -38,7 +44,7 @@ from oddframe.types import Floats
 FINEST, COARSEST = 1e-3, 1.0  # σ in units of an embedding's spread
 SCALES = 16  # at which f is evaluated
 REGULARISATION = 0.1  # β: weight of keeping f near nought on the embeddings themselves
-BATCH = 1024
+LARGEST_BATCH = 1024
 
 
 class Energy(nn.Module):
@@ -56,22 +62,32 @@ class Energy(nn.Module):
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """(N,) from (N, D) and (N,)."""
-        out: Tensor = self.layers(torch.cat([x, sigma.log()[:, None]], 1))[:, 0]
+        log_sigma = sigma.log()[:, None]
+        given = torch.cat([x, log_sigma], 1)
+        out: Tensor = self.layers(given)[:, 0]
         return out
 
     def loss(self, x: Tensor, sigma: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """½ σ² ‖∇f(x + σ ε, σ) − ε / σ‖² + ½ β f(x, σ)², both averaged over the batch."""
-        noisy = (x + sigma[:, None] * noise).requires_grad_(True)
-        (slope,) = torch.autograd.grad(self(noisy, sigma).sum(), noisy, create_graph=True)
-        squared = (slope - noise / sigma[:, None]).square().sum(1)
+        scale = sigma[:, None]
+        noisy = (x + scale * noise).requires_grad_(True)
+        total = self(noisy, sigma).sum()
+        (slope,) = torch.autograd.grad(total, noisy, create_graph=True)
+        error = slope - noise / scale
+        squared = error.square().sum(1)
         matching = (0.5 * sigma.square() * squared).mean()
-        size = (0.5 * REGULARISATION * self(x, sigma).square()).mean()
-        return {"loss": matching + size, "score_matching": matching, "regularisation": size}
+        value = self(x, sigma)
+        size = (0.5 * REGULARISATION * value.square()).mean()
+        return {
+            "loss": matching + size,
+            "score_matching": matching,
+            "regularisation": size,
+        }
 
 
-class Density(Head):
+class Density(HeadWithoutEpochs):
     """The largest, over scales, of f in units of its spread on normal embeddings; or −log p of them
-    in a mixture.
+    in a mixture. As the published one it is trained to the last epoch.
     """
 
     name = "density"
@@ -85,31 +101,25 @@ class Density(Head):
         super().__init__(options)
         if options.reduce == "max" and options.components != HeadOptions().components:
             raise ValueError("components counts for the head density only with --reduce mixture")
-        for name in ("centre", "spread", "usual"):
-            self.register_buffer(name, torch.empty(0))
+        self.register_empty("centre", "spread", "usual")
         self.energy: Energy | None = None
         self.mixture = Mixture(options)
 
-    def fit(
-        self,
-        embedded: Sequence[VideoEmbeddings],
-        run: Run,
-        validation: Sequence[VideoEmbeddings] = (),
-    ) -> None:
-        del validation  # the published one trains to the end
-        videos = [one for one in embedded if len(one)]
+    def learn(self, embedded: Sequence[VideoEmbeddings], run: Run) -> None:
+        videos = with_clips(embedded)
         width_of(videos)
         if total(videos) < 2:
             raise BadInput(
                 "a density needs two clips of normal video at least, got 1; the head knn takes one"
             )
-        rows = sample_rows(videos, SAMPLED, run.random(16))
+        rows = sample_rows(videos, SAMPLED_EMBEDDINGS, run.random(16))
         sample = gather(videos, rows).astype(np.float64)
         least = 1e-6 + 1e-3 * sample.std()
         self.centre = torch.from_numpy(sample.mean(0)).float()
         self.spread = torch.from_numpy(np.maximum(sample.std(0), least)).float()
         self.energy = self.train_energy(videos, run)
-        self.describe_scales(self.scales(torch.from_numpy(sample)).numpy(), run)
+        scales = self.scales(torch.from_numpy(sample))
+        self.describe_scales(scales.numpy(), run)
 
     def train_energy(self, videos: Sequence[VideoEmbeddings], run: Run) -> Energy:
         """The network, trained on embeddings in units of their spread; in double precision."""
@@ -117,12 +127,14 @@ class Density(Head):
 
         width = width_of(videos)
         count = total(videos)
+        seed = int(run.random(17).integers(2**31))
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(run.random(17).integers(2**31)))
+            torch.manual_seed(seed)
             energy = Energy(width, hidden_for(width))
-        batch = min(BATCH, count)
+        batch = min(LARGEST_BATCH, count)
+        steps_an_epoch = count // batch
         training = Training(
-            epochs=max(1, round(self.options.steps / (count // batch))),
+            epochs=max(1, round(self.options.steps / steps_an_epoch)),
             batch=batch,
             optimizer="adam",
             lr=1e-3,
@@ -131,10 +143,14 @@ class Density(Head):
         )
 
         def loss(module: Any, rows: Tensor) -> dict[str, Tensor]:
-            x = (rows - self.centre.to(rows.device)) / self.spread.to(rows.device)
+            centre = self.centre.to(rows.device)
+            spread = self.spread.to(rows.device)
+            x = (rows - centre) / spread
             low, high = np.log(FINEST), np.log(COARSEST)
-            sigma = (low + (high - low) * torch.rand(len(x), device=x.device)).exp()
-            losses: dict[str, Tensor] = module.loss(x, sigma, torch.randn_like(x))
+            place = torch.rand(len(x), device=x.device)
+            sigma = (low + (high - low) * place).exp()
+            noise = torch.randn_like(x)
+            losses: dict[str, Tensor] = module.loss(x, sigma, noise)
             return losses
 
         data = ShuffledRows(videos, run.seed)
@@ -147,9 +163,11 @@ class Density(Head):
         """Learn what f (M, L) is like on normal embeddings."""
         mean = scales.mean(0)
         deviation = np.maximum(scales.std(0), 1e-12)
-        self.usual = torch.from_numpy(np.stack([mean, deviation])).double()
+        usual = np.stack([mean, deviation])
+        self.usual = torch.from_numpy(usual).double()
         if self.options.reduce == "mixture":
-            self.mixture.fit_points(scales, int(run.random(13).integers(2**31)))
+            seed = int(run.random(13).integers(2**31))
+            self.mixture.fit_points(scales, seed)
 
     def distance(self, vectors: Tensor) -> Tensor:
         scales = self.scales(vectors)
@@ -164,9 +182,14 @@ class Density(Head):
         if self.energy is None:
             raise BadInput("the density has not learned yet; fit it first")
         refuse_other_width(len(self.centre), vectors)
-        x = (vectors.cpu().double() - self.centre.cpu().double()) / self.spread.cpu().double()
-        sigmas = torch.linspace(FINEST, COARSEST, SCALES, dtype=torch.float64)
-        return torch.stack([self.energy(x, sigma.expand(len(x))) for sigma in sigmas], 1)
+        centre = self.centre.cpu().double()
+        spread = self.spread.cpu().double()
+        x = (vectors.cpu().double() - centre) / spread
+        scales = []
+        for sigma in torch.linspace(FINEST, COARSEST, SCALES, dtype=torch.float64):
+            of_each = sigma.expand(len(x))
+            scales.append(self.energy(x, of_each))
+        return torch.stack(scales, 1)
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *rest: Any) -> None:
         """The embedding's width is known only from what was saved."""
@@ -185,4 +208,6 @@ def hidden_for(width: int) -> int:
     """
     if width < 32:
         return 256
-    return 1024 if width <= 1024 else 2048
+    if width <= 1024:
+        return 1024
+    return 2048

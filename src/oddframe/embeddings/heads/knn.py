@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oddframe.embeddings.head import SAMPLED, Head, HeadOptions, distances
+from oddframe.embeddings.head import SAMPLED_EMBEDDINGS, HeadOptions, HeadWithoutEpochs, distances
 from oddframe.embeddings.store import VideoEmbeddings, gather, sample_rows, width_of
 from oddframe.run import Run
 from oddframe.types import Floats, Ints
@@ -21,7 +21,7 @@ from oddframe.types import Floats, Ints
 PROJECTED = 64
 
 
-class Neighbours(Head):
+class Neighbours(HeadWithoutEpochs):
     """Mean distance to the nearest remembered embeddings; those remembered are a coreset."""
 
     name = "knn"
@@ -30,25 +30,21 @@ class Neighbours(Head):
 
     def __init__(self, options: HeadOptions) -> None:
         super().__init__(options)
-        self.register_buffer("bank", torch.empty(0))
+        self.register_empty("bank")
 
-    def fit(
-        self,
-        embedded: Sequence[VideoEmbeddings],
-        run: Run,
-        validation: Sequence[VideoEmbeddings] = (),
-    ) -> None:
-        del validation  # there are no epochs
+    def learn(self, embedded: Sequence[VideoEmbeddings], run: Run) -> None:
         width_of(embedded)
         random = run.random(11)
-        points = gather(embedded, sample_rows(embedded, SAMPLED, random))
+        rows = sample_rows(embedded, SAMPLED_EMBEDDINGS, random)
+        points = gather(embedded, rows)
         kept = coreset(points, self.options.bank, random)
         self.bank = torch.from_numpy(points[kept]).to(self.bank.device)
 
     def distance(self, vectors: Tensor) -> Tensor:
         found = distances(vectors, self.bank)  # (N, B)
         count = min(self.options.neighbours, found.shape[1])
-        return found.topk(count, largest=False).values.mean(1)
+        nearest = found.topk(count, largest=False).values
+        return nearest.mean(1)
 
 
 def coreset(points: Floats, size: int, random: np.random.Generator) -> Ints:
@@ -60,16 +56,20 @@ def coreset(points: Floats, size: int, random: np.random.Generator) -> Ints:
     if len(points) <= size:
         return np.arange(len(points))
     projected = points
-    if points.shape[1] > PROJECTED:
-        axes = random.standard_normal((points.shape[1], PROJECTED)) / np.sqrt(PROJECTED)
+    width = points.shape[1]
+    if width > PROJECTED:
+        axes = random.standard_normal((width, PROJECTED)) / np.sqrt(PROJECTED)
         projected = points @ axes.astype(np.float32)
     lengths = np.einsum("md,md->m", projected, projected)  # squared
-    chosen = [int(random.integers(len(points)))]
+    first = int(random.integers(len(points)))
+    chosen = [first]
     nearest = np.full(len(points), np.inf, np.float32)  # squared distance to the nearest chosen
     while len(chosen) < size:
         last = chosen[-1]
-        to_last = lengths + lengths[last] - 2 * (projected @ projected[last])
+        products = projected @ projected[last]
+        to_last = lengths + lengths[last] - 2 * products
         np.minimum(nearest, to_last, out=nearest)
         nearest[last] = -1
-        chosen.append(int(nearest.argmax()))
+        farthest = int(nearest.argmax())
+        chosen.append(farthest)
     return np.sort(np.asarray(chosen))

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oddframe.embeddings.head import SAMPLED, Head, HeadOptions, distances
+from oddframe.embeddings.head import SAMPLED_EMBEDDINGS, HeadOptions, HeadWithoutEpochs, distances
 from oddframe.embeddings.heads.centroid import centroids
-from oddframe.embeddings.store import VideoEmbeddings, gather, labels_of, sample_rows
+from oddframe.embeddings.store import VideoEmbeddings, class_labels, gather, sample_rows, with_clips
 from oddframe.embeddings.whitening import whitening
 from oddframe.run import Run
 
 
-class Mahalanobis(Head):
+class Mahalanobis(HeadWithoutEpochs):
     """Distance to the nearest class centroid in units of the spread within classes."""
 
     name = "mahalanobis"
@@ -29,27 +29,24 @@ class Mahalanobis(Head):
     def __init__(self, options: HeadOptions) -> None:
         super().__init__(options)
         self.classes: list[str] = []
-        self.register_buffer("centre", torch.empty(0))
-        self.register_buffer("whiten", torch.empty(0))
+        self.register_empty("centre", "whiten")
 
-    def fit(
-        self,
-        embedded: Sequence[VideoEmbeddings],
-        run: Run,
-        validation: Sequence[VideoEmbeddings] = (),
-    ) -> None:
-        del validation  # there are no epochs
-        videos = [one for one in embedded if len(one)]
+    def learn(self, embedded: Sequence[VideoEmbeddings], run: Run) -> None:
+        videos = with_clips(embedded)
         classes, centre = centroids(videos)
-        rows = sample_rows(videos, SAMPLED, run.random(12))
-        numbers = [classes.index(label) for label in labels_of(videos)]
-        number = np.repeat(numbers, [len(one) for one in videos])[rows]
+        rows = sample_rows(videos, SAMPLED_EMBEDDINGS, run.random(12))
+        number_of_video = [classes.index(label) for label in class_labels(videos)]
+        clips = [len(one) for one in videos]
+        number = np.repeat(number_of_video, clips)[rows]
         rounded = centre.astype(np.float32).astype(np.float64)  # as it is kept
-        differences = gather(videos, rows).astype(np.float64) - rounded[number]
+        points = gather(videos, rows).astype(np.float64)
+        differences = points - rounded[number]
         device = self.centre.device
         self.centre = torch.from_numpy(centre).float().to(device)
         self.whiten = torch.from_numpy(whitening(differences)).float().to(device)
 
     def distance(self, vectors: Tensor) -> Tensor:
         whiten = self.whiten.double()
-        return distances(vectors.to(whiten) @ whiten, self.centre.double() @ whiten).amin(1)
+        points = vectors.to(whiten) @ whiten
+        centres = self.centre.double() @ whiten
+        return distances(points, centres).amin(1)

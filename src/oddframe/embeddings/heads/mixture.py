@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oddframe.embeddings.head import SAMPLED, Head, HeadOptions
+from oddframe.embeddings.head import SAMPLED_EMBEDDINGS, HeadOptions, HeadWithoutEpochs
 from oddframe.embeddings.store import VideoEmbeddings, gather, sample_rows, width_of
 from oddframe.embeddings.whitening import whitening
 from oddframe.errors import BadInput
@@ -25,7 +25,7 @@ CLIPS_A_GAUSSIAN = 20  # at least; fewer tell nothing of its spread
 LEAST_VARIANCE = 1e-2  # of a Gaussian along an axis of the whitened embeddings
 
 
-class Mixture(Head):
+class Mixture(HeadWithoutEpochs):
     """−log p under a mixture of Gaussians with diagonal covariances, of whitened embeddings."""
 
     name = "mixture"
@@ -38,20 +38,14 @@ class Mixture(Head):
 
     def __init__(self, options: HeadOptions) -> None:
         super().__init__(options)
-        for name in ("centre", "whiten", "weight", "mean", "spread"):
-            self.register_buffer(name, torch.empty(0))
+        self.register_empty("centre", "whiten", "weight", "mean", "spread")
 
-    def fit(
-        self,
-        embedded: Sequence[VideoEmbeddings],
-        run: Run,
-        validation: Sequence[VideoEmbeddings] = (),
-    ) -> None:
-        del validation  # there are no epochs
+    def learn(self, embedded: Sequence[VideoEmbeddings], run: Run) -> None:
         width_of(embedded)
         random = run.random(13)
-        points = gather(embedded, sample_rows(embedded, SAMPLED, random)).astype(np.float64)
-        self.fit_points(points, int(random.integers(2**31)))
+        rows = sample_rows(embedded, SAMPLED_EMBEDDINGS, random)
+        points = gather(embedded, rows).astype(np.float64)
+        self.fit_points(points, seed=int(random.integers(2**31)))
 
     def fit_points(self, points: Floats, seed: int) -> None:
         """Learn from (M, D) points in memory. Raises BadInput for fewer than two."""
@@ -87,8 +81,10 @@ class Mixture(Head):
         mean = self.mean.double()
         spread = self.spread.double()
         D = mean.shape[1]
-        points = (vectors.to(mean) - self.centre.double()) @ self.whiten.double()  # (N, D)
-        squared = ((points[:, None] - mean) / spread).square().sum(2)  # (N, K)
+        differences = vectors.to(mean) - self.centre.double()
+        points = differences @ self.whiten.double()  # (N, D)
+        standardised = (points[:, None] - mean) / spread
+        squared = standardised.square().sum(2)  # (N, K)
         log_weight = self.weight.double().log()
         log_scale = spread.log().sum(1)
         log_p = log_weight - 0.5 * squared - log_scale - 0.5 * D * math.log(2 * math.pi)

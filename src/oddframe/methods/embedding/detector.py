@@ -48,7 +48,6 @@ from oddframe.types import ClipSpec, Scores, Video
 
 HOUR = 3600.0
 Duration = Annotated[float, Range(0, HOUR, open_low=True)]
-KNN = HeadOptions()
 
 
 class Embedding(Embedder):
@@ -83,7 +82,7 @@ class Embedding(Embedder):
         *,
         network: EncoderName = "r2plus1d-18",
         weights: str = "random",
-        head: HeadOptions = KNN,
+        head: HeadOptions = HeadOptions(),  # noqa: B008
         clip_seconds: Duration | None = None,
         hop_seconds: Duration | None = None,
         clip_length: Annotated[int, Range(1, 10_000)] | None = None,

@@ -71,7 +71,7 @@ def load_pretrained(
                 f"no such file of weights: {path}; the published ones of {encoder.name} are at "
                 f"{encoder.url}, and --weights hub downloads them"
             )
-    network, autoencoder = split_autoencoder(read_state(path))
+    network, autoencoder = split_autoencoder(read_weights(path))
     load_network(net, network, encoder.name, path)
     return source, autoencoder
 
@@ -139,7 +139,7 @@ def download_foreign(encoder: Encoder) -> dict[str, Tensor]:
         ) from error
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a file by the names that stand there. Raises BadInput."""
     if path.suffix != ".safetensors":
         return read_published(path)

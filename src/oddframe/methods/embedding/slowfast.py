@@ -134,7 +134,7 @@ class Pathways(nn.Module):
     def __init__(self, slow: nn.Module, fast: nn.Module, channels: int | None) -> None:
         super().__init__()
         self.multipathway_blocks = nn.ModuleList([slow, fast])
-        self.multipathway_fusion: nn.Module = Fusion(channels) if channels else nn.Identity()
+        self.multipathway_fusion: nn.Module = FastToSlow(channels) if channels else nn.Identity()
 
     def forward(self, x: Sequence[Tensor]) -> Sequence[Tensor]:
         out = [block(part) for block, part in zip(self.multipathway_blocks, x, strict=True)]
@@ -142,7 +142,7 @@ class Pathways(nn.Module):
         return fused
 
 
-class Fusion(nn.Module):
+class FastToSlow(nn.Module):
     """Fast features, thinned in time by a convolution, beside the slow ones."""
 
     def __init__(self, channels: int) -> None:

@@ -13,7 +13,6 @@ described by six numbers.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import cv2
@@ -24,32 +23,27 @@ from scipy.spatial import cKDTree
 from oddframe.array_spec import ArraySpec
 from oddframe.detector import Detector
 from oddframe.errors import BadInput, BadVideo
-from oddframe.methods.flowgrid.explanation import compare_motion, window_around
+from oddframe.methods.flowgrid.bank import CANDIDATES, choose_bank, gather_windows
+from oddframe.methods.flowgrid.explanation import explain
 from oddframe.methods.flowgrid.features import Describer, MotionFeatures
+from oddframe.methods.flowgrid.standing import LOOK_SECONDS, learn_background, learn_longest_dwell
 from oddframe.methods.flowgrid.streaming import FlowGridStream
 from oddframe.options import Range, check_ranges
 from oddframe.run import Run
 from oddframe.types import Bytes, Clips, ClipSpec, Example, Floats, Ints, Scores, Video
-from oddframe.video.background import (
-    Background,
-    StandingTracker,
-    local_contrast,
-    median_picture,
-    noise_of,
-    shrink,
+from oddframe.video.background import Background, StandingTracker, local_contrast, shrink
+from oddframe.video.filmed_time import StreamClock
+from oddframe.video.motion import (
+    PRESETS,
+    SMALLEST_SIDE,
+    Flow,
+    MotionGrid,
+    choose_grid,
+    motion_cells,
+    refuse_tiny,
 )
-from oddframe.video.filmed_time import Clock
-from oddframe.video.motion import PRESETS, SMALLEST, Flow, MotionGrid, choose_grid, motion_cells
-from oddframe.video.reader import facts_of
 
-CANDIDATES = 20_000  # windows of normal video, drawn at random, from which the bank is chosen
-SAMPLED = 400  # frames, over all training videos, from which the background is learned
-LOOK_SECONDS = 0.5  # from one look at what stands to the next
-LEAST_STANDING = 3.0  # seconds that a thing must stand longer than any did in normal video
-UNLIKE = 10.0  # grey levels, the least by which a standing thing differs from its background
-UNLIKE_NOISES = 4.0  # the same in standard deviations of the noise
-UNLIKE_CONTRAST = 0.15  # the same as a share of the background's own contrast, which light scales
-HIGH = 0.999  # quantile of normal windows' distances that stands for a high score
+HIGH_QUANTILE = 0.999  # quantile of normal windows' distances that stands for a high score
 STANDING_WEIGHT = 2.0  # how much standing for the whole dwell counts beside the reference level
 SHAPE_TOLERANCE = 1.5  # cells by which a picture's height may differ: less is rounding
 
@@ -111,16 +105,23 @@ class FlowGrid(Detector):
     ) -> None:
         check_ranges(type(self), self.options)
         if flow not in PRESETS:
-            raise ValueError(f"flow is one of {', '.join(PRESETS)}, got {flow}")
+            known = ", ".join(PRESETS)
+            raise ValueError(f"flow is one of {known}, got {flow}")
         if bank < neighbours:
             raise ValueError(
                 f"a bank holds at least as many windows as there are neighbours, got {bank}"
             )
-        self.size, self.fps, self.flow = size, fps, flow
-        self.bank_size, self.neighbours, self.row_weight = bank, neighbours, row_weight
-        self.half_life_seconds, self.rare_share = half_life, rare_share
+        self.size = size
+        self.fps = fps
+        self.flow = flow
+        self.bank_size = bank
+        self.neighbours = neighbours
+        self.row_weight = row_weight
+        self.half_life_seconds = half_life
+        self.rare_share = rare_share
         self.dwell_seconds = dwell_seconds
-        self.asked_windows, self.asked_step = windows, frame_step
+        self.asked_windows = windows
+        self.asked_step = frame_step
         self.grid = MotionGrid(frame_step or 1, windows or (32, 48), 8)
         self.learned_from: list[str] = []  # sources of the training videos, for `nearest_normal`
         self.tree: cKDTree | None = None
@@ -138,15 +139,16 @@ class FlowGrid(Detector):
 
     @property
     def spec(self) -> ClipSpec:
-        length = max(2, 1 + round(self.dwell_seconds * self.fps / self.grid.frame_step))
+        step = self.grid.frame_step
+        length = max(2, 1 + round(self.dwell_seconds * self.fps / step))
         return ClipSpec(
             length=length,
-            stride=self.grid.frame_step,
+            stride=step,
             size=self.size,
             colour="grey",
             fps=self.fps,
             pad_start=True,
-            warm_up=(length - 1) * self.grid.frame_step / self.fps,
+            warm_up=(length - 1) * step / self.fps,
         )
 
     @property
@@ -170,7 +172,8 @@ class FlowGrid(Detector):
     def fit(self, videos: Sequence[Video], run: Run) -> None:
         refuse_tiny(videos)
         self.grid = self.choose_grid(videos, run)
-        self.learn(self.describer.describe_all(videos, run), videos, run)
+        features = self.describer.describe_all(videos, run)
+        self.learn(features, videos, run)
 
     def score(self, clips: Clips) -> Scores:
         """(N,) scores and (N, h, w) maps; NaN where a clip has no earlier frame to compare with.
@@ -182,12 +185,14 @@ class FlowGrid(Detector):
         heat = np.zeros((len(clips), *self.background.shape), np.float32)
         value = np.full(len(clips), np.nan, np.float32)
         for n, clip in enumerate(clips.pixels[:, 0]):
-            before, now = clips.times[n, -2:]
-            if np.isnan(before):
+            times = clips.times[n]
+            seconds = times[-1] - times[-2]
+            if np.isnan(seconds):
                 continue
-            standing = self.standing_in(clip, clips.times[n])
-            pair = self.scaled(clip[-2]), self.scaled(clip[-1])
-            heat[n] = self.score_map(*pair, now - before, standing)
+            standing = self.standing_in(clip, times)
+            before = self.scaled(clip[-2])
+            now = self.scaled(clip[-1])
+            heat[n] = self.score_map(before, now, seconds, standing)
             value[n] = heat[n].max()
         return Scores(clips.video, clips.frame_index, clips.seconds, value, map=heat)
 
@@ -203,42 +208,25 @@ class FlowGrid(Detector):
         """Leave-one-fold-out with one pass over the pixels: features do not depend on what was
         learned.
         """
-        sources = [str(video.source) for video in videos]
-        fitted_on_these = self.learned_from == sources  # `fit` has just chosen the grid from them
         student = self.fresh()
-        student.grid = self.grid if fitted_on_these else student.choose_grid(videos, run)
+        if self.learned_from == sources_of(videos):  # `fit` has just chosen the grid from them
+            student.grid = self.grid
+        else:
+            student.grid = student.choose_grid(videos, run)
         features = student.describer.describe_all(videos, run)
         learned_without: int | None = None
         for k, fold in enumerate(folds):
             if fold != learned_without:
-                others = [other for other, of in enumerate(folds) if of != fold]
-                student.learn([features[o] for o in others], [videos[o] for o in others], run)
+                others = np.flatnonzero(np.asarray(folds) != fold).tolist()
+                other_features = [features[other] for other in others]
+                other_videos = [videos[other] for other in others]
+                student.learn(other_features, other_videos, run)
                 learned_without = fold
             yield student.score_features(features[k], videos[k].name)
 
     def nearest_normal(self, clips: Clips) -> Example:
         """The remembered window nearest to the hottest cell of the last clip, and how the two move."""
-        scores = self.score(clips)
-        assert scores.map is not None
-        heat = scores.map[-1]
-        hottest = int(heat.argmax())
-        clip, times = clips.pixels[-1, 0], clips.times[-1]
-        before, now = self.scaled(clip[-2]), self.scaled(clip[-1])
-        cell, vector = motion_cells(before, now, times[-1] - times[-2], self.grid, self.flow)
-        here = np.flatnonzero(cell == hottest)
-        box = window_around(hottest, heat.shape, self.grid)
-        if not len(here):
-            text = "Something stands where, in normal video, nothing stood for so long."
-            return Example(text, box)
-        point = self.standardise(cell[here], vector[here], heat.shape)[0]
-        nearest = int(self.search_tree().query(point)[1])
-        normal = self.bank[nearest, :6] * self.spread + self.mean
-        largest = int(np.abs(point[:6] - self.bank[nearest, :6]).argmax())
-        video, frame, at = (int(n) for n in self.origin[nearest])
-        there = float(vector[here][0, largest])
-        text = compare_motion(largest % 3, there, float(normal[largest]), now.shape[1])
-        source = Path(self.learned_from[video])
-        return Example(text, box, source, frame, window_around(at, heat.shape, self.grid))
+        return explain(self, clips)
 
     # 1. Describe: pixels to six numbers in each cell where something moves.
 
@@ -257,7 +245,8 @@ class FlowGrid(Detector):
     @property
     def describer(self) -> Describer:
         """What turns videos into features, with the grid as it is now."""
-        return Describer(replace(self.spec, length=2, warm_up=0.0), self.grid, self.flow)
+        pairs = replace(self.spec, length=2, warm_up=0.0)
+        return Describer(pairs, self.grid, self.flow)
 
     # 2. Learn: a bank of normal windows, and where things stand.
 
@@ -265,7 +254,7 @@ class FlowGrid(Detector):
         """Learn from the features of videos, forgetting what was learned. Raises BadInput for too
         little.
         """
-        if not sum(len(one.frame) for one in features):
+        if not any(len(one.frame) for one in features):
             raise BadInput(
                 "flowgrid found no two frames to compare in the training videos; give longer ones"
             )
@@ -275,58 +264,51 @@ class FlowGrid(Detector):
                 f"the training videos differ in shape (grids of {sorted(shapes)}); "
                 "fit one detector for each camera"
             )
-        self.learned_from = [str(video.source) for video in videos]
+        self.learned_from = sources_of(videos)
         self.learn_motion(features, run)
         self.learn_standing(features)
 
     def learn_motion(self, features: Sequence[MotionFeatures], run: Run) -> None:
         """Choose the bank of normal windows and the units in which distances are measured."""
         shape = features[0].small.shape[1:]
-        counts = np.array([len(one.cell) for one in features])
-        if counts.sum() <= self.neighbours:
+        count = sum(len(one.cell) for one in features)
+        if count <= self.neighbours:
             raise BadInput(
                 "nothing moves in the training videos, so there is no normal motion to learn"
             )
         random = run.random(1)
-        wanted = min(max(CANDIDATES, self.bank_size), counts.sum())
-        drawn = np.sort(random.choice(counts.sum(), wanted, replace=False))
-        vector, cell, origin = gather_windows(features, drawn)
+        wanted = min(max(CANDIDATES, self.bank_size), count)
+        drawn = random.choice(count, wanted, replace=False)
+        vector, cell, origin = gather_windows(features, np.sort(drawn))
         self.mean = vector.mean(0)
         self.spread = np.maximum(vector.std(0), 1e-3)
         points = self.standardise(cell, vector, shape)
-        kept = choose_bank(points, min(self.bank_size, len(points)), self.rare_share, random)
+        size = min(self.bank_size, len(points))
+        kept = choose_bank(points, size, self.rare_share, random)
         self.bank = points[kept]
         self.origin = origin[kept].astype(np.int64)
         self.tree = None
-        others = np.delete(points, kept, axis=0) if len(kept) < len(points) else points
-        high = np.quantile(self.distance(others), HIGH)
+        others = points
+        if len(kept) < len(points):
+            others = np.delete(points, kept, axis=0)
+        high = np.quantile(self.distance(others), HIGH_QUANTILE)
         self.reference_level = np.array(high, np.float32)
 
     def learn_standing(self, features: Sequence[MotionFeatures]) -> None:
         """The background, its noise, and for how long things stand where in normal video."""
-        every = max(1, sum(len(one.small) for one in features) // SAMPLED)
-        sampled = np.concatenate([one.small[::every] for one in features])
-        sample = np.stack([local_contrast(small) for small in sampled])  # (S, h, w)
-        background = median_picture(sample)
-        level = UNLIKE_NOISES * noise_of(sample, background) + UNLIKE_CONTRAST * np.abs(background)
-        self.background = background.astype(np.float32)
-        self.noise_level = np.maximum(UNLIKE, level).astype(np.float32)
+        background = learn_background(features)
+        self.background = background.picture
+        self.noise_level = background.level
         longest_of = [self.longest_standing(one) for one in features]
-        # a short recording does not hold all standing that is normal: as far as one video goes
-        # beyond all others, a new one may go beyond all of these
-        margin = LEAST_STANDING / LOOK_SECONDS
-        if len(longest_of) > 1:
-            for k, longest in enumerate(longest_of):
-                others = longest_of[:k] + longest_of[k + 1 :]
-                margin = max(margin, (longest - np.max(others, axis=0)).max())
-        self.longest_dwell = np.asarray(np.max(longest_of, axis=0) + margin, np.float32)
+        self.longest_dwell = learn_longest_dwell(longest_of)
 
     def longest_standing(self, one: MotionFeatures) -> Floats:
         """(h, w) the most looks for which something stood at each cell, or beside it, in one video."""
         longest = np.zeros(self.background.shape, np.float32)
         for count in self.standing_through(one):
             longest = np.maximum(longest, count)
-        return np.asarray(cv2.dilate(longest, np.ones((3, 3), np.uint8)), np.float32)
+        beside = np.ones((3, 3), np.uint8)
+        return np.asarray(cv2.dilate(longest, beside), np.float32)
 
     # 3. Score: how far is the nearest normal window, and does something stand where nothing stood?
 
@@ -336,9 +318,16 @@ class FlowGrid(Detector):
         spoken = np.flatnonzero(one.spoken)
         for m, standing in enumerate(self.standing_through(one)):
             if one.spoken[m]:
-                heat[m] = self.combine(*one.cells(m), standing)
-        value = heat.reshape(len(heat), -1).max(1)
-        return Scores(name, one.frame[spoken], one.seconds[spoken], value[spoken], map=heat[spoken])
+                cell, vector = one.cells(m)
+                heat[m] = self.combine(cell, vector, standing)
+        value = heat.max((1, 2))
+        return Scores(
+            name,
+            one.frame[spoken],
+            one.seconds[spoken],
+            value[spoken],
+            map=heat[spoken],
+        )
 
     def score_map(self, before: Bytes, now: Bytes, seconds: float, standing: Floats) -> Floats:
         """(h, w) scores of a pair of frames (H, W) and of how long each cell has stood."""
@@ -357,18 +346,21 @@ class FlowGrid(Detector):
         beyond = standing - self.longest_dwell
         # standing for the whole time watched, where nothing ever stood, counts three times the
         # oddest normal motion
-        stands = float(self.reference_level) * (1 + STANDING_WEIGHT * beyond / self.looks)
-        return np.maximum(heat, np.where(beyond > 0, stands, 0))
+        share = STANDING_WEIGHT * beyond / self.looks
+        stands = float(self.reference_level) * (1 + share)
+        too_long = np.where(beyond > 0, stands, 0)
+        return np.maximum(heat, too_long)
 
     def standing_through(self, one: MotionFeatures) -> Iterator[Floats]:
         """For each frame of a video: for how many looks, up to now, each cell was unlike its
         background.
         """
-        tracker, clock = self.standing_tracker(), Clock()
-        for small, seconds in zip(one.small, one.seconds, strict=True):
-            if clock.jumps_to(float(seconds)):
+        tracker = self.standing_tracker()
+        clock = StreamClock()
+        for small, seconds in zip(one.small, one.seconds.tolist(), strict=True):
+            if clock.jumps_to(seconds):
                 tracker.reset()
-            clock = clock.at(float(seconds))
+            clock = clock.at(seconds)
             yield tracker.push(self.unlike(small))
 
     def standing_in(self, clip: Bytes, times: Floats) -> Floats:
@@ -376,33 +368,40 @@ class FlowGrid(Detector):
         made up.
         """
         tracker = StandingTracker(1, self.looks)
+        step = self.look_step
         last = len(clip) - 1
-        looks = range(last % self.look_step, last + 1, self.look_step)
-        for t in looks:
+        for t in range(last % step, last + 1, step):
             if not np.isnan(times[t]):
-                counts = tracker.push(self.unlike(shrink(clip[t], self.background.shape)))
+                small = shrink(clip[t], self.background.shape)
+                counts = tracker.push(self.unlike(small))
         return counts
 
     def standing_tracker(self) -> StandingTracker:
         """Counts looks of a stream of all frames."""
-        return StandingTracker(self.look_step * self.grid.frame_step, self.looks)
+        frames = self.look_step * self.grid.frame_step  # from one look to the next
+        return StandingTracker(frames, self.looks)
 
     def unlike(self, small: Bytes) -> Any:
         """(h, w) where a small picture differs from the background; nowhere when the scene has
         changed as a whole.
         """
-        return Background(self.background, self.noise_level).unlike(local_contrast(small))
+        background = Background(self.background, self.noise_level)
+        return background.unlike(local_contrast(small))
 
     def standardise(self, cell: Ints, vector: Floats, shape: Sequence[int]) -> Floats:
         """(A, 7): the six numbers in units of their normal spread, and the row."""
-        row = self.row_weight * (cell // shape[1] + 0.5) / shape[0]
+        h, w = shape
+        row = self.row_weight * (cell // w + 0.5) / h
         scaled = (vector - self.mean) / self.spread
-        return np.concatenate([scaled, row[:, None]], axis=1).astype(np.float32)
+        points = np.concatenate([scaled, row[:, None]], axis=1)
+        return points.astype(np.float32)
 
     def distance(self, points: Floats) -> Floats:
         """(A,) mean distance of windows (A, 7) to the nearest remembered ones."""
-        ranks = list(range(1, min(self.neighbours, len(self.bank)) + 1))
-        return np.asarray(self.search_tree().query(points, ranks)[0].mean(1))
+        count = min(self.neighbours, len(self.bank))
+        ranks = list(range(1, count + 1))
+        distances, _ = self.search_tree().query(points, ranks)
+        return np.asarray(distances.mean(1))
 
     def search_tree(self) -> cKDTree:
         """The bank, ready to be searched."""
@@ -413,7 +412,8 @@ class FlowGrid(Detector):
 
     def check_shape(self, shape: Sequence[int], video: str) -> None:
         """Raise BadVideo for pictures of H × W of another shape than those learned from."""
-        (H, W), (h, w) = shape, self.background.shape
+        H, W = shape
+        h, w = self.background.shape
         if abs(H / W * w - h) > SHAPE_TOLERANCE:
             stride = self.grid.stride
             raise BadVideo(
@@ -424,7 +424,8 @@ class FlowGrid(Detector):
     def scaled(self, frame: Bytes) -> Bytes:
         """A frame (H, W) of the size learned."""
         h, w = self.background.shape
-        if self.grid.grid(frame.shape) == (h, w) and max(frame.shape) >= SMALLEST:
+        same_grid = self.grid.grid(frame.shape) == (h, w)
+        if same_grid and max(frame.shape) >= SMALLEST_SIDE:
             return frame
         side = self.grid.stride
         return shrink(frame, (h * side, w * side))
@@ -437,7 +438,9 @@ class FlowGrid(Detector):
     ) -> None:
         plain = metadata or {}
         super().load_state(arrays, plain)
-        grid = MotionGrid(**{**plain["grid"], "windows": tuple(plain["grid"]["windows"])})
+        numbers = dict(plain["grid"])
+        numbers["windows"] = tuple(numbers["windows"])  # JSON knows lists only
+        grid = MotionGrid(**numbers)
         sources = plain["learned_from"]
         check_grid(grid)
         if not len(self.bank) or not self.background.size:
@@ -451,49 +454,14 @@ class FlowGrid(Detector):
         self.tree = None
 
 
+def sources_of(videos: Sequence[Video]) -> list[str]:
+    """Where each of the videos is."""
+    return [str(video.source) for video in videos]
+
+
 def check_grid(grid: MotionGrid) -> None:
     """Raise ValueError for a grid that no fit chooses."""
     numbers = (grid.frame_step, grid.stride, *grid.windows)
     whole = all(isinstance(number, int) for number in numbers) and len(grid.windows) == 2
     if not whole or min(numbers) < 1 or max(numbers) > 20_000:
         raise ValueError(f"its grid is {numbers}, not whole numbers from 1 to 20 000")
-
-
-def refuse_tiny(videos: Sequence[Video]) -> None:
-    """Raise BadVideo for pictures in which no motion can be seen."""
-    for video in videos:
-        facts = facts_of(video)
-        if max(facts.height, facts.width) < SMALLEST:
-            raise BadVideo(
-                f"{video.source} has pictures of {facts.width}×{facts.height} pixels, "
-                f"too small to see motion in; the longer side has at least {SMALLEST}"
-            )
-
-
-def gather_windows(features: Sequence[MotionFeatures], drawn: Ints) -> tuple[Floats, Ints, Ints]:
-    """Numbers (D, 6), cells (D,) and origins (D, 3) of windows at ascending positions over all
-    videos.
-    """
-    counts = np.array([len(one.cell) for one in features])
-    starts = np.cumsum(counts) - counts
-    vectors, cells, origins = [], [], []
-    for k, one in enumerate(features):
-        mine = drawn[(drawn >= starts[k]) & (drawn < starts[k] + counts[k])] - starts[k]
-        frame = one.frame[np.searchsorted(one.first, mine, side="right") - 1]
-        vectors.append(one.vector[mine].astype(np.float32))
-        cells.append(one.cell[mine].astype(int))
-        origins.append(np.stack([np.full(len(mine), k), frame, one.cell[mine]], axis=1))
-    return np.concatenate(vectors), np.concatenate(cells), np.concatenate(origins)
-
-
-def choose_bank(points: Floats, size: int, rare_share: float, random: np.random.Generator) -> Ints:
-    """Indices of a sample: drawn at random, as dense as normal is, but for a share far from all
-    chosen before.
-    """
-    far = min(round(size * rare_share), size - 1)
-    kept = list(random.choice(len(points), size - far, replace=False))
-    distance = cKDTree(points[kept]).query(points)[0] ** 2
-    for _ in range(far):
-        kept.append(int(distance.argmax()))
-        distance = np.minimum(distance, ((points - points[kept[-1]]) ** 2).sum(1))
-    return np.sort(np.asarray(kept))

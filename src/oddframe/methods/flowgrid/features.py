@@ -35,8 +35,10 @@ class MotionFeatures:
 
     def cells(self, m: int) -> tuple[Ints, Floats]:
         """The active cells of frame m, (a,), and their numbers, (a, 6)."""
-        part = slice(int(self.first[m]), int(self.first[m + 1]))
-        return self.cell[part], self.vector[part].astype(np.float32)
+        first = int(self.first[m])
+        end = int(self.first[m + 1])
+        vector = self.vector[first:end].astype(np.float32)
+        return self.cell[first:end], vector
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ class Describer:
         damage: list[str] = []
         frames = read(video, self.spec, damage, threads=1)
         stream = clips_of(frames, self.spec, video.name)
-        arrays = self.describe_clips(stream if stop is None else _until(stop, stream))
+        if stop is not None:
+            stream = until_stopped(stop, stream)
+        arrays = self.describe_clips(stream)
         for line in damage:
             logger.warning("damaged: %s", line)
         return arrays
@@ -82,6 +86,9 @@ class Describer:
     def describe_clips(self, stream: Iterable[Clips]) -> Arrays:
         """The same of clips of two frames."""
         parts: dict[str, list[Any]] = {field.name: [] for field in fields(MotionFeatures)}
+        # frames in which nothing moves add nothing to these two
+        parts["cell"].append(np.zeros(0, np.int32))
+        parts["vector"].append(np.zeros((0, 6), np.float16))
         count = 0
         for clips in stream:
             pixels = clips.pixels[:, 0]  # (N, 2, H, W)
@@ -102,16 +109,16 @@ class Describer:
                 parts["spoken"].append(spoken)
                 parts["small"].append(shrink(now, shape))
         parts["first"].append(count)
-        # frames in which nothing moves add nothing to these two
-        no_cell, no_vector = np.zeros(0, np.int32), np.zeros((0, 6), np.float16)
-        ragged = {
-            "cell": np.concatenate([no_cell, *parts.pop("cell")]),
-            "vector": np.concatenate([no_vector, *parts.pop("vector")]),
-        }
-        return {name: np.asarray(part) for name, part in parts.items()} | ragged
+        arrays: Arrays = {}
+        for name, part in parts.items():
+            if name in ("cell", "vector"):
+                arrays[name] = np.concatenate(part)
+            else:
+                arrays[name] = np.asarray(part)
+        return arrays
 
 
-def _until(stop: Event, stream: Iterable[Clips]) -> Iterator[Clips]:
+def until_stopped(stop: Event, stream: Iterable[Clips]) -> Iterator[Clips]:
     """The same clips; an error once stopped, for a part must not be taken for the whole."""
     for clips in stream:
         if stop.is_set():

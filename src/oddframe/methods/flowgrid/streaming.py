@@ -16,7 +16,7 @@ from oddframe.run import usable_threads
 from oddframe.stream import Stream
 from oddframe.types import Bytes, Floats, Frame, Scores
 from oddframe.video.background import shrink
-from oddframe.video.filmed_time import Clock
+from oddframe.video.filmed_time import StreamClock
 
 if TYPE_CHECKING:
     from oddframe.methods.flowgrid.detector import FlowGrid
@@ -39,9 +39,10 @@ class FlowGridStream(Stream):
     """
 
     def __init__(self, detector: FlowGrid, video: str) -> None:
-        self.detector, self.video = detector, video
+        self.detector = detector
+        self.video = video
         self.tracker = detector.standing_tracker()
-        self.clock = Clock()
+        self.clock = StreamClock()
         self.past: deque[tuple[float, Bytes]] = deque(maxlen=detector.grid.frame_step)
 
     def push_many(self, frames: Sequence[Frame]) -> Scores | None:
@@ -56,13 +57,10 @@ class FlowGridStream(Stream):
         if not pairs:
             return None
         heat = self.score_pairs(pairs)
-        return Scores(
-            self.video,
-            np.array([pair.frame.index for pair in pairs], np.int64),
-            np.array([pair.frame.seconds for pair in pairs]),
-            heat.reshape(len(heat), -1).max(axis=1),
-            map=heat,
-        )
+        value = heat.max((1, 2))
+        index = np.array([pair.frame.index for pair in pairs], np.int64)
+        seconds = np.array([pair.frame.seconds for pair in pairs])
+        return Scores(self.video, index, seconds, value, map=heat)
 
     def pair_with_past(self, frame: Frame) -> Pair | None:
         """What a frame is compared with; None where there is no earlier frame. The frame becomes
@@ -75,7 +73,8 @@ class FlowGridStream(Stream):
         self.clock = self.clock.at(frame.seconds)
         picture = frame.pixels[..., 0]
         detector.check_shape(picture.shape, self.video)
-        standing = self.tracker.push(detector.unlike(shrink(picture, detector.background.shape)))
+        small = shrink(picture, detector.background.shape)
+        standing = self.tracker.push(detector.unlike(small))
         now = detector.scaled(picture)
         pair = None
         if len(self.past) == self.past.maxlen:
@@ -88,12 +87,13 @@ class FlowGridStream(Stream):
         """(N, h, w) score maps."""
         detector = self.detector
 
-        def one(pair: Pair) -> Floats:
+        def score(pair: Pair) -> Floats:
             return detector.score_map(pair.before, pair.now, pair.seconds, pair.standing)
 
         threads = min(usable_threads(), len(pairs))
         if threads == 1:
-            return np.stack([one(pair) for pair in pairs])
+            return np.stack(list(map(score, pairs)))
         detector.search_tree()  # made before threads share it
         with ThreadPoolExecutor(threads) as pool:
-            return np.stack(list(pool.map(one, pairs)))
+            maps = list(pool.map(score, pairs))
+        return np.stack(maps)

@@ -25,7 +25,7 @@ from oddframe.options import Range, check_ranges
 from oddframe.types import Bools, Bytes, ClipSpec, Floats, Ints, Video
 from oddframe.video.reader import content_of, frames_at
 
-BLOCK = 32  # frames decoded together
+BLOCK_FRAMES = 32  # frames decoded together
 # blocks that follow each other and have their turn together: cubes reach into the blocks beside
 STRETCH = 8
 
@@ -81,7 +81,7 @@ def split_cubes(
     Videos keep their numbers and frames, and may be left without a cube. Where there is too little
     to divide, both are everything.
     """
-    stretch_of = [one.place // (BLOCK * STRETCH) for one in boxed]
+    stretch_of = [one.place // (BLOCK_FRAMES * STRETCH) for one in boxed]
     units: list[tuple[int, int]] = []
     for k, stretches in enumerate(stretch_of):
         for stretch in np.unique(stretches):
@@ -133,9 +133,9 @@ class FrameCache:
         first = place - self.spec.length // 2
         end = first + self.spec.length
         parts: list[Bytes] = []
-        for number in range(first // BLOCK, (end - 1) // BLOCK + 1):
+        for number in range(first // BLOCK_FRAMES, (end - 1) // BLOCK_FRAMES + 1):
             block = self.block(video, number)
-            start = number * BLOCK
+            start = number * BLOCK_FRAMES
             begin = max(0, first - start)
             parts.append(block[begin : end - start])
         if len(parts) == 1:
@@ -149,7 +149,7 @@ class FrameCache:
             self.blocks.move_to_end(key)
             return self.blocks[key]
         boxed = self.videos[video]
-        index = boxed.index[number * BLOCK : (number + 1) * BLOCK]
+        index = boxed.index[number * BLOCK_FRAMES : (number + 1) * BLOCK_FRAMES]
         frames = frames_at(boxed.video, self.spec, index.tolist())
         self.decoded += 1
         self.blocks[key] = frames
@@ -259,7 +259,7 @@ class Cubes(Dataset[Tensor]):
     def order(self, epoch: int) -> Ints:
         """(count,) which cube each item of an epoch is."""
         random = np.random.default_rng([self.seed, epoch])
-        number = self.place // (BLOCK * STRETCH)
+        number = self.place // (BLOCK_FRAMES * STRETCH)
         stretch = np.column_stack([self.video, number])
         names, stretch_of = np.unique(stretch, axis=0, return_inverse=True)
         turns = random.permutation(len(names))
@@ -281,7 +281,7 @@ class Cubes(Dataset[Tensor]):
         frames = sum(len(one.index) for one in self.cache.videos)
         if frames * self.frame_bytes <= self.memory:
             return len(self.video)
-        stretch_bytes = (STRETCH + 2) * BLOCK * self.frame_bytes
+        stretch_bytes = (STRETCH + 2) * BLOCK_FRAMES * self.frame_bytes
         return self.memory // stretch_bytes
 
 

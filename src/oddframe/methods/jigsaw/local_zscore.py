@@ -14,7 +14,7 @@ from oddframe.types import Floats, Ints
 
 NEIGHBOUR_SHARE = 0.04  # of the normal things: with so many a new one is compared
 MIN_NEIGHBOURS = 50  # of them at least
-CHUNK = 1000  # new things at once, so that memory is bounded
+THINGS_AT_ONCE = 1000  # new things at once, so that memory is bounded
 REGULARIZATION = 0.3  # added to the standard deviation of normal scores
 HIGH = 0.95  # quantile of the normal clips' highest z-scores that is one unit
 SMALLEST_UNIT = 1e-3  # no unit is smaller
@@ -58,8 +58,8 @@ def local_zscore(
         count = max(MIN_NEIGHBOURS, round(NEIGHBOUR_SHARE * K))
         ranks = np.arange(1, min(K, count) + 1)
         mean, spread = np.empty(scores.shape), np.empty(scores.shape)
-        for start in range(0, len(features), CHUNK):
-            rows = slice(start, start + CHUNK)
+        for start in range(0, len(features), THINGS_AT_ONCE):
+            rows = slice(start, start + THINGS_AT_ONCE)
             _, nearest = tree.query(features[rows], ranks)
             neighbours = normal_scores[nearest]  # (n, k, heads)
             mean[rows] = neighbours.mean(1)

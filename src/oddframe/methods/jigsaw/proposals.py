@@ -14,6 +14,7 @@ import numpy as np
 
 from oddframe.methods.jigsaw.scene import SMALLEST_BOX, Scene, foreground
 from oddframe.types import Bools, Bytes, Floats, Ints
+from oddframe.video.background import connected_parts
 from oddframe.video.motion import optical_flow
 
 # all but the last three so that boxes agree best with a detector's on Ped2's *training* clips; some
@@ -36,11 +37,10 @@ def motion_proposals(clip: Bytes, scene: Scene) -> Floats:
     Deterministic, and of this clip alone.
     """
     mask = foreground(clip, scene)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     flow: Floats | None = None
     boxes: list[tuple[float, float, float, float]] = []
-    for k in range(1, count):
-        x, y, w, h, area = (int(number) for number in stats[k])
+    for part in connected_parts(mask):
+        x, y, w, h, area = part.x, part.y, part.w, part.h, part.area
         height = scene.height(y + h)
         width = scene.aspect * height
         usual = FILL * height * width
@@ -55,8 +55,7 @@ def motion_proposals(clip: Bytes, scene: Scene) -> Floats:
         if several:
             if flow is None:
                 flow = middle_flow(clip)
-            inside = labels[y : y + h, x : x + w] == k
-            boxes += split_part(inside, flow[y : y + h, x : x + w], x, y, scene)
+            boxes += split_part(part.pixels, part.cut(flow), x, y, scene)
     return np.array(boxes, np.float32).reshape(-1, 4)
 
 

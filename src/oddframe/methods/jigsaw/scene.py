@@ -15,17 +15,24 @@ import numpy as np
 
 from oddframe.errors import BadInput, BadVideo
 from oddframe.types import Bytes, ClipSpec, Floats, Video
+from oddframe.video.background import (
+    CHANGED_SCENE,
+    connected_parts,
+    median_picture,
+    noise_of,
+    scene_changed,
+    softened,
+)
 from oddframe.video.motion import USUAL_HEIGHT
 from oddframe.video.reader import frames_at
-from oddframe.video.sampling import frames_of
+from oddframe.video.sampling import frames_at_rate
 
 # MIN_CHANGE, NOISE_FACTOR and HEIGHT_PERCENTILE so that boxes agree best with a detector's on
 # Ped2's *training* clips
 MIN_CHANGE = 10.0  # grey levels by which the foreground differs, at least
 NOISE_FACTOR = 4.0  # times a pixel's own noise level
 SAMPLED_FRAMES = 160  # from which the background and the sizes are learned
-# share of the picture unlike the background from which on the light or the camera has changed
-CHANGED_SHARE = 0.4
+
 SMALLEST_BOX = 10  # pixels of a box's longer side (main.py of the published code)
 USUAL_ASPECT = 0.5  # width / height of a thing where nothing is learned
 STRIPES = 12  # of the picture, in which heights are read
@@ -66,7 +73,7 @@ def learn_scene(videos: Sequence[Video], spec: ClipSpec) -> Scene:
         frames = list(sample_frames(video, spec, each))
         if frames:
             pictures += frames
-            medians.append(np.median(np.stack(frames), axis=0).astype(np.uint8))
+            medians.append(median_picture(frames).astype(np.uint8))
     if not pictures:
         raise BadInput(
             "the training videos hold no frame that can be read, so there is nothing to learn from"
@@ -77,15 +84,14 @@ def learn_scene(videos: Sequence[Video], spec: ClipSpec) -> Scene:
             f"the training videos differ in shape ({shapes}); fit one detector for each camera"
         )
     stack = np.stack(pictures)
-    background = np.asarray(np.median(stack, axis=0), np.uint8)
-    change = np.abs(stack.astype(np.int16) - background)
-    # 1.4826 · the median absolute deviation estimates σ of a normal distribution
-    noise_level = np.asarray(1.4826 * np.median(change, axis=0), np.float32)
+    background = median_picture(stack).astype(np.uint8)
+    noise_level = noise_of(stack.astype(np.int16), background).astype(np.float32)
     unlike: list[float] = []
     for median in medians:
-        unlike.append(float((cv2.absdiff(median, background) > 2 * MIN_CHANGE).mean()))
+        differs = cv2.absdiff(median, background) > 2 * MIN_CHANGE
+        unlike.append(float(differs.mean()))
     scene = Scene(background, noise_level, ((0.0, USUAL_HEIGHT),), USUAL_ASPECT)
-    if np.median(unlike) > CHANGED_SHARE / 2:  # several cameras, or one that moves
+    if np.median(unlike) > CHANGED_SCENE / 2:  # several cameras, or one that moves
         return replace(scene, background=None, noise_level=None)
     return with_sizes(scene, pictures)
 
@@ -95,7 +101,9 @@ def foreground(clip: Bytes, scene: Scene) -> Bytes:
 
     Raises BadVideo for pictures of another size than the scene's.
     """
-    first, middle, last = blurred(clip[0]), blurred(clip[len(clip) // 2]), blurred(clip[-1])
+    first = softened(clip[0], 3)
+    middle = softened(clip[len(clip) // 2], 3)
+    last = softened(clip[-1], 3)
     moved = cv2.min(cv2.absdiff(middle, first), cv2.absdiff(middle, last))
     mask = (moved > MIN_CHANGE).astype(np.uint8)
     if scene.background is not None and scene.noise_level is not None:
@@ -106,9 +114,10 @@ def foreground(clip: Bytes, scene: Scene) -> Bytes:
                 f"{W}×{H}; fit a detector on normal video of this camera"
             )
         threshold = np.maximum(MIN_CHANGE, NOISE_FACTOR * scene.noise_level)
-        unlike = cv2.absdiff(middle, blurred(scene.background)) > threshold
+        change = cv2.absdiff(middle, softened(scene.background, 3))
+        unlike = np.asarray(change > threshold)
         # else the light or the camera has changed, and the background says nothing
-        if unlike.mean() < CHANGED_SHARE:
+        if not scene_changed(unlike):
             mask |= unlike.astype(np.uint8)
     ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
     closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, ellipse)
@@ -150,22 +159,21 @@ def isolated_parts(scene: Scene, pictures: Sequence[Bytes]) -> list[tuple[float,
     found: list[tuple[float, float, float]] = []
     for picture in pictures:
         mask = foreground(np.stack([picture] * 3), scene)
-        _, _, stats, _ = cv2.connectedComponentsWithStats(mask)
-        for x, y, w, h, area in stats[1:]:
-            inside = x > 0 and y > 0 and x + w < W and y + h < H
-            usual_height = SMALLEST_BOX <= h < H / 2
+        for part in connected_parts(mask):
+            usual_height = SMALLEST_BOX <= part.h < H / 2
             # wider ones are crowds that stick together, thin ones edges
-            usual_width = 0.2 * h <= w < 1.2 * h
-            solid = area >= 0.35 * w * h
+            usual_width = 0.2 * part.h <= part.w < 1.2 * part.h
+            solid = part.area >= 0.35 * part.w * part.h
+            inside = part.is_within((H, W), 0)
             if inside and usual_height and usual_width and solid:
-                found.append((float(y + h), float(h), float(w)))
+                found.append((float(part.y + part.h), float(part.h), float(part.w)))
     return found
 
 
 def sample_frames(video: Video, spec: ClipSpec, count: int) -> Iterator[Bytes]:
     """(H, W) grey frames from all over a video, at most so many."""
     single = ClipSpec(length=1, size=spec.size, colour="grey", fps=spec.fps)
-    frames = frames_of(video, single)
+    frames = frames_at_rate(video, single)
     if not len(frames):
         return
     places = np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int)
@@ -176,9 +184,3 @@ def sample_frames(video: Video, spec: ClipSpec, count: int) -> Iterator[Bytes]:
         for index in wanted:
             with suppress(BadVideo):
                 yield frames_at(video, single, [int(index)])[0, ..., 0]
-
-
-def blurred(frame: Bytes) -> Bytes:
-    """The frame (H, W) without its finest noise."""
-    soft = cv2.GaussianBlur(frame, (3, 3), 0)
-    return np.asarray(soft, np.uint8)

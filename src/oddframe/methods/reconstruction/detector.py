@@ -24,7 +24,7 @@ from oddframe.methods.reconstruction.networks import (
     c3d_light,
     initialise,
 )
-from oddframe.methods.reconstruction.window_errors import WINDOW, window_errors
+from oddframe.methods.reconstruction.window_errors import ERROR_WINDOW, window_errors
 from oddframe.options import Range, check_ranges
 from oddframe.run import Run
 from oddframe.training.config import Training
@@ -38,11 +38,11 @@ from oddframe.video.sampling import clip_windows
 
 STATISTICS_CLIPS = 200  # from which the statistics of batch normalisation are taken
 REFERENCE_CLIPS = 64  # of normal video, from which the usual errors are learned
-BATCH = 8  # clips in a pass on a GPU
+CLIPS_IN_PASS = 8  # clips in a pass on a GPU
 CHANGE = 0.02  # change of a pixel, as a share of white, that doubles its weight at weight 1
 WHITE = 255  # the published 256 never reaches white
 
-Side = Annotated[int, Range(16, 4096)]
+PictureSide = Annotated[int, Range(16, 4096)]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class ReconstructionOptions:
     """
 
     clip_length: Annotated[int | None, Range(2, 1024)] = None
-    size: tuple[Side, Side] = (224, 224)
+    size: tuple[PictureSide, PictureSide] = (224, 224)
     frame_step: Annotated[int, Range(1, 1000)] = 1
     colour: Literal["grey", "rgb"] = "grey"
     target: Literal["first", "centre", "last"] = "last"
@@ -85,7 +85,9 @@ class ReconstructionOptions:
     @property
     def channels(self) -> int:
         """Channels of a picture."""
-        return 3 if self.colour == "rgb" else 1
+        if self.colour == "rgb":
+            return 3
+        return 1
 
 
 PUBLISHED = Training(epochs=50, batch=4, optimizer="sgd", lr=0.01)
@@ -137,7 +139,7 @@ class Reconstruction(NetworkDetector):
         if any(side % self.pixels_multiple for side in size):
             raise ValueError(
                 f"pictures of {self.name} have sides of {self.pixels_multiple} × n pixels, "
-                f"{WINDOW} or more, got {size}"
+                f"{ERROR_WINDOW} or more, got {size}"
             )
 
     @property
@@ -178,7 +180,8 @@ class Reconstruction(NetworkDetector):
     def loss(self, net: nn.Module, batch: Any) -> Tensor:
         """Mean squared error of a batch of clips (N, C, T, H, W) uint8."""
         given, wanted, weight = self.exercise(batch[0])
-        return (weight * (self.expected_part(net(given)) - wanted) ** 2).mean()
+        error = self.expected_part(net(given)) - wanted
+        return (weight * error**2).mean()
 
     def exercise(self, pixels: Tensor) -> Exercise:
         """What the network is given of clips (N, C, T, H, W) uint8, and what is expected of it."""
@@ -211,21 +214,21 @@ class Reconstruction(NetworkDetector):
         dropout).
         """
         device = next(self.net.parameters()).device
-        norms = [part for part in self.net.modules() if isinstance(part, _BatchNorm)]
-        momenta = [norm.momentum for norm in norms]
+        momentum_of: dict[_BatchNorm, float | None] = {}
         self.net.eval()
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # the mean over all batches
-            norm.train()
+        for norm in self.net.modules():
+            if isinstance(norm, _BatchNorm):
+                momentum_of[norm] = norm.momentum
+                norm.reset_running_stats()
+                norm.momentum = None  # the mean over all batches
+                norm.train()
         batch = self.training_options.batch
         whole_batches = min(len(clips), STATISTICS_CLIPS) // batch
         with torch.no_grad(), autocast(device, self.precision):
             for k in range(whole_batches):
-                items = range(k * batch, (k + 1) * batch)
-                pixels = torch.stack([clips[item].pixels for item in items])
+                pixels = pixels_of(clips, k * batch, (k + 1) * batch)
                 self.net(self.exercise(pixels.to(device)).given)
-        for norm, momentum in zip(norms, momenta, strict=True):
+        for norm, momentum in momentum_of.items():
             norm.momentum = momentum
         self.net.eval()
 
@@ -239,16 +242,19 @@ class Reconstruction(NetworkDetector):
         self.eval()
         self.reference = torch.empty(0)
         errors = []
-        for first in range(0, len(clips), BATCH):
-            items = range(first, min(first + BATCH, len(clips)))
-            pixels = torch.stack([clips[item].pixels for item in items])
+        for first in range(0, len(clips), CLIPS_IN_PASS):
+            end = min(first + CLIPS_IN_PASS, len(clips))
+            pixels = pixels_of(clips, first, end)
             errors.append(self.squared_errors(pixels))
         error = np.concatenate(errors)
         self.reference = torch.from_numpy(np.median(self.excess(error), axis=0))
-        peaks = np.quantile(self.excess(error).max((1, 2)), (0.5, 0.9))
-        values = np.quantile(np.sqrt(error.mean((1, 2, 3))), (0.5, 0.9))
-        factor = float((values[1] - values[0]) / max(peaks[1] - peaks[0], 1e-6))
-        self.scale = (factor, float(values[0] - factor * peaks[0]))
+        quantiles = (0.5, 0.9)
+        peaks = np.quantile(self.excess(error).max((1, 2)), quantiles)
+        values = np.quantile(root_mean(error), quantiles)
+        spread_of_peaks = max(peaks[1] - peaks[0], 1e-6)
+        factor = float((values[1] - values[0]) / spread_of_peaks)
+        offset = float(values[0] - factor * peaks[0])
+        self.scale = (factor, offset)
 
     # 2. Scoring by the error.
 
@@ -264,7 +270,7 @@ class Reconstruction(NetworkDetector):
             value = excess.max((1, 2))
             heat = excess
         else:
-            value = np.sqrt(error.mean((1, 2, 3)))
+            value = root_mean(error)
             factor, offset = self.scale
             heat = np.maximum(excess * factor + offset, 0)
         return Scores(clips.video, clips.frame_index, clips.seconds, value, map=heat)
@@ -282,7 +288,7 @@ class Reconstruction(NetworkDetector):
         made = infer(
             self.net,
             pixels,
-            batch=BATCH,
+            batch=CLIPS_IN_PASS,
             precision=self.precision,
             prepare=lambda rows: self.exercise(rows).given,
         )
@@ -327,6 +333,17 @@ class Reconstruction(NetworkDetector):
         self.scale = (float(factor), float(offset))
 
 
+def root_mean(squared: Floats) -> Floats:
+    """(N,) from squared errors (N, T, H, W): the root of their mean."""
+    mean = squared.mean((1, 2, 3))
+    return np.asarray(np.sqrt(mean))
+
+
+def pixels_of(clips: RandomClips, first: int, end: int) -> Tensor:
+    """(n, C, T, H, W) uint8: the items of an epoch from one number to another, not included."""
+    return torch.stack([clips[item].pixels for item in range(first, end)])
+
+
 class ConvLSTM(Reconstruction):
     """Copies clips with a convolutional LSTM between per-frame convolutions; bad copies score high.
 
@@ -349,7 +366,8 @@ class ConvLSTM(Reconstruction):
         super().__init__(reconstruction, training)
 
     def build(self) -> nn.Module:
-        return initialise(ConvLSTMNet(self.copying.channels, self.copying.output))
+        net = ConvLSTMNet(self.copying.channels, self.copying.output)
+        return initialise(net)
 
 
 class C3D(Reconstruction):
@@ -377,5 +395,6 @@ class C3D(Reconstruction):
         super().__init__(reconstruction, training)
 
     def build(self) -> nn.Module:
-        make = c3d_light if self.network == "light" else c3d_deep
-        return initialise(make(self.copying.channels, self.copying.output))
+        makers = {"light": c3d_light, "deep": c3d_deep}
+        net = makers[self.network](self.copying.channels, self.copying.output)
+        return initialise(net)

@@ -78,7 +78,9 @@ class ConvLSTMLayer(nn.Module):
         cell: Tensor | None = None
         states: list[Tensor] = []
         for t in range(T):
-            gates = driven[:, t] + self.of_state(states[-1]) if states else driven[:, t]
+            gates = driven[:, t]
+            if states:
+                gates = gates + self.of_state(states[-1])
             let_in, keep, new, let_out = gates.chunk(4, 1)
             fresh = let_in.sigmoid() * new.tanh()
             cell = fresh if cell is None else keep.sigmoid() * cell + fresh
@@ -112,8 +114,9 @@ def c3d_deep(channels: int, output: Output) -> nn.Sequential:
     before = channels
     for width in (32, 64, 128, 256, 512):
         layers += [nn.Conv3d(before, width, 3, padding=1), *norm3d(width)]
-        layers += [nn.MaxPool3d(2)] if width < 512 else []
-        layers += [nn.Dropout(0.2)]
+        if width < 512:
+            layers.append(nn.MaxPool3d(2))
+        layers.append(nn.Dropout(0.2))
         before = width
     for width, kernel, stride in ((512, 3, 2), (256, 3, 2), (128, 3, 2), (64, 5, 1), (32, 3, 2)):
         layers += [
@@ -162,7 +165,9 @@ def norm3d(width: int) -> tuple[nn.Module, nn.Module]:
 
 def activation(output: Output) -> nn.Module:
     """The last activation."""
-    return nn.Tanh() if output == "tanh" else nn.Sigmoid()
+    if output == "tanh":
+        return nn.Tanh()
+    return nn.Sigmoid()
 
 
 def initialise(net: nn.Module) -> nn.Module:

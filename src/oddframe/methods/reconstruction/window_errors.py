@@ -8,8 +8,8 @@ import numpy as np
 
 from oddframe.types import Floats
 
-WINDOW = 16  # pixels of the side of the window in which errors are summed, as published
-CELL = 4  # pixels of a cell of the map, which holds the highest window error around it
+ERROR_WINDOW = 16  # pixels of the side of the window in which errors are summed, as published
+ERROR_CELL = 4  # pixels of a cell of the map, which holds the highest window error around it
 
 
 def window_errors(error: Floats) -> Floats:
@@ -20,8 +20,9 @@ def window_errors(error: Floats) -> Floats:
     highest error of the windows centred in it. Windows that reach over the border are filled up by
     mirroring.
     """
-    sides = (WINDOW, WINDOW)
+    sides = (ERROR_WINDOW, ERROR_WINDOW)
     mean = cv2.boxFilter(error.astype(np.float32), -1, sides, borderType=cv2.BORDER_REFLECT)
-    highest = cv2.dilate(mean, np.ones((CELL, CELL), np.uint8))
-    cells = highest[CELL // 2 :: CELL, CELL // 2 :: CELL]
+    highest = cv2.dilate(mean, np.ones((ERROR_CELL, ERROR_CELL), np.uint8))
+    middle = ERROR_CELL // 2
+    cells = highest[middle::ERROR_CELL, middle::ERROR_CELL]
     return np.asarray(np.sqrt(np.maximum(cells, 0)))

@@ -30,7 +30,7 @@ channels, T frames in a clip, S pixels a side.
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -41,22 +41,21 @@ from oddframe.methods.tclr.losses import LossWeights, contrast
 from oddframe.methods.tclr.networks import (
     TIME_REDUCTION,
     ContrastedNetwork,
-    NetworkName,
     PooledFeatures,
+    VideoNetwork,
     load_tclr,
 )
 from oddframe.methods.tclr.sampling import Timing, TwoViews
 from oddframe.options import Range, check_ranges
-from oddframe.progress import logger
 from oddframe.run import Run
 from oddframe.training.config import Training
 from oddframe.training.gradient_cache import Losses, Memory, backward_through
 from oddframe.training.precision import channels_last
+from oddframe.training.random_clips import note_skipped
 from oddframe.training.trainer import train
-from oddframe.types import ClipSpec, Video
+from oddframe.types import ChannelOrder, ClipSpec, Video
 
-ChannelOrder = Literal["rgb", "bgr"]
-TRAINING = Training(
+TCLR_TRAINING = Training(
     epochs=100,
     batch=40,
     optimizer="adam",
@@ -67,13 +66,13 @@ TRAINING = Training(
     patience=8,
     step_factor=0.1,
 )
-AS_PUBLISHED = LossWeights()
-KNN = HeadOptions()
+
+
 # width over height of what is judged, as UCF101's: networks were published for squares out of it
 ASPECT = 4 / 3
 
 
-def step_through(
+def contrast_views(
     module: nn.Module,
     batch: Tensor,
     backward: Callable[[Tensor], None],
@@ -100,7 +99,8 @@ def step_through(
         for view in range(views):
             first, *others = found[view * clips : (view + 1) * clips]
             global_clips.append(torch.stack(first))
-            local_clips.append(torch.stack([vector for (vector,) in others]))
+            vectors = [vector for (vector,) in others]
+            local_clips.append(torch.stack(vectors))
         both = torch.stack(global_clips)  # (2, 1 + P, B, D): the mean over time, then each moment
         return contrast(both[:, 0], both[:, 1:], torch.stack(local_clips), weights)
 
@@ -115,8 +115,9 @@ def to_floats(pixels: Tensor, channel_order: ChannelOrder) -> Tensor:
     """Clips (…, C, T, H, W) uint8 of RGB as the network is given them: from 0 to 1, published
     networks in BGR.
     """
-    ordered = pixels.flip(-4) if channel_order == "bgr" else pixels
-    return ordered.float() / 255
+    if channel_order == "bgr":
+        pixels = pixels.flip(-4)
+    return pixels.float() / 255
 
 
 class TCLR(Embedder):
@@ -153,7 +154,7 @@ class TCLR(Embedder):
     def __init__(
         self,
         *,
-        network: NetworkName = "r3d18",
+        network: VideoNetwork = "r3d18",
         weights: str = "",
         channel_order: ChannelOrder = "rgb",
         clip_length: Annotated[int, Range(2 * TIME_REDUCTION, 1024)] = 16,
@@ -165,9 +166,9 @@ class TCLR(Embedder):
         max_video_frames: Annotated[int, Range(1, 1_000_000_000)] = 1024,
         keep_time: bool = False,
         gradient_cache: Memory = "exact",
-        losses: LossWeights = AS_PUBLISHED,
-        training: Training = TRAINING,
-        head: HeadOptions = KNN,
+        losses: LossWeights = LossWeights(),  # noqa: B008
+        training: Training = TCLR_TRAINING,
+        head: HeadOptions = HeadOptions(),  # noqa: B008
     ) -> None:
         check_ranges(type(self), locals())
         super().__init__(head=head)
@@ -226,11 +227,10 @@ class TCLR(Embedder):
             max_video_frames=self.max_video_frames,
             seed=run.seed,
         )
-        for one in data.skipped:
-            logger.warning(f"not trained on: {one.video} {one.reason}")
+        note_skipped(data.skipped, run)
         channels_last(self.model)
         step = partial(
-            step_through,
+            contrast_views,
             weights=self.losses,
             memory=self.gradient_cache,
             channel_order=self.channel_order,
@@ -241,4 +241,3 @@ class TCLR(Embedder):
         for name in ("loss", "ic2", "ic1", "ll", "gl"):
             last[name] = history.column(name)[-1]
         run.notes["loss"] = last
-        run.notes["skipped"] = [f"{one.video} {one.reason}" for one in data.skipped]

@@ -16,10 +16,10 @@ from torch.nn import functional
 
 from oddframe.training.checkpoints import put_published, read_published, without
 
-NetworkName = Literal["r3d18", "r2plus1d18", "small"]
+VideoNetwork = Literal["r3d18", "r2plus1d18", "small"]
 
 # network: separated convolutions or whole ones, channels of the first stage, blocks in each stage
-SHAPES: dict[NetworkName, tuple[bool, int, int]] = {
+SHAPES: dict[VideoNetwork, tuple[bool, int, int]] = {
     "r3d18": (False, 64, 2),
     "r2plus1d18": (True, 64, 2),
     "small": (False, 16, 1),
@@ -36,14 +36,17 @@ class VideoResNet(nn.Module):
     R(2+1)D), dilated by two in time instead of strided, and its shortcut is strided in space only.
     """
 
-    def __init__(self, network: NetworkName = "r3d18") -> None:
+    def __init__(self, network: VideoNetwork = "r3d18") -> None:
         super().__init__()
         from torchvision.models.video.resnet import Conv2Plus1D, Conv3DSimple
 
         separated, first, blocks = SHAPES[network]
-        kind: Any = Conv2Plus1D if separated else Conv3DSimple
         self.width = 8 * first  # channels of the features
-        self.stem = separated_stem(first) if separated else whole_stem(first)
+        kind: Any = Conv3DSimple
+        self.stem = whole_stem(first)
+        if separated:
+            kind = Conv2Plus1D
+            self.stem = separated_stem(first)
         self.layer1 = stage(first, first, blocks, kind, 1)
         self.layer2 = stage(first, 2 * first, blocks, kind, 2)
         self.layer3 = stage(2 * first, 4 * first, blocks, kind, 2)
@@ -111,7 +114,7 @@ class ContrastedNetwork(nn.Sequential):
     published files.
     """
 
-    def __init__(self, network: NetworkName = "r3d18", size: int = 128) -> None:
+    def __init__(self, network: VideoNetwork = "r3d18", size: int = 128) -> None:
         body = VideoResNet(network)
         super().__init__(body, ProjectionHead(body.width, size))
 
@@ -178,5 +181,7 @@ def stage(
         shortcut = nn.Sequential(
             nn.Conv3d(inside, outside, 1, stride=stride, bias=False), nn.BatchNorm3d(outside)
         )
-    first = BasicBlock(inside, outside, kind, stride, shortcut)
-    return nn.Sequential(first, *(BasicBlock(outside, outside, kind) for _ in range(blocks - 1)))
+    layers = [BasicBlock(inside, outside, kind, stride, shortcut)]
+    for _ in range(blocks - 1):
+        layers.append(BasicBlock(outside, outside, kind))
+    return nn.Sequential(*layers)

@@ -8,6 +8,7 @@ from.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 import torch
@@ -19,12 +20,12 @@ from oddframe.errors import BadInput, BadVideo
 from oddframe.types import ClipSpec, Ints, Video
 from oddframe.video.augment import crop_spec, mirrored, varied
 from oddframe.video.reader import content_of, frames_at
-from oddframe.video.sampling import DRAWS, Skipped, frames_of
+from oddframe.video.sampling import DRAWS, Skipped, frames_at_rate, reasons_of
 
 TRIES = 3  # starts tried in a video before another takes its place
 # of the frames that a sample spans: what is missing at the end is mirrored, shorter video is left
 # out
-SHORTEST = 7 / 8
+SHORTEST_SHARE = 7 / 8
 
 
 @dataclass(frozen=True)
@@ -79,27 +80,28 @@ class TwoViews(Dataset[Tensor]):
         self.videos: list[Video] = []
         self.frames: list[Ints] = []  # of each video, indices in its source
         self.specs: list[ClipSpec] = []
-        shortest = int(SHORTEST * timing.span) + 1
+        shortest = int(SHORTEST_SHARE * timing.span) + 1
         for video in videos:
             try:
-                frames, spec = frames_of(video, ClipSpec()), crop_spec(video, size)
+                frames = frames_at_rate(video, ClipSpec())
+                spec = crop_spec(video, size)
             except BadVideo as error:
                 self.skipped.append(Skipped(video.name, str(error)))
                 continue
             if len(frames) < shortest:
-                self.skipped.append(
-                    Skipped(video.name, f"has {len(frames)} frames, a sample needs {shortest}")
-                )
+                reason = f"has {len(frames)} frames, a sample needs {shortest}"
+                self.skipped.append(Skipped(video.name, reason))
                 continue
-            pieces = np.array_split(frames, -(-len(frames) // max(max_video_frames, shortest)))
-            pieces = pieces if len(pieces[-1]) >= shortest else [frames]
+            count = ceil(len(frames) / max(max_video_frames, shortest))
+            pieces = np.array_split(frames, count)
+            if len(pieces[-1]) < shortest:
+                pieces = [frames]
             without_truth = replace(video, truth=None)  # which cannot always be sent to a worker
             self.videos += len(pieces) * [without_truth]
             self.frames += pieces
             self.specs += len(pieces) * [spec]
         if len(self.videos) < 2:
-            reasons = [f"{one.video}: {one.reason}" for one in self.skipped[:3]]
-            why = "; ".join(reasons) or "none was left out"
+            why = reasons_of(self.skipped, 3) or "none was left out"
             raise BadInput(
                 "videos are contrasted with each other, and "
                 f"{len(self.videos)} of {len(videos)} can be used ({why}); "
@@ -116,7 +118,7 @@ class TwoViews(Dataset[Tensor]):
     def fingerprint(self) -> str:
         """A short text that differs when the samples do."""
         content = [content_of(video) for video in self.videos]
-        lengths = [len(frames) for frames in self.frames]
+        lengths = list(map(len, self.frames))
         return key(content, lengths, self.timing, self.size, self.seed)
 
     def __getitem__(self, item: int) -> Tensor:
@@ -142,9 +144,10 @@ class TwoViews(Dataset[Tensor]):
         """
         frames = self.frames[number]
         start = int(random.integers(max(1, len(frames) - self.timing.span)))
-        clips = [mirrored(clip, len(frames) - start) for clip in self.timing.clips()]
-        needed = sorted({position for clip in clips for position in clip})
-        indices = frames[start + np.array(needed)]
+        rest = len(frames) - start
+        clips = np.array([mirrored(clip, rest) for clip in self.timing.clips()])  # (1 + P, T)
+        needed, places = np.unique(clips, return_inverse=True)
+        indices = frames[start + needed]
         damage: list[str] = []
         try:
             pixels = frames_at(self.videos[number], self.specs[number], indices, damage)
@@ -152,21 +155,19 @@ class TwoViews(Dataset[Tensor]):
             return None
         if damage:
             return None
-        place = {position: at for at, position in enumerate(needed)}
-        positions = []
-        for clip in clips:
-            positions.append([place[position] for position in clip])
-        return torch.from_numpy(pixels), positions
+        return torch.from_numpy(pixels), places.reshape(len(clips), -1).tolist()
 
     def draw_views(
         self, frames: Tensor, clips: list[list[int]], random: np.random.Generator
     ) -> Tensor:
         """(2, 1 + P, C, T, S, S): two views of each clip, every one with changes of its own."""
-        cut = [take_frames(frames, clip).permute(0, 3, 1, 2) for clip in clips]  # (T, C, H, W) each
+        size = (self.size, self.size)
+        cut = [take_frames(frames, clip) for clip in clips]  # (T, H, W, C) each
         views = []
         for _ in range(2):
             for clip in cut:
-                views.append(varied(clip, (self.size, self.size), random))  # (T, C, S, S)
+                first = clip.permute(0, 3, 1, 2)  # (T, C, H, W)
+                views.append(varied(first, size, random))  # (T, C, S, S)
         stacked = torch.stack(views).transpose(1, 2)  # (2 (1 + P), C, T, S, S)
         return stacked.reshape(2, -1, *stacked.shape[1:])
 

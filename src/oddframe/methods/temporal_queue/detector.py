@@ -25,6 +25,7 @@ pixels.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -43,27 +44,27 @@ from oddframe.options import Range, check_ranges
 from oddframe.progress import logger
 from oddframe.run import Arrays, Run
 from oddframe.training.checkpoints import put_published, read_published, without
-from oddframe.training.collapse import spread_of
+from oddframe.training.collapse import measure_spread
 from oddframe.training.config import Training
-from oddframe.training.gradient_cache import Losses, backward_through
+from oddframe.training.gradient_cache import Losses, Memory, backward_through
 from oddframe.training.precision import channels_last
+from oddframe.training.random_clips import note_skipped
 from oddframe.training.trainer import train
-from oddframe.types import ClipSpec, Ints, Video
+from oddframe.types import ChannelOrder, ClipSpec, Ints, Video
 from oddframe.video.reader import frames_at
 
-NetworkName = Literal["basic", "resnet18", "resnet50"]
-ChannelOrder = Literal["rgb", "bgr"]
-TRAINING = Training(epochs=20, batch=1, optimizer="adam", lr=1e-4, precision="float32")
-QUEUE = QueueOptions()
-KNN = HeadOptions()
+FrameNetwork = Literal["basic", "resnet18", "resnet50"]
+QUEUE_TRAINING = Training(epochs=20, batch=1, optimizer="adam", lr=1e-4, precision="float32")
+
+
 # frames, spread over all films, whose embeddings are kept from before and after training
-SAMPLED_FRAMES = 1500
+KEPT_EMBEDDINGS = 1500
 # of ImageNet, for which ResNets were published
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 
 
-def make_frame_encoder(network: NetworkName, size: int, embedding_size: int) -> nn.Module:
+def make_frame_encoder(network: FrameNetwork, size: int, embedding_size: int) -> nn.Module:
     """(N, 3, size, size) to (N, embedding_size), not of length one."""
     if network == "basic":
         return nn.Sequential(
@@ -80,8 +81,8 @@ def make_frame_encoder(network: NetworkName, size: int, embedding_size: int) -> 
         )
     from torchvision.models import resnet18, resnet50
 
-    make: Any = resnet18 if network == "resnet18" else resnet50
-    net: nn.Module = make(weights=None)
+    makers = {"resnet18": resnet18, "resnet50": resnet50}
+    net: nn.Module = makers[network](weights=None)
     classifier: Any = net.fc
     net.fc = nn.Linear(classifier.in_features, embedding_size)
     return net
@@ -98,7 +99,7 @@ class UnitVectors(nn.Module):
         return functional.normalize(self.network(x).float(), dim=1)
 
 
-def step_through(
+def contrast_queues(
     module: nn.Module,
     batch: tuple[Tensor, Tensor],
     backward: Callable[[Tensor], None],
@@ -119,7 +120,9 @@ def step_through(
 
     def split(rows: Tensor, start: int) -> tuple[Tensor, Tensor]:
         """The rows in the queue, and those outside."""
-        return rows[start : start + queue], torch.cat([rows[:start], rows[start + queue :]])
+        end = start + queue
+        outside = torch.cat([rows[:start], rows[end:]])
+        return rows[start:end], outside
 
     def losses(found: list[tuple[Tensor, ...]]) -> Losses:
         vectors = [functional.normalize(rows.float(), dim=1) for (rows,) in found]
@@ -132,9 +135,13 @@ def step_through(
     def run_pass(rows: Tensor) -> tuple[Tensor, ...]:
         return (module(prepare(rows)),)
 
-    pieces = split(frames, starts[0]) if single else torch.split(frames, queue)
+    memory: Memory = "exact"
+    pieces = torch.split(frames, queue)
+    if single:
+        memory = "plain"
+        pieces = split(frames, starts[0])
     passes = [partial(run_pass, piece) for piece in pieces]
-    return backward_through(module, passes, losses, backward, "plain" if single else "exact")
+    return backward_through(module, passes, losses, backward, memory)
 
 
 class TemporalQueue(Embedder):
@@ -160,16 +167,16 @@ class TemporalQueue(Embedder):
     def __init__(
         self,
         *,
-        network: NetworkName = "resnet18",
+        network: FrameNetwork = "resnet18",
         weights: str = "",
         size: Annotated[int, Range(32, 4096)] = 256,
         channel_order: ChannelOrder = "rgb",
         normalise: bool = True,
         embedding_size: Annotated[int, Range(2, 100_000)] = 64,
         hop: Annotated[int, Range(1, 100_000)] = 1,
-        contrast: QueueOptions = QUEUE,
-        training: Training = TRAINING,
-        head: HeadOptions = KNN,
+        contrast: QueueOptions = QueueOptions(),  # noqa: B008
+        training: Training = QUEUE_TRAINING,
+        head: HeadOptions = HeadOptions(),  # noqa: B008
     ) -> None:
         check_ranges(type(self), locals())
         super().__init__(head=head)
@@ -235,14 +242,13 @@ class TemporalQueue(Embedder):
             offset=options.offset,
             one_by_one=options.update == "queue",
         )
-        for one in data.skipped:
-            logger.warning(f"not trained on: {one.video} {one.reason}")
+        note_skipped(data.skipped, run)
         channels_last(self.model)
         # kept, for a fit that goes on after an interruption cannot see it any more
         name = f"{self.name}-before-{key(data.fingerprint(), self.model.state_dict())}"
         before = run.remember(name, lambda: self.embed_sample(data))
         loss = partial(LOSSES[options.loss], temperature=options.temperature)
-        step = partial(step_through, queue=options.queue, loss=loss, prepare=self.prepare_frames)
+        step = partial(contrast_queues, queue=options.queue, loss=loss, prepare=self.prepare_frames)
         history = train(
             self.model,
             data,
@@ -256,7 +262,6 @@ class TemporalQueue(Embedder):
         after = self.embed_sample(data)
         self.describe(before, after, run)
         run.notes["loss"] = history.column("loss")[-1]
-        run.notes["skipped"] = [f"{one.video} {one.reason}" for one in data.skipped]
 
     def describe(self, before: Arrays, after: Arrays, run: Run) -> None:
         """Keep the embeddings from before and after training, and log whether they have collapsed."""
@@ -264,7 +269,7 @@ class TemporalQueue(Embedder):
         for when, arrays in (("before", before), ("after", after)):
             with aside(run.folder / "embeddings" / f"{when}.npz") as part:
                 np.savez(part, **arrays)  # type: ignore[arg-type]
-            spread = spread_of(arrays["vector"])
+            spread = measure_spread(arrays["vector"])
             notes[when] = spread.told()
             if when == "after" and spread.collapsed:
                 logger.warning(
@@ -278,22 +283,24 @@ class TemporalQueue(Embedder):
         own = self.model.state_dict()
         given = without(read_published(path), r"module\.", leave=r"(module\.)?fc\.")
         if self.network != "basic":
-            for name in own:
+            for name, value in own.items():
                 if name.startswith("fc."):
-                    given[name] = own[name]
+                    given[name] = value
         put_published(self.model, given, path)
 
     def embed_sample(self, data: Queues) -> Arrays:
         """Embeddings of frames spread evenly over the films: `video`, `frame` and `vector`."""
         self.model.eval()
         total = sum(len(one.frames) for one in data.segments)
+        every = max(1, ceil(total / KEPT_EMBEDDINGS))
         names: list[str] = []
         frames: list[Ints] = []
         vectors: list[Any] = []
-        for one, part in spread_frames(data.segments, max(1, -(-total // SAMPLED_FRAMES))):
-            decoded = torch.from_numpy(frames_at(one.video, data.spec, part.tolist()))
-            pixels = decoded.permute(0, 3, 1, 2)[:, :, None]  # (n, C, 1, H, W)
-            vectors.append(self.embed(pixels).cpu().numpy())
+        for one, part in spread_frames(data.segments, every):
+            decoded = frames_at(one.video, data.spec, part.tolist())  # (n, H, W, C)
+            frame = torch.from_numpy(decoded).permute(0, 3, 1, 2)
+            vector = self.embed(frame[:, :, None])  # of (n, C, 1, H, W)
+            vectors.append(vector.cpu().numpy())
             names += [one.video.name] * len(part)
             frames.append(part)
         return {

@@ -6,6 +6,7 @@ n frames in a segment, C channels, H × W pixels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from oddframe.cache import key
 from oddframe.errors import BadInput, BadVideo
 from oddframe.types import ClipSpec, Ints, Video
 from oddframe.video.reader import content_of, frames_at
-from oddframe.video.sampling import Skipped, frames_of
+from oddframe.video.sampling import Skipped, frames_at_rate, reasons_of
 
 
 @dataclass(frozen=True)
@@ -52,31 +53,33 @@ class Queues(Dataset[tuple[Tensor, Tensor]]):
         self.segments: list[Segment] = []
         for video in videos:
             try:
-                frames = frames_of(video, spec)
+                frames = frames_at_rate(video, spec)
             except BadVideo as error:
                 self.skipped.append(Skipped(video.name, str(error)))
                 continue
-            parts = np.array_split(frames, max(1, -(-len(frames) // segment)))
-            if len(parts[-1]) <= queue:
-                reason = (
-                    f"has segments of {len(parts[-1])} frames, a queue of {queue} needs longer ones"
-                )
+            count = max(1, ceil(len(frames) / segment))
+            parts = np.array_split(frames, count)
+            shortest = len(parts[-1])
+            if shortest <= queue:
+                reason = f"has segments of {shortest} frames, a queue of {queue} needs longer ones"
                 self.skipped.append(Skipped(video.name, reason))
                 continue
-            self.segments += [Segment(replace(video, truth=None), part) for part in parts]
+            without_truth = replace(video, truth=None)  # which cannot always be sent to a worker
+            for part in parts:
+                self.segments.append(Segment(without_truth, part))
         if not self.segments:
-            reasons = [f"{one.video} {one.reason}" for one in self.skipped[:2]]
-            why = "; ".join(reasons) or "there is none"
+            why = reasons_of(self.skipped, 2) or "there is none"
             raise BadInput(
                 f"none of {len(videos)} films can be contrasted with a queue ({why}); lower --queue"
             )
         self.items: list[tuple[int, list[int]]] = []  # number of a segment, where its queues begin
         for number, one in enumerate(self.segments):
             starts = self.starts(len(one.frames))
-            if one_by_one:
-                self.items += [(number, [start]) for start in starts]
-            else:
+            if not one_by_one:
                 self.items.append((number, starts))
+                continue
+            for start in starts:
+                self.items.append((number, [start]))
         # the segment decoded last: queues of one segment follow each other
         self.last_decoded: tuple[int, Tensor] | None = None
 
