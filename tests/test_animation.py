@@ -18,7 +18,7 @@ from oddframe.training.config import Training
 from oddframe.types import ClipSpec, Event, Scores, Truth, Video
 from oddframe.video.reader import facts_of, read, video_of
 from oddframe.video.writer import video_writer
-from oddframe.visualization.animation import write_film, write_score_animation
+from oddframe.visualization.animation import write_pictures_as_film, write_score_animation
 from oddframe.visualization.architecture import (
     Layer,
     draw_run,
@@ -152,7 +152,7 @@ def test_a_folder_of_pictures_becomes_a_film(tmp_path: Path) -> None:
     folder.mkdir()
     for k in range(7):
         cv2.imwrite(str(folder / f"{k}.png"), np.full((32, 48, 3), 30 * k, np.uint8))
-    write_film(tmp_path / "film.mp4", video_of(folder, 5.0))
+    write_pictures_as_film(tmp_path / "film.mp4", video_of(folder, 5.0))
     video = video_of(tmp_path / "film.mp4")
     assert (facts_of(video).height, facts_of(video).width) == (32, 48)
     frames = list(read(video, ClipSpec(1, size=None)))

@@ -29,8 +29,8 @@ class Completion(Result):
 
 @workflow
 def completion(shell: Literal["bash", "zsh", "fish"]) -> Completion:
-    """Write a script that completes commands, methods and options: eval "$(oddframe completion
-    bash)".
+    """Write a script that completes commands, methods and options:
+    eval "$(oddframe completion bash)".
 
     Args:
         shell: bash, zsh or fish.
@@ -75,8 +75,11 @@ def flags_of(command: Any) -> list[str]:
 
 def bash_script(words: dict[str, list[str]]) -> str:
     """For bash, and for zsh with bashcompinit."""
-    cases = "\n".join(f'    {name}) words="{" ".join(flags)}" ;;' for name, flags in words.items())
-    return BASH.format(top=" ".join([*words, "--help", "--version"]), cases=cases)
+    cases = []
+    for name, flags in words.items():
+        cases.append(f'    {name}) words="{" ".join(flags)}" ;;')
+    top = " ".join([*words, "--help", "--version"])
+    return BASH.format(top=top, cases="\n".join(cases))
 
 
 def fish_script(words: dict[str, list[str]]) -> str:
@@ -84,6 +87,8 @@ def fish_script(words: dict[str, list[str]]) -> str:
     lines = [f"complete -c oddframe -n __fish_use_subcommand -a '{' '.join(words)}'"]
     for name, flags in words.items():
         for flag in flags:
-            kind = f"-l {flag[2:]}" if flag.startswith("--") else f"-a {flag}"
+            kind = f"-a {flag}"
+            if flag.startswith("--"):
+                kind = f"-l {flag[2:]}"
             lines.append(f"complete -c oddframe -n '__fish_seen_subcommand_from {name}' {kind}")
     return "\n".join(lines) + "\n"

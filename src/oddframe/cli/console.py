@@ -13,7 +13,7 @@ from typing import Any
 
 from oddframe.progress import Progress, logger
 
-PATIENCE = 2.0  # seconds that work must last before a bar appears
+BAR_AFTER = 2.0  # seconds that work must last before a bar appears
 
 
 class StandardError(logging.Handler):
@@ -77,7 +77,7 @@ class ProgressBar:
             self._what = now.what
             self._began = time.monotonic()
         lasted = time.monotonic() - self._began
-        if lasted < PATIENCE:
+        if lasted < BAR_AFTER:
             return
         if self._bar is None:
             self._open(now)

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple, get_type_hints
 
 from oddframe import __version__
 from oddframe.cli.console import bar_where_somebody_looks, log_lines, visible
-from oddframe.cli.parser import COMMON, Command, command_of, nested
+from oddframe.cli.option import COMMON
+from oddframe.cli.parser import Command, command_of, nested
 from oddframe.cli.values import plain_type
 from oddframe.errors import BadInput, OddframeError, missing_package, unknown
 from oddframe.interruption import end_on_signals, report_interruption
@@ -93,9 +94,10 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Errors are one line on standard error."""
-    words = list(sys.argv[1:] if argv is None else argv)
     if argv is None:
+        argv = sys.argv[1:]
         prepare_process()
+    words = list(argv)
     verbose = "--verbose" in words
     try:
         with only_own_errors():
@@ -114,8 +116,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def prepare_process() -> None:
-    """What only a program of its own may do: answer signals, and show what a terminal cannot as
-    ?.
+    """What only a program of its own may do: answer signals, and show as ? what a terminal
+    cannot.
     """
     end_on_signals()
     for stream in (sys.stdout, sys.stderr):
@@ -138,12 +140,14 @@ def run(words: list[str]) -> int:
         return 0
     if words[0] not in COMMANDS:
         raise unknown("command", words[0], COMMANDS)
-    name, rest, method = words[0], words[1:], None
+    name = words[0]
+    rest = words[1:]
+    method = None
     if name == "fit":
         if not rest or rest[0] in ("-h", "--help"):
             print(fit_help())
             return 0
-        method, rest = method_named(rest[0]), rest[1:]
+        method = method_named(rest.pop(0))
     command = parser_of(name, method)
     if "-h" in rest or "--help" in rest:
         print(command.help_text())
@@ -177,7 +181,9 @@ def carry_out(name: str, values: dict[str, Any], method: str | None) -> int:
             print(visible(line))
     sys.stdout.flush()
     problem = result.problem()
-    return 0 if problem is None else complain(problem)
+    if problem is None:
+        return 0
+    return complain(problem)
 
 
 def arguments_of(

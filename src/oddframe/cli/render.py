@@ -1,17 +1,15 @@
 """Results as lines for a person. Nothing is computed here, and only the command line prints."""
 
-from collections.abc import Callable, Mapping, Sequence
-from shlex import quote
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from oddframe.cli.render_data import prepared
+from oddframe.cli.rows import DASH, count_of_events, counts_in_words, many, number
 from oddframe.results import Listing
 from oddframe.visualization.timeline import clock, duration, place, rareness
 
 if TYPE_CHECKING:
     from oddframe.cli.completion import Completion
-    from oddframe.datasets.base import Counts
-    from oddframe.preparation.dad_layout import DadLayout
-    from oddframe.preparation.split_clips import ClipSplit
     from oddframe.results import Result
     from oddframe.scoring.run_folder import FittedDetector
     from oddframe.visualization.outputs import VideoResult
@@ -21,19 +19,12 @@ if TYPE_CHECKING:
     from oddframe.workflows.evaluate import EvaluationResult
     from oddframe.workflows.fuse import Fusion
     from oddframe.workflows.info import Contents
-    from oddframe.workflows.prepare import Preparation
     from oddframe.workflows.probe import ProbeResult, RetrievalResult
     from oddframe.workflows.score import ScoreResult
     from oddframe.workflows.simulate import Simulation
 
-SHOWN = 6  # lines of a kind before "and N more": the answer fits one screen
-DASH = "–"
-COMPARED = (
-    "micro_auc",
-    "macro_auc",
-    "event_f1",
-    "as_published.micro_auc",
-)  # columns that are shown
+# columns that are shown
+COMPARED = ("micro_auc", "macro_auc", "event_f1", "as_published.micro_auc")
 
 
 def lines_of(command: str, result: "Result") -> list[str]:
@@ -42,7 +33,7 @@ def lines_of(command: str, result: "Result") -> list[str]:
     return render(result)
 
 
-def listing(found: Listing) -> list[str]:
+def listing_lines(found: Listing) -> list[str]:
     """One line a name."""
     width = max(len(name) for name in found.lines) + 2
     return [f"{name:{width}}{line}" for name, line in found.lines.items()]
@@ -80,14 +71,15 @@ def simulation(found: "Simulation") -> list[str]:
     frames = scene["odd_frames"]
     if frames:
         share = sum(frames.values()) / scene["frames"]["test"]
-        counts = ", ".join(f"{kind} {many}" for kind, many in frames.items())
+        counts = counts_in_words(frames)
         lines.append(f"  odd frames: {counts} ({share:.0%} of the test)")
     return lines
 
 
 def fitted_lines(found: "FittedDetector") -> list[str]:
     """From how much was learned, and the threshold."""
-    count, left_out = len(found.facts["trained_on"]), len(found.facts["left_out"])
+    count = len(found.facts["trained_on"])
+    left_out = len(found.facts["left_out"])
     videos = many(count, "video")
     if left_out:
         videos = f"{count} of {count + left_out} videos"
@@ -118,12 +110,13 @@ def score_lines(found: "ScoreResult") -> list[str]:
 
 def video_lines(found: "VideoResult") -> list[str]:
     """The events of one video."""
-    count = len(found.events)
-    events = f"{count or 'no'} event{'' if count == 1 else 's'}"
+    events = count_of_events(len(found.events))
     lines = [f"{found.video}: {events} in {duration(found.seconds)}"]
     lines += [f"  {note}" for note in found.notes]
     for event in found.events:
-        where = "" if event.box is None else f", {place(event.box)}"
+        where = ""
+        if event.box is not None:
+            where = f", {place(event.box)}"
         lasts = f"{clock(event.start)} for {duration(event.end - event.start)}"
         rare = rareness(event.peak, found.normal_frames)
         lines.append(f"  {lasts:18} {rare}{where} (rarity {event.peak:.1f})")
@@ -145,7 +138,9 @@ def evaluation(found: "EvaluationResult") -> list[str]:
         if name == "micro_auc_interval":
             continue
         published = found.as_published.get(name)
-        other = "" if published is None else f"{published:.4f}"
+        other = ""
+        if published is not None:
+            other = f"{published:.4f}"
         lines.append(f"{name:24}{number(value):>18}{other:>14}")
         interval = found.honest.get("micro_auc_interval")
         if name == "micro_auc" and interval:
@@ -180,7 +175,8 @@ def component_lines(found: "EvaluationResult") -> list[str]:
     lines = [f"{'AUC of each part':24}{'micro':>9}{'macro':>9}{'as published':>14}{'macro':>9}"]
     whole = {"honest": found.honest, "as_published": found.as_published}
     for name, numbers in {**found.parts, "combined": whole}.items():
-        honest, published = numbers["honest"], numbers["as_published"]
+        honest = numbers["honest"]
+        published = numbers["as_published"]
         row = f"{number(honest['micro_auc']):>9}{number(honest['macro_auc']):>9}"
         row += f"{number(published['micro_auc']):>14}{number(published['macro_auc']):>9}"
         lines.append(f"{name:24}{row}")
@@ -212,8 +208,9 @@ def fusion(found: "Fusion") -> list[str]:
     """Micro AUC of all streams together, and of each; then the events."""
     lines = [f"{found.recordings} recordings{'':14}{'honest':>10}{'as published':>14}"]
     for stream, numbers in found.streams.items():
-        honest, published = numbers["micro_auc"], numbers["micro_auc_as_published"]
-        lines.append(f"micro_auc of {stream:16}{number(honest):>10}{number(published):>14}")
+        honest = number(numbers["micro_auc"])
+        published = number(numbers["micro_auc_as_published"])
+        lines.append(f"micro_auc of {stream:16}{honest:>10}{published:>14}")
     for video in found.videos:
         lines += video_lines(video)
     lines.append(
@@ -226,9 +223,13 @@ def fusion(found: "Fusion") -> list[str]:
 def demonstration(found: "Demonstration") -> list[str]:
     """What of the odd was found, what was missed, and what was no more than a false alarm."""
     numbers = found.evaluation
-    kinds = numbers["kinds"].items()
-    met = [kind for kind, count in kinds if count["found"]]
-    missed = [kind for kind, count in kinds if not count["found"]]
+    met = []
+    missed = []
+    for kind, count in numbers["kinds"].items():
+        if count["found"]:
+            met.append(kind)
+        else:
+            missed.append(kind)
     precision = numbers["honest"]["event_precision"] or 0
     false = round(numbers["events"] * (1 - precision))
     return [
@@ -272,7 +273,7 @@ def class_distribution(found: "ClassDistribution") -> list[str]:
     """Clips and their length by part."""
     lines = []
     for part, counts in found.clips.items():
-        classes = ", ".join(f"{label} {count}" for label, count in counts.items()) or "none"
+        classes = counts_in_words(counts)
         lasting = ""
         if part in found.seconds:
             span = found.seconds[part]
@@ -281,7 +282,7 @@ def class_distribution(found: "ClassDistribution") -> list[str]:
     return [*lines, f"picture: {found.picture}"]
 
 
-def class_report(found: "ClassReport") -> list[str]:
+def class_report_lines(found: "ClassReport") -> list[str]:
     """Errors and distances by part, and how well they tell anomalies from normal clips."""
     columns = f"{'clips':>7}{'error: mean':>14}{'median':>10}{'max':>10}{'own class: mean':>18}"
     lines = [f"{'':9}{columns}"]
@@ -290,11 +291,16 @@ def class_report(found: "ClassReport") -> list[str]:
         if error is None:
             continue
         distance = values["distance to own class"]
-        own = f"{DASH:>18}" if not distance else f"{distance['mean']:18.4g}"
+        own = f"{DASH:>18}"
+        if distance:
+            own = f"{distance['mean']:18.4g}"
         row = f"{error['count']:7}{error['mean']:14.4g}{error['50%']:10.4g}{error['max']:10.4g}"
         lines.append(f"{part:9}{row}{own}")
     for what, rules in found.clip_auc.items():
-        known = [f"{rule} {value:.4f}" for rule, value in rules.items() if value is not None]
+        known = []
+        for rule, value in rules.items():
+            if value is not None:
+                known.append(f"{rule} {value:.4f}")
         if known:
             lines.append(f"clip AUC, {what}: {', '.join(known)}")
     count = found.parameters
@@ -310,162 +316,9 @@ def class_thresholds(found: "ClassThresholds") -> list[str]:
     return threshold_lines(found.rules)
 
 
-def prepared(found: "Preparation | ClipSplit | DadLayout") -> list[str]:
-    """What `prepare` has found, divided or laid out."""
-    from oddframe.preparation.dad_layout import DadLayout
-    from oddframe.preparation.split_clips import ClipSplit
-
-    if isinstance(found, ClipSplit):
-        return clip_split(found)
-    if isinstance(found, DadLayout):
-        return dad_layout(found)
-    return preparation(found)
-
-
-def preparation(found: "Preparation") -> list[str]:
-    """What of a data set is there: one screen."""
-    stock = found.inventory
-    counts = stock.found
-    train = f"{many(counts.train_videos, 'video')}, {many(counts.train_frames, 'frame')}"
-    test = f"{many(counts.test_videos, 'video')}, {many(counts.test_frames, 'frame')}"
-    lines = [
-        f"{found.dataset}: {found.about}",
-        row("in", str(found.root)),
-        row("train", train),
-        row("test", test),
-    ]
-    if stock.classes:
-        labels = [f"{label} ({count})" for label, count in stock.classes.items()]
-        lines.append(row("classes", shortened(labels)))
-    if counts.test_videos and not found.has_classes:
-        lines.append(row("truth", truth_text(found)))
-    if stock.labelled:
-        frames = many(counts.test_frames, "test frame")
-        lines.append(row("odd", f"{counts.anomalous_frames:,} of {frames}"))
-    if stock.kinds:
-        kinds = ", ".join(f"{kind} {frames:,}" for kind, frames in stock.kinds.items())
-        lines.append(row("kinds", kinds))
-    if stock.one_sided:
-        names = shortened(stock.one_sided)
-        lines.append(row("one-sided", f"no AUC of their own, all frames odd or none: {names}"))
-    if found.published is not None:
-        lines += several("counts", against_published(counts, found.published))
-    lines += several("missing", stock.missing)
-    lines += several("damaged", stock.damaged)
-    lines += several("left out", found.misfits)
-    lines += several("note", stock.notes)
-    if stock.missing:
-        lines.append(row("offered", found.offered))
-    if stock.usable:
-        lines.append(row("ready", next_command(found)))
-    return lines
-
-
-def truth_text(found: "Preparation") -> str:
-    """Of how many test videos there is truth, and of what sort."""
-    stock = found.inventory
-    if not stock.labelled:
-        return "none: frames can be scored but not evaluated"
-    total = stock.found.test_videos
-    labelled = "all" if stock.labelled == total else f"{stock.labelled} of {total}"
-    sorts = f"pixel masks for {stock.masked}, tracks for {stock.tracked}"
-    return f"for {labelled} test videos; {sorts}"
-
-
-def against_published(found: "Counts", published: "Counts") -> list[str]:
-    """Each count that differs from the published one."""
-    differing = []
-    for name, there in vars(published).items():
-        here = getattr(found, name)
-        if here != there:
-            differing.append(f"{name.replace('_', ' ')}: {here:,} here, {there:,} published")
-    if not differing:
-        return ["all as published"]
-    return [*differing, "numbers from this copy do not compare with published ones"]
-
-
-def next_command(found: "Preparation") -> str:
-    """What to do next with a data set that is ready."""
-    where = quote(str(found.root))
-    what = where if found.dataset == "folder" else f"{found.dataset} --root {where}"
-    if not found.inventory.found.train_videos:
-        return f"to evaluate on, not to learn from: oddframe evaluate RUN {what}"
-    if found.has_classes:
-        return f"oddframe fit embedding {what} --out RUN"
-    if found.inventory.classes and not found.inventory.labelled:  # nothing to evaluate on
-        return f"oddframe fit tclr {what} --out RUN, then oddframe probe RUN {what}"
-    return f"oddframe fit flowgrid {what} --out RUN"
-
-
-def clip_split(found: "ClipSplit") -> list[str]:
-    """How clips were divided."""
-    lines = []
-    for part, classes in found.clips.items():
-        counts = ", ".join(f"{label} {count}" for label, count in classes.items()) or "none"
-        lines.append(row(part, f"{many(sum(classes.values()), 'clip')}: {counts}"))
-    lines += several("left out", found.left_out)
-    command = f"oddframe fit embedding class-folders --root {quote(str(found.out))} --out RUN"
-    return [*lines, row("ready", command)]
-
-
-def dad_layout(found: "DadLayout") -> list[str]:
-    """What was laid out."""
-    lines = []
-    for part, streams in found.recordings.items():
-        counts = ", ".join(f"{name} {count}" for name, count in streams.items()) or "none"
-        lines.append(row(part, f"{many(sum(streams.values()), 'video')}: {counts}"))
-    lines.append(row("links", f"{found.linked:,} new, {found.there:,} there before"))
-    if found.films:
-        pictures = many(found.pictures, "new picture")
-        lines.append(row("films", f"{found.films:,}; {pictures} of them"))
-    lines.append(row("truth", many(found.masks, "frame mask")))
-    lines += several("no truth", found.without_truth) + several("damaged", found.damaged)
-    stream = next(iter(found.recordings["training"]), "top_depth").lower()
-    at = f"--root {quote(str(found.out))} --stream {stream}"
-    return [*lines, row("ready", f"oddframe fit jigsaw-frames dad {at} --out RUN")]
-
-
 def completion_script(found: "Completion") -> list[str]:
     """The script."""
     return [found.script.rstrip("\n")]
-
-
-def number(value: Any) -> str:
-    """A number to four digits, or a dash for none."""
-    if value is None:
-        return DASH
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def several(what: str, lines: Sequence[str]) -> list[str]:
-    """Rows of one kind: the first few, and how many more there are."""
-    shown = list(lines[:SHOWN])
-    if len(lines) > SHOWN:
-        shown.append(f"and {len(lines) - SHOWN:,} more")
-    rows = []
-    for index, line in enumerate(shown):
-        rows.append(row("" if index else what, line))
-    return rows
-
-
-def shortened(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
-
-
-def row(what: str, text: str) -> str:
-    """One row of two columns."""
-    return f"  {what:10}{text}"
-
-
-def many(count: int, what: str) -> str:
-    """A count with its noun.
-
-    >>> many(1, "video"), many(2000, "frame")
-    ('1 video', '2,000 frames')
-    """
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 RENDERERS: Mapping[str, Callable[[Any], list[str]]] = {
@@ -479,11 +332,11 @@ RENDERERS: Mapping[str, Callable[[Any], list[str]]] = {
     "probe": probe_lines,
     "retrieve": retrieval_lines,
     "describe": class_distribution,
-    "classes": class_report,
+    "classes": class_report_lines,
     "threshold": class_thresholds,
     "fuse": fusion,
-    "methods": listing,
-    "datasets": listing,
+    "methods": listing_lines,
+    "datasets": listing_lines,
     "info": contents,
     "completion": completion_script,
 }

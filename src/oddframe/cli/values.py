@@ -16,9 +16,9 @@ from oddframe.options import check_number, number_in
 NONE = ("null", "none", "")  # texts that stand for no value, where an option may have none
 YES = ("true", "yes", "on")
 NO = ("false", "no", "off")
-LARGEST = 1 << 20  # bytes of a configuration file
+LARGEST_CONFIGURATION = 1 << 20  # bytes of a configuration file
 DEEPEST = 20  # nesting of a configuration
-SHOWN = 80  # characters of a value in a message
+SHOWN_CHARACTERS = 80  # characters of a value in a message
 
 
 def read_value(name: str, given: Any, hint: Any) -> Any:
@@ -33,9 +33,11 @@ def read_value(name: str, given: Any, hint: Any) -> Any:
         raise BadInput(f"{name} takes {kind_of(hint)}, got {shown(given)}") from error
     number = number_in(hint)
     if number is not None:
-        several = isinstance(value, list | tuple)
+        several = [value]
+        if isinstance(value, list | tuple):
+            several = list(value)
         try:
-            for one in value if several else [value]:
+            for one in several:
                 check_number(name, one, number)
         except ValueError as error:
             raise BadInput(str(error)) from error
@@ -47,17 +49,19 @@ def convert(given: Any, hint: Any) -> Any:
     hint = plain_type(hint)
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        return _convert_to_one_of(given, get_args(hint))
+        return convert_to_one_of(given, get_args(hint))
     if origin is Literal:
-        return _convert_to_choice(given, get_args(hint))
+        return convert_to_choice(given, get_args(hint))
     if origin in (tuple, list, Sequence):
-        return _convert_to_several(given, hint)
-    converters = {bool: _convert_to_bool, int: _convert_to_whole, float: _convert_to_real}
+        return convert_to_several(given, hint)
+    converters = {bool: convert_to_bool, int: convert_to_whole, float: convert_to_real}
     if hint in converters:
         return converters[hint](given)
     if isinstance(given, dict | list | bool):
         raise ValueError(given)
-    return Path(given) if hint is Path else str(given)
+    if hint is Path:
+        return Path(given)
+    return str(given)
 
 
 def plain_type(hint: Any) -> Any:
@@ -90,7 +94,7 @@ def kind_of(hint: Any) -> str:
             return "a path"
         return " or ".join(kinds)
     if origin is tuple and Ellipsis not in get_args(hint):
-        example = ",".join(str(n + 1) for n in range(len(arguments)))
+        example = ",".join(map(str, range(1, len(arguments) + 1)))
         return f"{len(arguments)} values in brackets, such as [{example}]"
     if origin in (tuple, list, Sequence):
         return "values in brackets, such as [a,b]"
@@ -106,14 +110,16 @@ def kind_of(hint: Any) -> str:
 def shown(value: Any) -> str:
     """What came, for a message: not too long."""
     text = repr(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    if len(text) > SHOWN_CHARACTERS:
+        text = f"{text[:SHOWN_CHARACTERS]}…"
+    return text
 
 
 def read_yaml(text: str) -> Any:
     """Plain YAML. Raises ValueError, one line, for anything else, at once."""
     import yaml  # type: ignore[import-untyped]
 
-    loader = _loader()(text)
+    loader = plain_loader()(text)
     try:
         return loader.get_single_data()
     except (yaml.YAMLError, RecursionError) as error:
@@ -128,7 +134,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
         if not path.is_file():
             raise BadInput(f"--config: no such file: {path}")
         size = path.stat().st_size
-        if size > LARGEST:
+        if size > LARGEST_CONFIGURATION:
             raise BadInput(f"--config: {path} has {size:,} bytes; a configuration has a few lines")
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -146,7 +152,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
     return found
 
 
-def _loader() -> Any:
+def plain_loader() -> Any:
     """PyYAML's safe loader, without anchors and deep nesting."""
     import yaml
 
@@ -167,7 +173,8 @@ def _loader() -> Any:
     return PlainLoader
 
 
-def _convert_to_one_of(given: Any, arguments: Sequence[Any]) -> Any:
+def convert_to_one_of(given: Any, arguments: Sequence[Any]) -> Any:
+    """A value of the first type that takes it. Raises ValueError."""
     is_none = given is None or (isinstance(given, str) and given.strip().lower() in NONE)
     if type(None) in arguments and is_none:
         return None
@@ -183,14 +190,16 @@ def _convert_to_one_of(given: Any, arguments: Sequence[Any]) -> Any:
     raise ValueError(given)
 
 
-def _convert_to_choice(given: Any, choices: Sequence[Any]) -> Any:
+def convert_to_choice(given: Any, choices: Sequence[Any]) -> Any:
+    """The choice that was written. Raises ValueError."""
     for choice in choices:
         if given == choice or str(given) == str(choice):
             return choice
     raise ValueError(given)
 
 
-def _convert_to_bool(given: Any) -> bool:
+def convert_to_bool(given: Any) -> bool:
+    """True or false, in any of the usual words. Raises ValueError."""
     if isinstance(given, bool):
         return given
     if str(given).lower() in YES:
@@ -200,22 +209,26 @@ def _convert_to_bool(given: Any) -> bool:
     raise ValueError(given)
 
 
-def _convert_to_whole(given: Any) -> int:
+def convert_to_whole(given: Any) -> int:
+    """A whole number. Raises ValueError."""
     if isinstance(given, bool) or not isinstance(given, int | str):
         raise ValueError(given)
     return int(given)
 
 
-def _convert_to_real(given: Any) -> float:
+def convert_to_real(given: Any) -> float:
+    """A number. Raises ValueError."""
     if isinstance(given, bool) or not isinstance(given, int | float | str):
         raise ValueError(given)
     return float(given)
 
 
-def _convert_to_several(given: Any, hint: Any) -> Any:
+def convert_to_several(given: Any, hint: Any) -> Any:
     """A list or a tuple; of a text what stands in its brackets."""
-    if isinstance(given, str):
-        given = read_yaml(given) if given.lstrip().startswith("[") else [given]
+    if isinstance(given, str) and given.lstrip().startswith("["):
+        given = read_yaml(given)
+    elif isinstance(given, str):
+        given = [given]
     if not isinstance(given, list | tuple):
         raise ValueError(given)
     arguments = get_args(hint)
@@ -224,4 +237,6 @@ def _convert_to_several(given: Any, hint: Any) -> Any:
             raise ValueError(given)
         return tuple(convert(one, kind) for one, kind in zip(given, arguments, strict=True))
     values = [convert(one, arguments[0]) for one in given]
-    return tuple(values) if get_origin(hint) is tuple else values
+    if get_origin(hint) is tuple:
+        return tuple(values)
+    return values

@@ -98,7 +98,7 @@ class DataSet(ABC):
 
 def open_data(
     data: str,
-    root: Path | None = None,
+    root: str | Path | None = None,
     stream: str | None = None,
     split: int | None = None,
     fps: float | None = None,
@@ -156,7 +156,7 @@ def only_stream(name: str, split: Split, stream: str) -> Split:
     )
 
 
-def read_data(data: str, root: Path | None, split: int | None = None) -> tuple[str, Split]:
+def read_data(data: str, root: str | Path | None, split: int | None = None) -> tuple[str, Split]:
     """The name and all videos of a data set at `root`, or of somebody's own folder. Raises
     BadInput.
     """

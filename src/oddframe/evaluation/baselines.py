@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oddframe.evaluation.evaluated_video import EvaluatedVideo, anomalous_frames, every_frame
+from oddframe.evaluation.evaluated_video import EvaluatedVideo, every_frame, truth_frames
 from oddframe.evaluation.metrics import auc
 from oddframe.registry import member
 from oddframe.run import Run
@@ -37,5 +37,5 @@ def baseline_auc(
     for video, one in zip(tests, judged, strict=True):
         scores = concatenate(score_video(detector, video), video.name)
         values.append(every_frame(scores, len(one.value)))
-    anomalous = np.concatenate(anomalous_frames(judged))
+    anomalous = np.concatenate(truth_frames(judged))
     return auc(anomalous, np.concatenate(values))

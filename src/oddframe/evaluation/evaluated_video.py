@@ -93,7 +93,7 @@ class EvaluatedVideo:
             )
 
 
-def anomalous_frames(videos: Sequence[EvaluatedVideo]) -> list[Bools]:
+def truth_frames(videos: Sequence[EvaluatedVideo]) -> list[Bools]:
     """(T,) of each video: True where the frame is anomalous."""
     return [video.truth.frame for video in videos]
 

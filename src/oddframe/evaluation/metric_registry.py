@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from oddframe.evaluation import metrics
-from oddframe.evaluation.evaluated_video import anomalous_frames, rankings
+from oddframe.evaluation.evaluated_video import rankings, truth_frames
 from oddframe.evaluation.published_smoothing import SMOOTHINGS
 from oddframe.evaluation.region_metrics import area
 from oddframe.evaluation.video_set import VideoSet, anomalous_seconds, event_spans
@@ -143,7 +143,7 @@ def micro_auc(test: VideoSet) -> MetricValue:
 @metric("95 % interval", no_interval)
 def micro_auc_interval(test: VideoSet) -> MetricValue:
     """Of the micro AUC, by drawing whole videos."""
-    anomalous = anomalous_frames(test.videos)
+    anomalous = truth_frames(test.videos)
     return metrics.interval(anomalous, rankings(test.videos), test.seed)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from oddframe.errors import Leak
 from oddframe.evaluation import metrics
-from oddframe.evaluation.evaluated_video import EvaluatedVideo, anomalous_frames, rankings
+from oddframe.evaluation.evaluated_video import EvaluatedVideo, rankings, truth_frames
 from oddframe.evaluation.event_metrics import detection_by_kind
 from oddframe.evaluation.localization import Localization
 from oddframe.evaluation.metric_registry import METRICS, Column, MetricValue, mean_of_known
@@ -147,7 +147,7 @@ def by_part(judged: Sequence[EvaluatedVideo]) -> dict[str, dict[str, dict[str, f
     """For each part of the score that all videos have, its micro and macro AUC, honest and as
     published.
     """
-    odd = anomalous_frames(judged)
+    odd = truth_frames(judged)
     found = {}
     for name in judged[0].parts:
         if not all(name in video.parts for video in judged):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from oddframe.evaluation.evaluated_video import EvaluatedVideo, anomalous_frames, last_scored
+from oddframe.evaluation.evaluated_video import EvaluatedVideo, last_scored, truth_frames
 from oddframe.evaluation.metrics import min_max, stretched_aucs
 from oddframe.types import Floats
 
@@ -22,7 +22,7 @@ SMOOTHINGS: Mapping[str, str] = {
 }
 TAPS = 49
 SIGMA = 20.0
-MEAN = 24  # the authors' support is 1 … 49 and its mean 24: one off its centre
+SUPPORT_MEAN = 24  # the authors' support is 1 … 49 and its mean 24: one off its centre
 MEAN_FRAMES = 43
 SIDE = 5  # of the 3-D mean filter
 
@@ -38,7 +38,7 @@ def published_aucs(
     if smoothing == "mean_3d" and any(video.map is None for video in videos):
         return None, None
     stretched = [smooth_as_published(video, smoothing) for video in videos]
-    return stretched_aucs(anomalous_frames(videos), stretched)
+    return stretched_aucs(truth_frames(videos), stretched)
 
 
 def smooth_as_published(video: EvaluatedVideo, smoothing: str) -> Floats:
@@ -58,7 +58,8 @@ def gaussian_49(values: Floats) -> Floats:
     """
     half = TAPS // 2
     support = np.arange(1, TAPS + 1)
-    weights = np.exp(-((support - MEAN) ** 2) / (2 * SIGMA**2)) / (SIGMA * np.sqrt(2 * np.pi))
+    scale = SIGMA * np.sqrt(2 * np.pi)
+    weights = np.exp(-((support - SUPPORT_MEAN) ** 2) / (2 * SIGMA**2)) / scale
     before = values[:half]
     after = values[-half:]
     if len(values) < half:  # their code fails on these

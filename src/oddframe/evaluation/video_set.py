@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from oddframe.errors import BadInput
-from oddframe.evaluation.evaluated_video import EvaluatedVideo, anomalous_frames, rankings
+from oddframe.evaluation.evaluated_video import EvaluatedVideo, rankings, truth_frames
 from oddframe.evaluation.localization import Localization, find_places
 from oddframe.evaluation.metrics import Match, auc, match_events
 from oddframe.evaluation.published_smoothing import published_aucs
@@ -35,7 +35,7 @@ class VideoSet:
     @cached_property
     def anomalous(self) -> Bools:
         """(F,) True where the frame is anomalous."""
-        return np.concatenate(anomalous_frames(self.videos))
+        return np.concatenate(truth_frames(self.videos))
 
     @cached_property
     def ranking(self) -> Floats:

@@ -15,7 +15,7 @@ from oddframe.visualization.overlay import draw_on, enlarged, in_event, rate_of,
 from oddframe.visualization.palette import FAINT, INK, ODD, PAPER, QUIET, RARITY, RGB, TRUTH
 from oddframe.visualization.timeline import Timeline, clock, odds
 
-USUAL_RATE = 25.0  # frames per second of pictures that come without one
+PICTURE_RATE = 25.0  # frames per second of pictures that come without one
 MARGIN = 34  # pixels around the curve
 
 
@@ -23,26 +23,27 @@ def write_score_animation(path: Path, timeline: Timeline, *, width: int = 480) -
     """Write an mp4: the curve of rarity up to now on the left, the frame with its heat on the
     right.
     """
-    with_curve = _frames(timeline, width)
-    first = next(with_curve)
-    with video_writer(path, rate_of(timeline), (first[1].shape[0], first[1].shape[1])) as film:
-        film.write(first[1], 0.0)
+    with_curve = frames_with_curve(timeline, width)
+    began, picture = next(with_curve)
+    size = (picture.shape[0], picture.shape[1])
+    with video_writer(path, rate_of(timeline), size) as film:
+        film.write(picture, 0.0)
         for seconds, picture in track(with_curve, f"animating {timeline.video.name}"):
-            film.write(picture, seconds - first[0])
+            film.write(picture, seconds - began)
 
 
-def write_film(path: Path, video: Video) -> None:
+def write_pictures_as_film(path: Path, video: Video) -> None:
     """A folder of pictures as an mp4 of their own size, at the folder's rate."""
     frames = read(video, ClipSpec(length=1, size=None, colour="rgb"))
     first = next(frames)
-    with video_writer(
-        path, video.fps or USUAL_RATE, (first.pixels.shape[0], first.pixels.shape[1])
-    ) as film:
+    height, width, _ = first.pixels.shape
+    with video_writer(path, video.fps or PICTURE_RATE, (height, width)) as film:
         for frame in chain([first], frames):
             film.write(frame.pixels, frame.seconds)
 
 
-def _frames(timeline: Timeline, width: int) -> Iterator[tuple[float, Bytes]]:
+def frames_with_curve(timeline: Timeline, width: int) -> Iterator[tuple[float, Bytes]]:
+    """Seconds and picture of every frame, the curve up to it on the left."""
     curve: ScoreCurve | None = None
     for frame in read(timeline.video, ClipSpec(length=1, size=width, colour="rgb")):
         picture = draw_on(frame, timeline, enlarged(frame.pixels, width))
@@ -62,9 +63,8 @@ class ScoreCurve:
         self.sheet = np.full((H, W, 3), PAPER, np.uint8)
         left, top, right, bottom = self.area
         for start, end in timeline.odd_seconds():
-            cv2.rectangle(
-                self.sheet, self._at(start, 0), (self._at(end, 0)[0], bottom + 6), TRUTH, -1
-            )
+            x, _ = self._at(end, 0)
+            cv2.rectangle(self.sheet, self._at(start, 0), (x, bottom + 6), TRUTH, -1)
         cv2.rectangle(self.sheet, (left, top), (right, bottom), FAINT, 1)
         if np.isfinite(timeline.threshold):
             self._draw_threshold(timeline.threshold)
@@ -106,6 +106,9 @@ class ScoreCurve:
 
     def _at(self, seconds: float, rarity: float) -> tuple[int, int]:
         left, top, right, bottom = self.area
-        along = (seconds - self.timeline.start) / max(self.timeline.end - self.timeline.start, 1e-9)
+        lasts = max(self.timeline.end - self.timeline.start, 1e-9)
+        along = (seconds - self.timeline.start) / lasts
         up = min(rarity / self.ceiling, 1.0)
-        return round(left + along * (right - left)), round(bottom - up * (bottom - top))
+        x = left + along * (right - left)
+        y = bottom - up * (bottom - top)
+        return round(x), round(y)

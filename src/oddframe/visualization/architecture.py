@@ -18,7 +18,7 @@ from oddframe.video.reader import read
 from oddframe.visualization.palette import FAINT, INK, QUIET, RARITY, css
 from oddframe.visualization.plots import axes_to_png
 
-LARGEST = 40  # layers in a drawing: more are not told apart
+MOST_LAYERS = 40  # layers in a drawing: more are not told apart
 UPSAMPLING = "#8fb3d9"  # transposed convolutions, paler than the others
 CRITERION = {"loss": "training", "held_out": "held-out normal video"}
 
@@ -49,9 +49,9 @@ def layers(detector: Detector, clips: Clips | None = None) -> list[Layer]:
         # attention calls none of its own children
         leaf = isinstance(module, torch.nn.MultiheadAttention) or not list(module.children())
         if name and leaf:
-            hooks.append(module.register_forward_hook(_note(found, name)))
+            hooks.append(module.register_forward_hook(layer_noter(found, name)))
     try:
-        detector.score(clips or _empty_clip(detector))
+        detector.score(clips or empty_clip(detector))
     finally:
         for hook in hooks:
             hook.remove()
@@ -95,12 +95,12 @@ def write_architecture_png(path: Path, rows: Sequence[Layer], title: str) -> Non
     shown = drawable_layers(once)
     if not shown:
         return
-    tallest = max(_height(row) for row in shown)
+    tallest = max(block_height(row) for row in shown)
     with axes_to_png(path, max(6.0, 0.75 * len(shown)), 3.8) as axes:
         axes.axis("off")
         x = 0.0
         for row in shown:
-            x += _draw_layer(axes, row, x, tallest)
+            x += draw_layer(axes, row, x, tallest)
         axes.set(xlim=(-0.3, x), ylim=(-tallest / 2 - 3.2, tallest / 2 + 0.8))
         words = f"{sum(row.total for row in once):,} parameters"
         if len(once) < len(rows):
@@ -117,18 +117,19 @@ def drawable_layers(rows: Sequence[Layer]) -> list[Layer]:
     for row in rows:
         if row.total and len(row.shape) > 1 and "Norm" not in row.kind:
             shown.append(row)
-    return shown[:LARGEST]
+    return shown[:MOST_LAYERS]
 
 
-def _height(row: Layer) -> float:
+def block_height(row: Layer) -> float:
+    """How high a layer is drawn, by the larger side of its pictures."""
     return float(np.log2(2 + max(row.shape[-2:])))
 
 
-def _draw_layer(axes: Any, row: Layer, x: float, tallest: float) -> float:
+def draw_layer(axes: Any, row: Layer, x: float, tallest: float) -> float:
     """A block with its channels above, its picture's size below and its kind; returns the width
     taken.
     """
-    height = _height(row)
+    height = block_height(row)
     width = 0.25 + 0.12 * np.log2(1 + row.shape[0])
     middle = x + width / 2
     colour = css(RARITY)
@@ -137,7 +138,7 @@ def _draw_layer(axes: Any, row: Layer, x: float, tallest: float) -> float:
     axes.bar(middle, height, width, -height / 2, color=colour, edgecolor="white", linewidth=1)
     channels = str(row.shape[0])
     axes.text(middle, height / 2 + 0.15, channels, ha="center", fontsize=7, color=css(INK))
-    size = "×".join(str(side) for side in row.shape[1:])
+    size = "×".join(map(str, row.shape[1:]))
     below = {"ha": "center", "va": "top", "fontsize": 6}
     axes.text(middle, -height / 2 - 0.15, size, color=css(QUIET), **below)
     axes.text(middle, -tallest / 2 - 1.1, row.kind, rotation=35, color=css(INK), **below)
@@ -151,32 +152,33 @@ def write_training_png(path: Path, log: Path) -> bool:
     rows = list(csv.DictReader(log.read_text().splitlines()))
     if not rows:
         return False
-    epochs = _column(rows, "epoch")
+    epochs = numbers_in_column(rows, "epoch")
     marker = ""
     if len(rows) < 30:
         marker = "o"
     with axes_to_png(path, 6.4, 3.4) as axes:
         for (key, words), colour in zip(CRITERION.items(), (css(RARITY), css(INK)), strict=True):
             if key in rows[0]:
-                values = _column(rows, key)
+                values = numbers_in_column(rows, key)
                 look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 3}
                 axes.plot(epochs, values, label=words, **look)
         axes.set(xlabel="epoch", ylabel="loss")
         axes.legend(fontsize=8, frameon=False)
         rates = axes.twinx()
-        rates.plot(epochs, _column(rows, "lr"), color=css(FAINT), linewidth=1, zorder=0)
+        rates.plot(epochs, numbers_in_column(rows, "lr"), color=css(FAINT), linewidth=1, zorder=0)
         rates.set_ylim(0)
         rates.set_ylabel("learning rate", fontsize=8, color=css(QUIET))
         rates.tick_params(colors=css(QUIET), labelsize=7, length=0)
         for side in ("top", "left", "right", "bottom"):
             rates.spines[side].set_visible(False)
-        seconds = _column(rows, "seconds").sum()
+        seconds = numbers_in_column(rows, "seconds").sum()
         words = f"{len(rows)} epochs, {seconds:.0f} s in steps"
         axes.set_title(words, loc="left", fontsize=10, color=css(INK))
     return True
 
 
-def _column(rows: Sequence[dict[str, str]], name: str) -> Floats:
+def numbers_in_column(rows: Sequence[dict[str, str]], name: str) -> Floats:
+    """One column of a training's CSV."""
     return np.array([float(row[name]) for row in rows])
 
 
@@ -210,7 +212,9 @@ def run_pictures(folder: Path) -> dict[str, Path]:
     return pictures
 
 
-def _note(found: dict[str, Layer], name: str) -> Any:
+def layer_noter(found: dict[str, Layer], name: str) -> Any:
+    """A hook that notes the first thing that a layer makes."""
+
     def note(module: Any, _given: Any, made: Any) -> None:
         if isinstance(made, tuple):
             made = made[0]
@@ -229,7 +233,7 @@ def _note(found: dict[str, Layer], name: str) -> Any:
     return note
 
 
-def _empty_clip(detector: Detector) -> Clips:
+def empty_clip(detector: Detector) -> Clips:
     """A black clip as the detector's spec asks for."""
     spec = detector.spec
     size = (240, 320)

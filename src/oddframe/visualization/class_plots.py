@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from oddframe.files import aside
 from oddframe.types import Floats
 from oddframe.visualization.palette import ODD, OTHERS, QUIET, RARITY, TRUTH, css
 
-ACCENT, GREY = css(ODD), css(OTHERS)
+ACCENT = css(ODD)
+GREY = css(OTHERS)
 PARTS_COLOURS = {"train": css(RARITY), "val": css(TRUTH), "test": css(QUIET), "anomaly": css(ODD)}
 Groups = Mapping[str, Mapping[str, Floats]]  # by panel, by box
 
@@ -77,9 +79,7 @@ def write_counts_png(
     from matplotlib.figure import Figure
 
     parts = [part for part in counts if counts[part]]
-    classes: list[str] = []
-    for part in parts:
-        classes += [label for label in counts[part] if label not in classes]
+    classes = list(dict.fromkeys(chain(*counts.values())))
     figure = Figure(figsize=(11, max(3.2, 0.42 * len(classes) + 1.6)), layout="constrained")
     left, right = figure.subplots(1, 2)
     start = np.zeros(len(classes))
@@ -114,10 +114,8 @@ def tsne(points: Floats, seed: int = 0) -> Floats | None:
     if len(points) < 5:
         return None
     perplexity = min(30.0, (len(points) - 1) / 3)
-    made = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(
-        points.astype(np.float32)
-    )
-    return np.asarray(made)
+    method = TSNE(2, perplexity=perplexity, init="pca", random_state=seed)
+    return np.asarray(method.fit_transform(points.astype(np.float32)))
 
 
 def write_scatter_png(path: Path, flat: Floats, labels: Sequence[str], title: str) -> None:
@@ -166,14 +164,18 @@ def write_learning_png(path: Path, epochs: Sequence[Mapping[str, float]]) -> Non
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axis = figure.subplots()
-    at = [row["epoch"] for row in epochs]
+
+    def column(name: str) -> list[float]:
+        return [row[name] for row in epochs]
+
+    at = column("epoch")
     for name, colour in (("loss", PARTS_COLOURS["train"]), ("held_out", PARTS_COLOURS["val"])):
         if name in epochs[0]:
-            axis.plot(at, [row[name] for row in epochs], color=colour, label=name.replace("_", " "))
+            axis.plot(at, column(name), color=colour, label=name.replace("_", " "))
     axis.set_xlabel("epoch")
     axis.set_ylabel("squared error of an embedding")
     rate = axis.twinx()
-    rate.plot(at, [row["lr"] for row in epochs], ":", color=GREY, label="rate")
+    rate.plot(at, column("lr"), ":", color=GREY, label="rate")
     rate.set_yscale("log")
     rate.set_ylabel("rate")
     axis.legend(fontsize=8)

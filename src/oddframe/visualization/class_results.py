@@ -58,8 +58,8 @@ def draw_class_table(
     folder: Path, table: ClassTable, seed: int, learned: Mapping[str, Any]
 ) -> None:
     """Box plots of errors and distances, t-SNE of train, and the head's learning curves."""
-    all_parts = {"": {part: table.error[table.rows(part)] for part in (*NORMAL_PARTS, ODD)}}
-    write_boxes_png(folder / "error_distribution.png", all_parts, "error")
+    by_part = {part: table.error[table.rows(part)] for part in (*NORMAL_PARTS, ODD)}
+    write_boxes_png(folder / "error_distribution.png", {"": by_part}, "error")
     errors = values_by_class(table, list(table.error), *NORMAL_PARTS, ODD)
     write_boxes_png(folder / "error_distribution_grouped_by_class.png", errors, "error")
     anomalies = table.rows(ODD)
@@ -106,8 +106,11 @@ def draw_tsne(folder: Path, table: ClassTable, what: str, points: Floats, seed: 
             f"too few clips for t-SNE of {what}s: train has {len(train)}, at least 5 are needed"
         )
         return
-    names = [table.video[k].name for k in train]
-    labels = [str(table.video[k].label) for k in train]
+    names = []
+    labels = []
+    for k in train:
+        names.append(table.video[k].name)
+        labels.append(str(table.video[k].label))
     title = f"t-SNE of {what}s of train"
     write_scatter_png(folder / f"TSNE_{what}_array_train.png", flat, labels, title)
     write_scatter_html(folder / f"TSNE_{what}_array_train.html", flat, labels, names, title)
@@ -119,7 +122,10 @@ def write_parameters(path: Path, detector: Embedder) -> dict[str, int]:
     sums = {"encoder": 0, "head": 0}
     for name, value in (*detector.named_parameters(), *detector.named_buffers()):
         rows.append((name, "x".join(map(str, value.shape)), value.numel()))
-        sums["head" if name.startswith("head.") else "encoder"] += value.numel()
+        if name.startswith("head."):
+            sums["head"] += value.numel()
+        else:
+            sums["encoder"] += value.numel()
     write_rows(path, PARAMETER_COLUMNS, rows)
     return sums
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from oddframe.evaluation.evaluated_video import truth_frames
 from oddframe.evaluation.measured_run import MeasuredRun
 from oddframe.left_out import LeftOut
 from oddframe.scoring.calibration import Threshold
@@ -68,6 +69,8 @@ def write_evaluation_report(
 
 def draw_spread(path: Path, measured: MeasuredRun, threshold: Threshold) -> None:
     """The rarities of normal and of anomalous frames beside each other."""
-    normal = np.concatenate([video.value[~video.truth.frame] for video in measured.videos])
-    anomalous = np.concatenate([video.value[video.truth.frame] for video in measured.videos])
+    values = np.concatenate([video.value for video in measured.videos])
+    anomalous_frame = np.concatenate(truth_frames(measured.videos))
+    normal = values[~anomalous_frame]
+    anomalous = values[anomalous_frame]
     write_spread_png(path, normal, anomalous, threshold.rarity)

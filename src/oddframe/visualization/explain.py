@@ -14,7 +14,7 @@ from oddframe.video.reader import read_frames, read_spans, video_of
 from oddframe.visualization.overlay import outline
 from oddframe.visualization.palette import RARITY
 from oddframe.visualization.report_data import Reason
-from oddframe.visualization.thumbnails import SHOWN, save
+from oddframe.visualization.thumbnails import PREVIEW, save
 from oddframe.visualization.timeline import Timeline, file_stem
 
 
@@ -59,7 +59,9 @@ def clips_at(
     video = timeline.video
     rate = spec.fps or video.fps or 1 / timeline.step
     span = spec.span / rate + 1.0
-    begin = video.span[0] if video.span else 0.0
+    begin = 0.0
+    if video.span:
+        begin, _ = video.span
     spans = []
     for seconds in moments:
         spans.append((max(begin, seconds - span), seconds + (spec.lookahead + 0.5) / rate))
@@ -93,7 +95,7 @@ def draw_examples(
         wanted = [examples[picture][1].frame for picture in pictures]
         try:
             video = replace(video_of(source), levels=levels)
-            frames = read_frames(video, SHOWN, wanted)
+            frames = read_frames(video, PREVIEW, wanted)
         except BadVideo:
             continue
         for picture, index in zip(pictures, wanted, strict=True):

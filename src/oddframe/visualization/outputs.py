@@ -19,7 +19,7 @@ from oddframe.scoring.events import find_events
 from oddframe.scoring.run_folder import FittedDetector
 from oddframe.scoring.score_store import ScoredVideo
 from oddframe.types import Event, Floats, Ints, Truth
-from oddframe.visualization.animation import write_film, write_score_animation
+from oddframe.visualization.animation import write_pictures_as_film, write_score_animation
 from oddframe.visualization.architecture import run_pictures
 from oddframe.visualization.explain import reasons_for
 from oddframe.visualization.overlay import overlay as write_overlay
@@ -125,7 +125,7 @@ def draw_extras(
         if frames:
             overlay_frames(out / f"{stem}.overlay", line)
         if film and line.video.source.is_dir():
-            write_film(out / f"{stem}.film.mp4", line.video)
+            write_pictures_as_film(out / f"{stem}.film.mp4", line.video)
     return pictures | run_pictures(fitted.folder)
 
 
@@ -147,7 +147,9 @@ def write_results(
     found = tuple(video_result(one, line, out) for one, line in pairs)
     write_json(out / "events.json", events_json(fitted, threshold, found, left_out))
     write_calibration_png(out / "calibration.png", fitted.calibration, threshold)
-    subject = timelines[0].video.name if len(timelines) == 1 else f"{len(timelines)} videos"
+    subject = f"{len(timelines)} videos"
+    if len(timelines) == 1:
+        subject = timelines[0].video.name
     write_report(
         out / "report.html",
         timelines,
@@ -167,7 +169,10 @@ def warnings_of(fitted: FittedDetector, stored: Sequence[ScoredVideo]) -> list[s
     """How far the page may be trusted: a view that has changed, videos that were not learned
     from.
     """
-    warnings = [f"{one.video.name}: {note}" for one in stored for note in one.notes]
+    warnings = []
+    for one in stored:
+        for note in one.notes:
+            warnings.append(f"{one.video.name}: {note}")
     misfits = fitted.facts.get("misfits", [])
     if misfits:
         warnings.append(
@@ -218,7 +223,9 @@ def write_scores_csv(path: Path, pairs: Sequence[tuple[ScoredVideo, Timeline]]) 
     """Every scored frame: its rarity, the event that it belongs to, and what its score was made
     of.
     """
-    components = list(dict.fromkeys(name for one, _ in pairs for name in one.scores.components))
+    components: dict[str, None] = {}  # each once, in order
+    for one, _ in pairs:
+        components |= dict.fromkeys(one.scores.components)
     with aside(path) as part, part.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow([*COLUMNS, *(f"part.{name}" for name in components)])
@@ -236,8 +243,10 @@ def write_scores_csv(path: Path, pairs: Sequence[tuple[ScoredVideo, Timeline]]) 
                     event[at] or "",
                 ]
                 for name in components:
-                    known = name in scores.components
-                    row.append(f"{scores.components[name][at]:.6g}" if known else "")
+                    text = ""
+                    if name in scores.components:
+                        text = f"{scores.components[name][at]:.6g}"
+                    row.append(text)
                 rows.writerow(row)
 
 
@@ -255,33 +264,46 @@ def spreadsheet_text(text: str) -> str:
     >>> spreadsheet_text("=HYPERLINK(1)"), spreadsheet_text("gate")
     ("'=HYPERLINK(1)", 'gate')
     """
-    return f"'{text}" if text.startswith(FORMULA_SIGNS) else text
+    if text.startswith(FORMULA_SIGNS):
+        return f"'{text}"
+    return text
 
 
 def write_video_csv(path: Path, judged: Sequence[EvaluatedVideo], aucs: Mapping[str, Any]) -> None:
     """The AUC of each test video, and in the last row their mean: video, auc, frames, odd_frames,
     events.
     """
-    known = [auc for auc in aucs.values() if auc is not None]
+    known = []
+    frames = odd = events = 0
     with aside(path) as part, part.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["video", "auc", "frames", "odd_frames", "events"])
         for video in judged:
             auc = aucs[video.video]
-            text = "" if auc is None else f"{auc:.6f}"
-            odd = int(video.truth.frame.sum())
+            text = ""
+            if auc is not None:
+                text = f"{auc:.6f}"
+                known.append(auc)
+            odd_here = int(video.truth.frame.sum())
             name = spreadsheet_text(video.video)
-            rows.writerow([name, text, len(video.value), odd, len(video.events)])
-        mean = f"{sum(known) / len(known):.6f}" if known else ""
-        frames = sum(len(video.value) for video in judged)
-        odd = sum(int(video.truth.frame.sum()) for video in judged)
-        events = sum(len(video.events) for video in judged)
+            rows.writerow([name, text, len(video.value), odd_here, len(video.events)])
+            frames += len(video.value)
+            odd += odd_here
+            events += len(video.events)
+        mean = ""
+        if known:
+            mean = f"{sum(known) / len(known):.6f}"
         rows.writerow([f"mean of {len(known)}", mean, frames, odd, events])
 
 
 def video_result(one: ScoredVideo, line: Timeline, out: Path) -> VideoResult:
     """What was found in one video, as a value."""
-    highest = float(one.scores.value.max()) if len(one.scores) else None
+    highest = None
+    if len(one.scores):
+        highest = float(one.scores.value.max())
+    overlay = None
+    if line.overlay:
+        overlay = str(line.overlay)
     return VideoResult(
         video=one.video.name,
         source=one.video.source,
@@ -290,7 +312,7 @@ def video_result(one: ScoredVideo, line: Timeline, out: Path) -> VideoResult:
         highest_rarity=highest,
         lost=tuple(one.damage),
         notes=one.notes,
-        overlay=str(line.overlay) if line.overlay else None,
+        overlay=overlay,
         events=tuple(found_event(event, out) for event in line.events),
         least_usual=least_usual(line),
         normal_frames=line.seen,
@@ -307,15 +329,14 @@ def least_usual(line: Timeline) -> Moment | None:
 
 def found_event(event: Event, out: Path) -> FoundEvent:
     """An event with its files relative to `out`."""
-    return FoundEvent(
-        **{
-            **asdict(event),
-            "picture": relative(event.picture, out),
-            "clip": relative(event.clip, out),
-        }
-    )
+    values = asdict(event)
+    values["picture"] = relative(event.picture, out)
+    values["clip"] = relative(event.clip, out)
+    return FoundEvent(**values)
 
 
 def relative(path: Path | None, folder: Path) -> str | None:
     """A path beside the report, as a web page writes it."""
-    return None if path is None else path.relative_to(folder).as_posix()
+    if path is None:
+        return None
+    return path.relative_to(folder).as_posix()

@@ -20,9 +20,9 @@ from oddframe.visualization.plots import POINTS, detection_curves, roc_curves
 from oddframe.visualization.report_data import (
     Json,
     Reason,
+    browser_text,
     calibration_data,
     curve_data,
-    printable,
     relative_url,
     video_data,
 )
@@ -85,9 +85,9 @@ def write_report(
     if calibration is not None:
         learned = calibration[0]
     page = page_template().render(
-        title=printable(title),
-        verdict=printable(verdict(timelines)),
-        warnings=[printable(warning) for warning in warnings],
+        title=browser_text(title),
+        verdict=browser_text(verdict(timelines)),
+        warnings=[browser_text(warning) for warning in warnings],
         remarks=remarks(timelines, calibration),
         has_roc=bool(data["curves"]["roc"]),
         has_detection=bool(data["curves"]["detection"]),
@@ -247,7 +247,7 @@ def page_pictures(pictures: Mapping[str, Path]) -> list[Picture]:
         if kind:
             data = base64.b64encode(path.read_bytes()).decode()
             address = f"data:image/{kind};base64,{data}"
-        shown.append(Picture(printable(title), address, film=kind is None))
+        shown.append(Picture(browser_text(title), address, film=kind is None))
     return shown
 
 
@@ -259,7 +259,7 @@ def page_template() -> Any:
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["fact"] = fact_text
-    environment.filters["printable"] = printable
+    environment.filters["printable"] = browser_text
     environment.filters["without_folders"] = without_local_folders
     return environment.from_string(shipped_text("report.html"))
 

@@ -63,7 +63,7 @@ def video_data(
     for event in timeline.events:
         events.append(event_data(event, timeline, folder, reasons.get(event, Reason())))
     return {
-        "name": printable(timeline.video.name),
+        "name": browser_text(timeline.video.name),
         "start": timeline.start,
         "length": timeline.length,
         "lasts": duration(timeline.length),
@@ -101,7 +101,7 @@ def event_data(event: Event, timeline: Timeline, folder: Path, reason: Reason) -
         "over": event.over,
         "picture": inline_picture(event.picture, folder, event.box, share),
         "clip": clip,
-        "because": printable(reason.because),
+        "because": browser_text(reason.because),
         "example": inline_picture(reason.example, folder, reason.box, share),
     }
 
@@ -144,7 +144,7 @@ def curve_data(curve: Curve) -> dict[str, Json]:
     if curve.area is not None and isfinite(curve.area):
         area = float(curve.area)
     return {
-        "name": printable(curve.name),
+        "name": browser_text(curve.name),
         "x": rounded(x),
         "y": rounded(y),
         "area": area,
@@ -243,6 +243,6 @@ def rounded(values: Floats) -> list[Json]:
     return [float(f"{value:.5g}") for value in plain(values)]
 
 
-def printable(words: str) -> str:
+def browser_text(words: str) -> str:
     """File names may hold bytes that are no text: a browser is given something that it can show."""
     return words.encode("utf-8", "replace").decode()

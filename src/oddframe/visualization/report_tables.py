@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from oddframe.evaluation.metric_registry import METRICS
-from oddframe.visualization.report_data import Json, printable
+from oddframe.visualization.report_data import Json, browser_text
 
 FIRST = ("event_recall", "event_precision", "event_f1", "delay_seconds", "false_alarms_per_hour")
 SMALL_PRINT = ("micro_auc_interval", "macro_videos")  # stand under another number
@@ -26,7 +26,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One row: its name, its cells, and what it says."""
 
     name: str
@@ -39,7 +39,7 @@ class Table:
     """A table with the names of its columns, the first of which names the rows."""
 
     columns: Sequence[str]
-    rows: Sequence[Row]
+    rows: Sequence[TableRow]
 
 
 def evaluation_tables(evaluation: Mapping[str, Json]) -> list[Table]:
@@ -59,7 +59,9 @@ def kinds_table(evaluation: Mapping[str, Json]) -> Table:
         if "found" in kind:
             found = f"{kind['found']} of {kind['stretches']}"
         frames = Cell(fact_text(kind.get("frames")))
-        rows.append(Row(printable(name), [Cell(found), metric_cell("auc", kind, {}), frames]))
+        rows.append(
+            TableRow(browser_text(name), [Cell(found), metric_cell("auc", kind, {}), frames])
+        )
     columns = [
         "kind of anomaly",
         "raised an event",
@@ -88,7 +90,7 @@ def components_table(evaluation: Mapping[str, Json]) -> Table:
         for protocol in PROTOCOLS:
             for key in ("micro_auc", "macro_auc"):
                 cells.append(metric_cell(key, mapping(numbers.get(protocol)), {}))
-        rows.append(Row(printable(name), cells))
+        rows.append(TableRow(browser_text(name), cells))
     return Table(columns, rows)
 
 
@@ -105,8 +107,8 @@ def metrics_table(evaluation: Mapping[str, Json]) -> Table:
             cells.append(
                 metric_cell(key, numbers, reasons.get(column, {}), ours=column == "honest")
             )
-        rows.append(Row(name, cells, meaning))
-    return Table(["metric", *map(printable, columns), "what it says"], rows)
+        rows.append(TableRow(name, cells, meaning))
+    return Table(["metric", *map(browser_text, columns), "what it says"], rows)
 
 
 def metric_rows() -> list[tuple[str, str, str]]:
@@ -154,7 +156,7 @@ def metric_cell(
         return Cell(ours=ours)
     value = numbers[key]
     if not isinstance(value, int | float) or not isfinite(value):
-        return Cell("–", printable(str(why.get(key, "undefined"))), ours)
+        return Cell("–", browser_text(str(why.get(key, "undefined"))), ours)
     return Cell(metric_text(key, value), metric_remark(key, numbers), ours)
 
 
@@ -172,9 +174,8 @@ def metric_text(key: str, value: int | float) -> str:
 def metric_remark(key: str, numbers: Mapping[str, Json]) -> str:
     """What stands small under a metric's number."""
     if key == "micro_auc":
-        ends = [
-            end for end in sequence(numbers.get("micro_auc_interval")) if isinstance(end, float)
-        ]
+        interval = sequence(numbers.get("micro_auc_interval"))
+        ends = [end for end in interval if isinstance(end, float)]
         if len(ends) == 2:
             return f"95 % interval {ends[0]:.3f}–{ends[1]:.3f}"
     if key == "macro_auc" and numbers.get("macro_videos"):
@@ -184,11 +185,13 @@ def metric_remark(key: str, numbers: Mapping[str, Json]) -> str:
 
 def evaluation_notes(evaluation: Mapping[str, Json]) -> list[str]:
     """What a reader of the numbers must know."""
-    notes = [printable(str(note)) for note in sequence(evaluation.get("notes"))]
+    notes = [browser_text(str(note)) for note in sequence(evaluation.get("notes"))]
     one_class = sequence(evaluation.get("one_class_videos"))
     if one_class:
         names = ", ".join(str(name) for name in one_class)
-        notes.append(f"No area of their own, being wholly normal or wholly odd: {printable(names)}")
+        notes.append(
+            f"No area of their own, being wholly normal or wholly odd: {browser_text(names)}"
+        )
     return notes
 
 
@@ -202,7 +205,7 @@ def fact_text(value: Json) -> str:
         if not isfinite(value):
             return "–"
         return f"{value:,.4g}"
-    return printable(str(value))
+    return browser_text(str(value))
 
 
 def without_local_folders(text: str) -> str:

@@ -19,8 +19,8 @@ from oddframe.visualization.overlay import outline
 from oddframe.visualization.timeline import Timeline, file_stem
 
 ENLARGE = 240  # pixels: a thumbnail is at least that wide
-LARGEST = 2160  # pixels of its longer side
-SHOWN = ClipSpec(length=1, size=640, colour="rgb")
+LONGEST_SIDE = 2160  # pixels of its longer side
+PREVIEW = ClipSpec(length=1, size=640, colour="rgb")
 
 
 def write_event_pictures(
@@ -34,11 +34,11 @@ def write_event_pictures(
     """
     with EventPictures(folder, timeline, clips=clips, before=before, after=after) as pictures:
         if clips:
-            for frames in read_spans(timeline.video, SHOWN, pictures.spans()):
+            for frames in read_spans(timeline.video, PREVIEW, pictures.spans()):
                 for frame in frames:
                     pictures.take(frame)
         else:
-            for index, pixels in read_frames(timeline.video, SHOWN, pictures.peaks).items():
+            for index, pixels in read_frames(timeline.video, PREVIEW, pictures.peaks).items():
                 pictures.take(Frame(index, 0.0, pixels))
     return pictures.events
 
@@ -97,7 +97,7 @@ class EventPictures:
         return spans
 
     def take(self, frame: Frame) -> None:
-        """Write what is to be written of a frame, which is in RGB and as wide as SHOWN asks."""
+        """Write what is to be written of a frame, which is in RGB and as wide as PREVIEW asks."""
         for clip in self.clips:
             clip.take(frame)
         for number in sorted(self.missing):
@@ -169,14 +169,14 @@ def save_thumbnail(path: Path, pixels: Bytes, event: Event) -> None:
 
 
 def within_bounds(picture: Bytes) -> Bytes:
-    """The picture enlarged to `ENLARGE` pixels across, unless a side would pass `LARGEST`: then it
+    """The picture enlarged to `ENLARGE` pixels across, unless a side would pass `LONGEST_SIDE`: then it
     is made to fit.
 
     A picture of 2 × 2,000 pixels would become one of 240,000 rows, which no file of pictures can
     hold.
     """
     H, W = picture.shape[:2]
-    scale = min(max(1.0, ENLARGE / W), LARGEST / max(H, W))
+    scale = min(max(1.0, ENLARGE / W), LONGEST_SIDE / max(H, W))
     size = (max(1, round(W * scale)), max(1, round(H * scale)))
     return np.array(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
@@ -224,7 +224,7 @@ def write_event_clip(
     Raises BadInput when the source has no frame there.
     """
     clip = EventClip(path, video, event, before, after)
-    for frame in read(replace(video, span=clip.span), replace(SHOWN, size=width)):
+    for frame in read(replace(video, span=clip.span), replace(PREVIEW, size=width)):
         clip.take(frame)
     clip.close(None)
 

@@ -122,8 +122,10 @@ def describe(
     seconds = {}
     for part in SPLIT_NAMES:
         counts[part] = dict(Counter(str(video.label) for video in readable[part]))
-        seconds[part] = np.array([seconds_of(video) for video in readable[part]])
-    path = room(folder if out is None else Path(out)) / "data_distribution.png"
+        seconds[part] = np.array([clip_seconds(video) for video in readable[part]])
+    if out is not None:
+        folder = Path(out)
+    path = room(folder) / "data_distribution.png"
     write_counts_png(path, counts, seconds)
     spans = {}
     for part, lasting in seconds.items():
@@ -171,7 +173,9 @@ def class_report(
     refuse_learned_clips(fitted.facts["trained_on"], readable)
     if not readable[ODD]:
         logger.warning("there is no clip in anomaly: only normal ones are judged")
-    folder = room(Path(run) / "classes" if out is None else Path(out))
+    if out is None:
+        out = Path(run) / "classes"
+    folder = room(Path(out))
     table = class_table(fitted.detector, readable, Run(folder, cache=user_cache()))
     write_class_tables(folder, table)
     draw_class_table(folder, table, seed, fitted.facts.get("learned", {}))
@@ -212,16 +216,18 @@ def threshold(
         name: of the file that is written, without its ending.
         out: where `oddframe classes` wrote; RUN/classes unless given.
     """
-    folder = Path(run) / "classes" if out is None else Path(out)
+    if out is None:
+        out = Path(run) / "classes"
+    folder = Path(out)
     path = folder / CLIPS
     if not path.is_file():
         raise BadRun(f"{path} is missing: `oddframe classes {run} DATA` writes it")
     rows = read_records(path, CLIP_COLUMNS)
+    errors = numbers_in_column(rows, "ERROR", path)
+    distances = numbers_in_column(rows, "NEAREST_CENTROID", path)
     rules = {
-        "error": apply_rule("error", rows, "ERROR", error, false_alarm_rate, path),
-        "distance": apply_rule(
-            "distance", rows, "NEAREST_CENTROID", distance, false_alarm_rate, path
-        ),
+        "error": apply_rule("error", errors, error, false_alarm_rate),
+        "distance": apply_rule("distance", distances, distance, false_alarm_rate),
     }
     with aside(folder / f"{name}.txt") as part:
         part.write_text("\n".join(threshold_lines(rules)) + "\n")
@@ -230,16 +236,17 @@ def threshold(
     return result
 
 
+def numbers_in_column(
+    rows: Sequence[Mapping[str, str]], column: str, path: Path
+) -> list[tuple[str, float]]:
+    """The part and the number of each clip of clips.csv. Raises BadRun."""
+    return [(row["TYPE_DATASET"], number_in_table(row[column], path)) for row in rows]
+
+
 def apply_rule(
-    what: str,
-    rows: Sequence[Mapping[str, str]],
-    column: str,
-    given: float | None,
-    false_alarm_rate: float,
-    path: Path,
+    what: str, values: Sequence[tuple[str, float]], given: float | None, false_alarm_rate: float
 ) -> dict[str, Any]:
     """A threshold, given or proposed from val, and how many clips of each part it flags."""
-    values = [(row["TYPE_DATASET"], number_in_table(row[column], path)) for row in rows]
     if given is None:
         normal: Floats = np.array([value for part, value in values if part == "val"])
         rule = propose(normal, false_alarm_rate, what)
@@ -269,12 +276,15 @@ def threshold_lines(rules: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def share_text(value: float | None) -> str:
     """A share in a column, or a dash."""
-    return f"{'–':>10}" if value is None else f"{value:10.3f}"
+    if value is None:
+        return f"{'–':>10}"
+    return f"{value:10.3f}"
 
 
 def open_parts(data: str | Path, root: str | Path | None) -> tuple[ClassVideos, Path]:
     """Videos by part, and the folder that holds them. Raises BadInput."""
-    known, path = members("datasets"), Path(data).expanduser()
+    known = members("datasets")
+    path = Path(data).expanduser()
     if root is None and str(data) not in known:
         folders = data_set("class-folders")
         if not isinstance(folders, ClassData):
@@ -292,7 +302,10 @@ def open_parts(data: str | Path, root: str | Path | None) -> tuple[ClassVideos, 
 
 def readable_clips(parts: Mapping[str, Sequence[Video]]) -> tuple[ClassVideos, tuple[LeftOut, ...]]:
     """The clips of each part that can be read, and the others."""
-    every = [(part, video) for part, videos in parts.items() for video in videos]
+    every: list[tuple[str, Video]] = []
+    for part, videos in parts.items():
+        for video in videos:
+            every.append((part, video))
 
     def read_times(entry: tuple[str, Video]) -> tuple[str, Video]:
         times_of(entry[1])
@@ -317,7 +330,7 @@ def refuse_learned_clips(trained: Iterable[Mapping[str, str]], parts: ClassVideo
                 )
 
 
-def seconds_of(video: Video) -> float:
+def clip_seconds(video: Video) -> float:
     """How long a clip is, its last frame included."""
     times = times_of(video)
     if not len(times):

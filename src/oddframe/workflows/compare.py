@@ -90,12 +90,11 @@ def compare(
     """
     if len(runs) < 2:
         raise BadInput("comparing takes two runs or more, and then the data set to measure on")
-    place = None if root is None else Path(root)
     opened: list[tuple[FittedDetector, list[Video]]] = []
     for run in runs:
         fitted = load_run(run, device)
         label = stream or fitted.facts.get("stream")
-        name, found = open_data(str(data), place, label, split, frame_rate)
+        name, found = open_data(str(data), root, label, split, frame_rate)
         tests = test_videos(name, found)
         refuse_learned(fitted, tests)
         opened.append((fitted, tests))
@@ -145,7 +144,8 @@ def labels_of(runs: Sequence[FittedDetector]) -> list[str]:
         label = run.detector.name
         if methods.count(label) > 1:
             label = f"{label} {run.folder.resolve().name}"
-        first, number = label, 1
+        first = label
+        number = 1
         while label in labels:
             number += 1
             label = f"{first} {number}"
@@ -168,7 +168,8 @@ def pooled_curve(label: str, measured: MeasuredRun) -> list[Curve]:
     roc = measured.curves()["roc"]
     if roc is None:
         return []
-    x, y = np.array(roc["false_positive_rate"]), np.array(roc["true_positive_rate"])
+    x = np.array(roc["false_positive_rate"])
+    y = np.array(roc["true_positive_rate"])
     return [Curve(label, x, y, roc["auc"])]
 
 
@@ -181,5 +182,8 @@ def write_comparison_csv(path: Path, table: ComparisonTable) -> None:
             row: list[object] = [spreadsheet_text(label)]
             for column in table.columns:
                 number = numbers[column]
-                row.append("" if number is None else number)
+                if number is None:
+                    row.append("")
+                else:
+                    row.append(number)
             writer.writerow(row)

@@ -20,7 +20,7 @@ from oddframe.scoring.score_store import hold_score_files
 from oddframe.synthetic.simulate import simulate as film_street
 from oddframe.visualization.evaluation_report import write_evaluation_report
 
-Seconds = Annotated[float, Range(1, 86_400)]
+DemoSeconds = Annotated[float, Range(1, 86_400)]
 Count = Annotated[int, Range(1, 10_000)]
 
 
@@ -51,7 +51,7 @@ def demo(
     *,
     out: str | Path = Path("demo"),
     seed: Seed = 0,
-    seconds: Seconds = 30.0,
+    seconds: DemoSeconds = 30.0,
     train: Count = 5,
     test: Count = 4,
     false_alarms_per_hour: AlarmsPerHour = 60.0,

@@ -106,19 +106,21 @@ def evaluate(
     if not report and (overlay or animation):
         raise BadInput("--overlay and --animation belong to the report; leave --no-report away")
     fitted = load_run(run, device)
-    place = None if root is None else Path(root)
-    name, found = open_data(
-        str(data), place, stream or fitted.facts.get("stream"), split, frame_rate
-    )
+    label = stream or fitted.facts.get("stream")
+    name, found = open_data(str(data), root, label, split, frame_rate)
     tests = test_videos(name, found)
     refuse_learned(fitted, tests)
     threshold = fitted.threshold_for(false_alarms_per_hour)
-    folder = room(fitted.folder / f"evaluation-{name}" if out is None else Path(out))
+    if out is None:
+        out = fitted.folder / f"evaluation-{name}"
+    folder = room(Path(out))
+    page = None
     with hold_score_files(*(folder / f"{video.name}.npz" for video in tests)):
         measured, left_out = measure_run(fitted, name, tests, threshold, folder)
         write_json(folder / "evaluation.json", to_plain(measured.values))
         write_video_csv(folder / "videos.csv", measured.videos, measured.values["videos"])
         if report:
+            page = folder / "report.html"
             write_evaluation_report(
                 folder,
                 fitted,
@@ -128,7 +130,6 @@ def evaluate(
                 overlay=overlay,
                 animation=animation,
             )
-    page = folder / "report.html" if report else None
     return evaluation_of(measured.values, left_out, folder, page)
 
 

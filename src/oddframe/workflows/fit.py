@@ -68,6 +68,8 @@ def fit(
         progress: called with how far the work is.
     """
     detector = detector_of(method, options)
+    if cache is None:
+        cache = user_cache()
     name, found = normal_videos(data, root, stream, split, frame_rate)
     fitted = fit_videos(
         detector,
@@ -82,7 +84,7 @@ def fit(
         false_alarms_per_hour=false_alarms_per_hour,
         one_scene=is_own(data) and not keep_all,
         resume=resume,
-        cache=user_cache() if cache is None else Path(cache),
+        cache=Path(cache),
     )
     draw_run(fitted.folder, fitted.detector, found.train[0])
     remove_unfinished(fitted.folder)
@@ -126,13 +128,14 @@ def normal_videos(
     frame_rate: float | None = None,
 ) -> tuple[str, Split]:
     """The name of the data, and a split with normal videos. Raises BadInput."""
-    paths = [data] if isinstance(data, str | Path) else list(data)
+    if isinstance(data, str | Path):
+        data = [data]
+    paths = [Path(path) for path in data]
     if len(paths) != 1:
         if root is not None or stream is not None or split is not None:
             raise BadInput("--root, --stream and --split go with one data set; several paths came")
-        return "videos", Split(collect_videos([Path(path) for path in paths], frame_rate), [])
-    place = None if root is None else Path(root)
-    name, found = open_data(str(paths[0]), place, stream, split, frame_rate)
+        return "videos", Split(collect_videos(paths, frame_rate), [])
+    name, found = open_data(str(data[0]), root, stream, split, frame_rate)
     if not found.train:
         raise BadInput(f"{name} has no normal video to learn from; put some into its train folder")
     return name, found

@@ -64,7 +64,7 @@ class Fusion(Result):
 
 
 @dataclass(frozen=True)
-class Stream:
+class StreamRun:
     """One run with the test videos of the stream that it has learned."""
 
     label: str
@@ -107,7 +107,7 @@ def fuse(
     if len(runs) < 2:
         raise BadInput("fusing takes two runs or more, and then the data set they are measured on")
     began = time.perf_counter()
-    opened = open_streams(runs, str(data), None if root is None else Path(root), device, frame_rate)
+    opened = open_streams(runs, str(data), root, device, frame_rate)
     folder = room(Path(out))
     threshold = mean_threshold([one.fitted.threshold for one in opened], rarity)
     streams: dict[str, dict[str, EvaluatedVideo]] = {}
@@ -142,15 +142,15 @@ def fuse(
 def open_streams(
     runs: Sequence[str | Path],
     data: str,
-    root: Path | None,
+    root: str | Path | None,
     device: str,
     frame_rate: float | None = None,
-) -> list[Stream]:
+) -> list[StreamRun]:
     """Every run with its stream and test videos. Raises BadInput, BadRun or Leak, before anything
     is scored.
     """
     fitted = [load_run(run, device) for run in runs]
-    opened: list[Stream] = []
+    opened: list[StreamRun] = []
     for run, one in zip(runs, fitted, strict=True):
         label = one.facts.get("stream")
         if not label:
@@ -160,12 +160,12 @@ def open_streams(
         _, split = open_data(data, root, label, fps=frame_rate)
         tests = test_videos(f"{data}, stream {label},", split)
         refuse_learned(one, tests)
-        opened.append(Stream(label, one, tuple(tests)))
+        opened.append(StreamRun(label, one, tuple(tests)))
     return opened
 
 
 def score_stream(
-    stream: Stream, folder: Path
+    stream: StreamRun, folder: Path
 ) -> tuple[dict[str, EvaluatedVideo], tuple[LeftOut, ...]]:
     """The test videos of one stream beside their truth, by recording, without what only one stream
     has.
@@ -222,7 +222,7 @@ def write_fused(
     together: Sequence[EvaluatedVideo],
     sources: Mapping[str, Video],
     threshold: Threshold,
-    streams: Sequence[Stream],
+    streams: Sequence[StreamRun],
     overlay: bool,
 ) -> tuple[VideoResult, ...]:
     """Scores, events and a report of the recordings as all streams judge them."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oddframe.detector import Detector
 from oddframe.errors import BadInput
 from oddframe.registry import entries
 from oddframe.results import Listing, Result, to_plain, workflow
@@ -29,7 +30,8 @@ class Contents(Result):
 @workflow
 def methods() -> Listing:
     """List the methods that can be fitted, each in one line."""
-    return Listing({name: entry.summary for name, entry in entries("methods").items()})
+    known = entries("methods")
+    return Listing({name: entry.summary for name, entry in known.items()})
 
 
 @workflow
@@ -47,18 +49,29 @@ def info(run: str | Path) -> Contents:
     if path.is_file():
         return Contents(inside(path))
     fitted = load_run(path)
-    core = fitted.detector.core()
-    parameters = [] if core is None else list(core.parameters())
-    trainable = sum(one.numel() for one in parameters if one.requires_grad)
-    total = sum(one.size for one in fitted.detector.state().values() if one.dtype.kind == "f")
     return Contents(
         {
             **fitted.facts,
             "spec": vars(fitted.detector.spec),
             "lookahead": fitted.lookahead,
-            "parameters": {"trainable": trainable, "total": total},
+            "parameters": count_parameters(fitted.detector),
         }
     )
+
+
+def count_parameters(detector: Detector) -> dict[str, int]:
+    """How many numbers a detector has learned: in all, and those that training changes."""
+    trainable = 0
+    core = detector.core()
+    if core is not None:
+        for parameter in core.parameters():
+            if parameter.requires_grad:
+                trainable += parameter.numel()
+    total = 0
+    for array in detector.state().values():
+        if array.dtype.kind == "f":
+            total += array.size
+    return {"trainable": trainable, "total": total}
 
 
 def inside(path: Path) -> dict[str, Any]:
@@ -98,7 +111,9 @@ def inside_npy(path: Path) -> dict[str, Any]:
 def inside_json(path: Path) -> dict[str, Any]:
     """The values of a .json."""
     values = loads(path.read_text())
-    return values if isinstance(values, dict) else {path.stem: values}
+    if isinstance(values, dict):
+        return values
+    return {path.stem: values}
 
 
 def inside_boxes(path: Path) -> dict[str, Any]:
@@ -119,7 +134,10 @@ def about_array(array: Any) -> str:
     if not array.size or array.dtype.kind not in "fiub":
         return text
     known = array[~np.isnan(array)]
-    text += f", {known.min():g} to {known.max():g}" if known.size else ", no number"
+    if known.size:
+        text += f", {known.min():g} to {known.max():g}"
+    else:
+        text += ", no number"
     if known.size < array.size:
         text += f", {array.size - known.size} not a number"
     return text

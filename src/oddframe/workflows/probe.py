@@ -138,15 +138,12 @@ def probe(
     if not linear and batch_norm is not None:
         raise BadInput("--batch-norm belongs to --linear; with --finetune statistics always move")
     trains = finetune or batch_norm == "updating"
-    given = {"epochs": epochs, "batch": batch, "lr": lr, "seed": seed}
-    idle = [f"--{name}" for name, value in given.items() if value is not None]
-    if idle and not trains:
-        raise BadInput(
-            f"{', '.join(idle)} count where a network is trained: "
-            "add --finetune, or --batch-norm updating"
-        )
+    if not trains:
+        refuse_given(epochs=epochs, batch=batch, lr=lr, seed=seed)
     fitted, embedder, name, videos = open_probe(run, data, root, split, device)
-    folder = room(fitted.folder / f"probe-{name}" if out is None else Path(out))
+    if out is None:
+        out = fitted.folder / f"probe-{name}"
+    folder = room(Path(out))
     job = Run(folder, seed=seed or 0, device=device)
     size = min(batch or BATCH, len(videos.train))
     verdicts: dict[str, Classification] = {}
@@ -166,8 +163,9 @@ def probe(
             test.labels,
             save_to=folder / "classifier-linear.npz",
         )
-        small = [side.pixels[:, None] for side in (train, test)]
-        verdicts["linear on pixels"] = probing.linear(small[0], train.labels, small[1], test.labels)
+        verdicts["linear on pixels"] = probing.linear(
+            train.pixels[:, None], train.labels, test.pixels[:, None], test.labels
+        )
         statistics["linear"] = "frozen"
     if finetune:
         training = probe_training(epochs or EPOCHS, size, lr or FINETUNE_RATE)
@@ -221,7 +219,9 @@ def retrieve(
         progress: called with how far the work is.
     """
     fitted, embedder, name, videos = open_probe(run, data, root, split, device)
-    folder = room(fitted.folder / f"retrieval-{name}" if out is None else Path(out))
+    if out is None:
+        out = fitted.folder / f"retrieval-{name}"
+    folder = room(Path(out))
     train, test = embed_split(embedder, videos, RETRIEVAL_CLIPS, fitted.folder)
     found, nearest, cosine = find_neighbours(
         train.vector.mean(1), train.labels, test.vector.mean(1), test.labels
@@ -248,6 +248,16 @@ def retrieve(
     return result
 
 
+def refuse_given(**options: float | None) -> None:
+    """Raise BadInput where options of training are given, and no network is trained."""
+    idle = [f"--{name}" for name, value in options.items() if value is not None]
+    if idle:
+        raise BadInput(
+            f"{', '.join(idle)} count where a network is trained: "
+            "add --finetune, or --batch-norm updating"
+        )
+
+
 def open_probe(
     run: str | Path, data: str | Path, root: str | Path | None, number: int | None, device: str
 ) -> tuple[FittedDetector, Embedder, str, Split]:
@@ -261,7 +271,7 @@ def open_probe(
             f"{run} holds {embedder.name}, which has no embeddings to probe; "
             "tclr and temporal-queue have"
         )
-    name, split = open_data(str(data), None if root is None else Path(root), split=number)
+    name, split = open_data(str(data), root, split=number)
     refuse_unlabelled(name, split)
     refuse_learned(fitted, split.test)
     embedder.to(device).eval()
