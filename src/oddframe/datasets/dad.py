@@ -198,7 +198,7 @@ DAD_Jigsaw/
         if not streams:
             base = next(iter(found.values()))
             raise self.not_found(root, f"there is no picture and no film in {base}")
-        halves: dict[Half, list[Video]] = {half: [] for half in HALVES}
+        halves: dict[Half, list[Video]] = {"training": [], "testing": []}
         for stream in streams:
             halves[stream.half].append(stream.video(labels, masks))
         return Split(halves["training"], halves["testing"], notes=notes)
@@ -258,7 +258,10 @@ def recordings_in(folder: Path) -> list[Path]:
 
 def absent_recordings(labels: Path, streams: Sequence[DadStream]) -> tuple[str, ...]:
     """A note on recordings that LABEL.csv has and the folder has not, where it has any to test."""
-    known = {stream.recording for stream in streams if stream.half == "testing"}
+    known = set()
+    for stream in streams:
+        if stream.half == "testing":
+            known.add(stream.recording)
     absent = [name for name in read_label_table(labels) if name not in known]
     if not known or not absent:
         return ()

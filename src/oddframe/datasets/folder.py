@@ -126,7 +126,7 @@ def read_undivided(root: Path, truth: Path | None) -> Split:
     """
     videos = find_videos(root)
     if truth is not None:
-        videos = [one for one in videos if not one.video.source.is_relative_to(truth)]
+        videos = outside(truth, videos)
     found = sort_by_name(videos, root)
     refuse_only_anomalous(found, root)
     if truth is not None and not found.anomalous:
@@ -137,6 +137,11 @@ def read_undivided(root: Path, truth: Path | None) -> Split:
         return Split(found.videos, [])
     judged = with_truth_by_name(found.anomalous, root, truth)
     return Split(found.videos, judged, notes=found.notes)
+
+
+def outside(folder: Path, videos: list[Found]) -> list[Found]:
+    """The videos that do not lie below the folder."""
+    return [found for found in videos if not found.video.source.is_relative_to(folder)]
 
 
 def sort_by_name(videos: list[Found], folder: Path) -> Sorted:

@@ -5,7 +5,7 @@ anomalies.
 from pathlib import Path
 
 from oddframe.datasets.base import DataSet, Split
-from oddframe.datasets.tree import nearest
+from oddframe.datasets.tree import nearest, places_found
 from oddframe.errors import BadInput
 from oddframe.files import listing
 from oddframe.types import Video
@@ -40,7 +40,7 @@ testTrainMulti_7030_splits/         beside or in it
         if videos is None and nearest(root, *HMDB_SOME_CLASSES) is not None:
             videos = root
         found = {"hmdb51": videos, "testTrainMulti_7030_splits": lists}
-        return {name: place for name, place in found.items() if place is not None}
+        return places_found(found)
 
     def read_split(self, root: Path) -> Split:
         found = self.find(root)

@@ -2,16 +2,14 @@
 sides of a split.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from oddframe.datasets.base import DataSet, Split
 from oddframe.datasets.discovery import nothing_in, videos_under
-from oddframe.datasets.splits import hold_out_groups, read_groups
+from oddframe.datasets.splits import hold_out_groups, labels_of_videos, read_groups
 from oddframe.datasets.tree import nearest
 from oddframe.errors import BadInput
 from oddframe.files import natural
-from oddframe.types import Video
 
 SHOWN_CLASSES = 6  # classes in a message
 
@@ -82,8 +80,3 @@ def refuse_new_classes(split: Split, train: Path, test: Path) -> None:
             raise BadInput(
                 f"{test} has the class {label}, which {train} has not; there are {', '.join(some)}"
             )
-
-
-def labels_of_videos(videos: Iterable[Video]) -> set[str]:
-    """The classes of videos; "None" stands for those that are in no folder of a class."""
-    return {str(video.label) for video in videos}

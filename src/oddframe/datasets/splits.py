@@ -7,7 +7,7 @@ what people write about the sources.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -240,3 +240,8 @@ def film_of(clip: str) -> str:
     if found is None:
         return ""
     return found[1]
+
+
+def labels_of_videos(videos: Iterable[Video]) -> set[str]:
+    """The classes of videos; "None" stands for those that are in no folder of a class."""
+    return {str(video.label) for video in videos}

@@ -46,7 +46,10 @@ surv_fight/
             )
         sources = read_sources(read_text(table))
         clips = clips_in_classes(folder, sources)
-        unknown = [clip.path.name for clip in clips if clip.path.stem not in sources]
+        unknown = []
+        for clip in clips:
+            if clip.path.stem not in sources:
+                unknown.append(clip.path.name)
         if unknown:
             raise BadInput(
                 f"{table} does not say what {unknown[0]} was cut from, "

@@ -154,6 +154,11 @@ def nearest(folder: Path | None, *names: str) -> Path | None:
     return None
 
 
+def places_found(places: Mapping[str, Path | None]) -> dict[str, Path]:
+    """The places that are there, by the top lines of a TREE."""
+    return {name: place for name, place in places.items() if place is not None}
+
+
 def plain_name(name: str) -> str:
     """A name without what spellings differ in.
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from oddframe.datasets.base import DataSet, Split
-from oddframe.datasets.tree import entries_of, nearest
+from oddframe.datasets.tree import entries_of, nearest, places_found
 from oddframe.errors import BadInput
 from oddframe.files import listing
 from oddframe.types import Video
@@ -49,7 +49,7 @@ ucfTrainTestlist/                   beside or in it
         if videos is None and nearest(root, *UCF_SOME_CLASSES) is not None:
             videos = root
         found = {"UCF-101": videos, "ucfTrainTestlist": lists}
-        return {name: place for name, place in found.items() if place is not None}
+        return places_found(found)
 
     def read_split(self, root: Path) -> Split:
         found = self.find(root)

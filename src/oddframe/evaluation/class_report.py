@@ -41,7 +41,8 @@ class ClassTable:
 
     def rows(self, *parts: str) -> list[int]:
         """The positions of the clips of these parts."""
-        return [row for row, part in enumerate(self.part) if part in parts]
+        found: list[int] = np.flatnonzero(np.isin(self.part, parts)).tolist()
+        return found
 
     def own(self, far: Floats | None) -> list[float | None]:
         """M distances to the centroid of a clip's own class.
@@ -196,6 +197,11 @@ def propose(values: Floats, rate: float, what: str) -> ThresholdRule:
     return ThresholdRule(chosen, why)
 
 
+def values_of_part(rows: Sequence[tuple[str, float]], part: str) -> Floats:
+    """(n,) the values of the rows of one part."""
+    return np.array([value for where, value in rows if where == part])
+
+
 def accuracies(
     rows: Sequence[tuple[str, float]], threshold: float
 ) -> dict[str, dict[str, float | int | None]]:
@@ -205,7 +211,7 @@ def accuracies(
     """
     found: dict[str, dict[str, float | int | None]] = {}
     for part in (*NORMAL_PARTS, ODD):
-        values = np.array([value for where, value in rows if where == part])
+        values = values_of_part(rows, part)
         total = len(values)
         flagged = int((values >= threshold).sum())
         right = total - flagged

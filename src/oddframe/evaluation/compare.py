@@ -114,9 +114,13 @@ def methods_of(
         groups.setdefault((one.method, one.settings), []).append(one)
     rows = []
     for (method, settings), runs in groups.items():
-        spreads = seed_spreads([numbers[run.label] for run in runs])
-        seeds = tuple(run.seed for run in runs)
-        rows.append(MethodRow(runs[0].label, method, settings, seeds, spreads))
+        numbers_of_runs = []
+        seeds = []
+        for run in runs:
+            numbers_of_runs.append(numbers[run.label])
+            seeds.append(run.seed)
+        spreads = seed_spreads(numbers_of_runs)
+        rows.append(MethodRow(runs[0].label, method, settings, tuple(seeds), spreads))
     return tuple(sorted(rows, key=micro_auc_of, reverse=True))
 
 

@@ -98,6 +98,11 @@ def truth_frames(videos: Sequence[EvaluatedVideo]) -> list[Bools]:
     return [video.truth.frame for video in videos]
 
 
+def have_maps(videos: Sequence[EvaluatedVideo]) -> bool:
+    """Whether all have maps."""
+    return all(video.map is not None for video in videos)
+
+
 def rankings(videos: Sequence[EvaluatedVideo]) -> list[Floats]:
     """(T,) of each video: by what its frames are ranked."""
     return [video.ranking for video in videos]
@@ -121,6 +126,9 @@ def align_with_truth(scored: ScoredVideo, threshold: Threshold) -> EvaluatedVide
     def fill(values: Floats) -> Floats:
         return every_frame(replace(scored.scores, value=values), len(seconds))
 
+    def fill_each(parts: Mapping[str, Floats]) -> dict[str, Floats]:
+        return {name: fill(values) for name, values in parts.items()}
+
     return EvaluatedVideo(
         video.name,
         value=fill(scored.scores.value),
@@ -132,8 +140,8 @@ def align_with_truth(scored: ScoredVideo, threshold: Threshold) -> EvaluatedVide
         map=scored.scores.map,
         map_frame=scored.scores.frame,
         boxes=scored.scores.boxes,
-        parts={name: fill(part) for name, part in scored.scores.components.items()},
-        raw_parts={name: fill(part) for name, part in scored.raw_parts.items()},
+        parts=fill_each(scored.scores.components),
+        raw_parts=fill_each(scored.raw_parts),
     )
 
 
@@ -144,7 +152,8 @@ def last_scored(frame: Ints, frames: int) -> Ints:
     >>> last_scored(np.array([1, 3]), 5).tolist()
     [0, 0, 0, 1, 1]
     """
-    return np.asarray((np.searchsorted(frame, np.arange(frames), side="right") - 1).clip(0))
+    scored_so_far = np.searchsorted(frame, np.arange(frames), side="right")
+    return np.asarray((scored_so_far - 1).clip(0))
 
 
 def every_frame(scores: Scores, frames: int) -> Floats:
@@ -162,3 +171,9 @@ def every_frame(scores: Scores, frames: int) -> Floats:
             f"{scores.video}: a score is of frame {scores.frame[-1]}, but it has {frames} frames"
         )
     return scores.value[last_scored(scores.frame, frames)]
+
+
+def event_spans(events: Sequence[Event]) -> Floats:
+    """(E, 2) seconds [start, end)."""
+    spans = [(event.start, event.end) for event in events]
+    return np.array(spans, float).reshape(-1, 2)

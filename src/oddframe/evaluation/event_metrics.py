@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oddframe.evaluation.evaluated_video import EvaluatedVideo
+from oddframe.evaluation.evaluated_video import EvaluatedVideo, event_spans, truth_frames
 from oddframe.scoring.calibration import Threshold
 from oddframe.scoring.events import frame_ends
-from oddframe.types import Floats
 
 ONE_IN_A_HUNDRED = 2.0  # the rarity that one normal frame in a hundred reaches
 
@@ -39,7 +38,8 @@ def detection_by_kind(judged: Sequence[EvaluatedVideo]) -> dict[str, KindDetecti
 
 def raises_event(video: EvaluatedVideo, start: float, end: float) -> bool:
     """Whether an event overlaps [start, end) seconds."""
-    return any(event.start < end and event.end > start for event in video.events)
+    starts, ends = event_spans(video.events).T
+    return bool(((starts < end) & (ends > start)).any())
 
 
 def segments_by_kind(video: EvaluatedVideo) -> list[tuple[str, float, float]]:
@@ -67,7 +67,8 @@ class FlaggedShare:
 
 def flagged_normal_frames(judged: Sequence[EvaluatedVideo], threshold: Threshold) -> FlaggedShare:
     """How many normal test frames reach the threshold, and the rarity of one frame in a hundred."""
-    normal: Floats = np.concatenate([one.value[~one.truth.frame] for one in judged])
+    value = np.concatenate([one.value for one in judged])
+    normal = value[~np.concatenate(truth_frames(judged))]
     if not len(normal):
         return FlaggedShare(None, None)
     at_threshold = (normal >= threshold.rarity).mean()

@@ -18,6 +18,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from oddframe.cache import key
+from oddframe.datasets.splits import labels_of_videos
 from oddframe.embeddings.embedder import Embedder
 from oddframe.errors import BadInput, BadVideo
 from oddframe.evaluation.linear_probe import Classification, crop_size, evenly_spaced_clips
@@ -121,11 +122,10 @@ class LabelledClips(Dataset[tuple[Tensor, int]]):
         start = int(random.integers(max(1, len(frames) - spec.span + 1)))
         wanted = start + spec.stride * np.arange(spec.length)
         window = mirrored(wanted.tolist(), len(frames))
-        needed = sorted(set(window))
+        needed, rows = np.unique(window, return_inverse=True)
         shape = ClipSpec(size=crop_spec(video, max(self.size)).size, colour=spec.colour)
         pixels = torch.from_numpy(frames_at(video, shape, frames[needed].tolist()))
-        rows = [needed.index(position) for position in window]
-        clip = pixels.permute(0, 3, 1, 2)[rows]
+        clip = pixels.permute(0, 3, 1, 2)[torch.from_numpy(rows)]
         return varied(clip, self.size, random, WEAK).transpose(0, 1)
 
 
@@ -145,7 +145,7 @@ def fit_classifier(
     The classifier is written into the run's folder, and its checkpoint removed. Raises BadInput for
     an embedder through which no gradient goes.
     """
-    classes = sorted({str(video.label) for video in sides[0]})
+    classes = sorted(labels_of_videos(sides[0]))
     data = LabelledClips(sides[0], classes, embedder.spec, run.seed)
     depends_on = embedder.depends_on()
     model = make_classifier(embedder, data, len(classes), run, whole=whole, batch_norm=batch_norm)

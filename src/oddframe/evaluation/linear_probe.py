@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from oddframe.datasets.base import Split
+from oddframe.datasets.splits import labels_of_videos
 from oddframe.embeddings.embedder import Embedder
 from oddframe.embeddings.store import Rows, cache_path, open_embeddings, write_embeddings
 from oddframe.errors import BadInput, BadVideo, Leak
@@ -135,17 +136,20 @@ def refuse_unlabelled(name: str, split: Split) -> None:
                 "with classes"
             )
     every = (*split.train, *split.test)
-    unlabelled = [video.name for video in every if video.label is None]
+    unlabelled = []
+    for video in every:
+        if video.label is None:
+            unlabelled.append(video.name)
     if unlabelled:
         raise BadInput(
             f"{len(unlabelled)} of {len(every)} videos of {name} have no class, "
             f"such as {unlabelled[0]}; "
             "a probe needs videos in folders of classes: ucf101, hmdb51, labelled"
         )
-    known = {str(video.label) for video in split.train}
+    known = labels_of_videos(split.train)
     if len(known) < 2:
         raise BadInput(f"{name} has one class, {known.pop()}; telling classes apart takes two")
-    unknown = sorted({str(video.label) for video in split.test} - known)
+    unknown = sorted(labels_of_videos(split.test) - known)
     if unknown:
         raise BadInput(
             f"the test side of {name} has the class {unknown[0]}, "
@@ -277,7 +281,8 @@ def crop_size(spec: ClipSpec) -> tuple[int, int] | None:
 
 def middle_square(frames: Tensor) -> tuple[int, int]:
     """(height, width) of the middle square of frames (n, C, H, W) as large as they come."""
-    side = max(1, round(min(frames.shape[-2:]) * CENTRE))
+    shorter = min(frames.shape[-2:])
+    side = max(1, round(shorter * CENTRE))
     return side, side
 
 
@@ -287,13 +292,18 @@ def fit_linear(vectors: Floats, labels: Sequence[str]) -> LinearClassifier:
     How strongly it is regularised is chosen on parts of the training videos.
     """
     classes = sorted(set(labels))
-    truth = np.array([classes.index(label) for label in labels])
+    truth = np.array(positions_among(classes, labels))
     rows = vectors.mean(1)  # (V, D)
     mean = rows.mean(0)
     spread = np.maximum(rows.std(0), SMALLEST_SPREAD)
     rows = (rows - mean) / spread
     model = fit_regression(choose_strength(rows, truth), rows, truth)
     return LinearClassifier(classes, mean, spread, model)
+
+
+def positions_among(classes: Sequence[str], labels: Sequence[str]) -> list[int]:
+    """The position of each label among the classes."""
+    return [classes.index(label) for label in labels]
 
 
 def linear(
@@ -318,7 +328,7 @@ def classify(
     """Asked of each clip (V, K, D); the probabilities of a video's clips are averaged."""
     V, K, D = vectors.shape
     probabilities = classifier.probabilities(vectors.reshape(V * K, D)).reshape(V, K, -1).mean(1)
-    truth = [classifier.classes.index(label) for label in labels]
+    truth = positions_among(classifier.classes, labels)
     return Classification(classifier.classes, np.array(truth), probabilities.argmax(1))
 
 
@@ -335,7 +345,8 @@ def find_neighbours(
     other = functional.normalize(torch.from_numpy(gallery).double(), dim=1)
     most = min(RANKS[-1], len(gallery))
     cosine, nearest = (one @ other.T).topk(most, dim=1)
-    right = np.array(query_labels)[:, None] == np.array(gallery_labels)[nearest.numpy()]
+    found_labels = np.array(gallery_labels)[nearest.numpy()]
+    right = np.array(query_labels)[:, None] == found_labels
     recall = {}
     for k in RANKS:
         if k <= most:
@@ -358,9 +369,12 @@ def wilson_interval(right: int, count: int, z: float = CONFIDENCE) -> tuple[floa
     p = right / count
     n = count
     middle = p + z * z / (2 * n)
-    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    variance = p * (1 - p) / n + z * z / (4 * n * n)
+    half = z * np.sqrt(variance)
     scale = 1 + z * z / n
-    return float((middle - half) / scale), float((middle + half) / scale)
+    low = (middle - half) / scale
+    high = (middle + half) / scale
+    return float(low), float(high)
 
 
 def fit_regression(strength: float, rows: Floats, truth: Ints) -> Any:

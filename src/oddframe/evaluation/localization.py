@@ -10,7 +10,7 @@ import numpy as np
 
 from oddframe.errors import BadInput
 from oddframe.evaluation import metrics
-from oddframe.evaluation.evaluated_video import EvaluatedVideo, last_scored
+from oddframe.evaluation.evaluated_video import EvaluatedVideo, have_maps, last_scored
 from oddframe.evaluation.region_metrics import (
     DetectedRegions,
     RegionCurve,
@@ -48,10 +48,10 @@ def find_places(judged: Sequence[EvaluatedVideo]) -> Localization:
     """
     told = videos_with_place(judged)
     notes = notes_on_places(judged, told)
-    maps = all(video.map is not None for video in judged)
+    maps = have_maps(judged)
     boxes = all(video.boxes is not None for video in judged)
     regions = [true_regions(video.truth) for video in told]
-    if not any(len(rows) for rows in regions):
+    if not sum(map(len, regions)):
         why = dict.fromkeys(OF_PLACES, "the truth says when, but not where")
         return Localization(None, None, None, 0, why, notes)
     if not (maps or boxes):

@@ -42,15 +42,20 @@ def test_videos(name: str, split: Split) -> list[Video]:
     """The test videos that have truth, under names that can be printed. Raises BadInput where none
     has.
     """
-    with_truth = [video for video in split.test if video.truth is not None]
+    with_truth = []
+    without = []
+    for video in split.test:
+        if video.truth is None:
+            without.append(video.name)
+        else:
+            with_truth.append(replace(video, name=printable(video.name)))
     if not with_truth:
         raise BadInput(
             f"{name} has no test video with ground truth, so there is nothing to measure against"
         )
-    for video in split.test:
-        if video.truth is None:
-            logger.warning(f"left out: {video.name} has no ground truth")
-    return [replace(video, name=printable(video.name)) for video in with_truth]
+    for name_without in without:
+        logger.warning(f"left out: {name_without} has no ground truth")
+    return with_truth
 
 
 test_videos.__test__ = False  # type: ignore[attr-defined]  # it is no test of pytest's

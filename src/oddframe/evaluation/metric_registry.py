@@ -12,10 +12,10 @@ from typing import Literal
 import numpy as np
 
 from oddframe.evaluation import metrics
-from oddframe.evaluation.evaluated_video import rankings, truth_frames
+from oddframe.evaluation.evaluated_video import event_spans, have_maps, rankings, truth_frames
 from oddframe.evaluation.published_smoothing import SMOOTHINGS
 from oddframe.evaluation.region_metrics import area
-from oddframe.evaluation.video_set import VideoSet, anomalous_seconds, event_spans
+from oddframe.evaluation.video_set import VideoSet, anomalous_seconds
 
 MetricValue = float | int | list[float] | None
 Column = Literal["honest", "as_published", "place"]
@@ -159,7 +159,7 @@ def macro_auc(test: VideoSet) -> MetricValue:
 @metric("videos of the macro AUC", never)
 def macro_videos(test: VideoSet) -> MetricValue:
     """That hold both normal and odd frames."""
-    return sum(auc is not None for auc in test.aucs)
+    return len(test.aucs) - test.aucs.count(None)
 
 
 @metric("average precision", one_class)
@@ -290,7 +290,7 @@ def no_published(smoothing: str) -> WhyUndefined:
     """Why an AUC as published is undefined."""
 
     def reason(test: VideoSet) -> str:
-        if smoothing == "mean_3d" and any(video.map is None for video in test.videos):
+        if smoothing == "mean_3d" and not have_maps(test.videos):
             return "this method says when, but not where"
         return one_class(test)
 

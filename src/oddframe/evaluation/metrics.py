@@ -52,9 +52,10 @@ def equal_error_rate(odd: Bools, score: Floats) -> float | None:
         return None
     x, y = roc(odd, score)
     surplus = x + y - 1  # false positives minus misses: rises from −1 to 1
-    k = int(np.searchsorted(surplus, 0.0))
-    share = -surplus[k - 1] / (surplus[k] - surplus[k - 1])
-    return float(x[k - 1] + share * (x[k] - x[k - 1]))
+    after = int(np.searchsorted(surplus, 0.0))
+    before = after - 1
+    share = -surplus[before] / (surplus[after] - surplus[before])
+    return float(x[before] + share * (x[after] - x[before]))
 
 
 def interval(
@@ -110,26 +111,32 @@ def padded_auc(odd: Bools, score: Floats) -> float:
     """AUC of one video with a fake normal frame of score 0 and a fake odd one of the highest
     score.
     """
+    highest = score.max(initial=0.0)
     flags = np.concatenate([odd, [False, True]])
-    x, y = roc(flags, np.concatenate([score, [0.0, score.max(initial=0.0)]]))
+    scores = np.concatenate([score, [0.0, highest]])
+    x, y = roc(flags, scores)
     return float(np.trapezoid(y, x))
 
 
 def min_max(scores: Floats) -> Floats:
     """To [0, 1] by the lowest and the highest; zeros where they are one."""
-    if not len(scores) or scores.max() <= scores.min():
+    if not len(scores):
+        return np.zeros(0)
+    low = scores.min()
+    high = scores.max()
+    if high <= low:
         return np.zeros(len(scores))
-    low, high = scores.min(), scores.max()
     return np.asarray((scores - low) / (high - low), float)
 
 
 def blur(scores: Floats, sigma: float) -> Floats:
     """A Gaussian of this width (frames), centred on each frame; the ends are held."""
+    plain = np.asarray(scores, float)
     if sigma <= 0:
-        return np.asarray(scores, float)
+        return plain
     from scipy.ndimage import gaussian_filter1d
 
-    return np.asarray(gaussian_filter1d(np.asarray(scores, float), sigma, mode="nearest"))
+    return np.asarray(gaussian_filter1d(plain, sigma, mode="nearest"))
 
 
 @dataclass(frozen=True)
@@ -186,8 +193,10 @@ def shared_seconds(events: Floats, segments: Floats) -> float:
     """Seconds of the events (E, 2) that lie within segments (S, 2), which do not overlap each
     other.
     """
-    low = np.maximum(events[:, None, 0], segments[None, :, 0])
-    high = np.minimum(events[:, None, 1], segments[None, :, 1])
+    begins, ends = events.T[:, :, None]  # (E, 1)
+    starts, stops = segments.T[:, None, :]  # (1, S)
+    low = np.maximum(begins, starts)
+    high = np.minimum(ends, stops)
     return float((high - low).clip(0).sum())
 
 
@@ -261,23 +270,33 @@ def shares(mask: Bools, h: int, w: int) -> tuple[Floats, Floats]:
 
 def centres(fine: int, coarse: int) -> Ints:
     """(fine,) which of so many coarse cells of a side the centre of each fine one lies in."""
-    return np.asarray(((2 * np.arange(fine) + 1) * coarse) // (2 * fine))
+    halves = 2 * np.arange(fine) + 1  # of a fine cell, up to each centre
+    return np.asarray(halves * coarse // (2 * fine))
 
 
 def peak_in_mask(map: Floats, mask: Bools) -> bool:
     """Whether the map's highest cell touches the mask."""
     (top, bottom), (left, right) = peak_cell(map)
     H, W = mask.shape
-    rows = slice(int(np.floor(top * H + 1e-9)), int(np.ceil(bottom * H - 1e-9)))
-    columns = slice(int(np.floor(left * W + 1e-9)), int(np.ceil(right * W - 1e-9)))
+    rows = pixels_between(top, bottom, H)
+    columns = pixels_between(left, right, W)
     return bool(np.asarray(mask[rows, columns]).any())
+
+
+def pixels_between(start: float, end: float, pixels: int) -> slice:
+    """The pixels of a side that lie, even in part, between two fractions of it."""
+    first = int(np.floor(start * pixels + 1e-9))
+    beyond = int(np.ceil(end * pixels - 1e-9))
+    return slice(first, beyond)
 
 
 def peak_in_boxes(map: Floats, boxes: Floats) -> bool:
     """Whether the map's highest cell touches one of the boxes (n, 4)."""
     (top, bottom), (left, right) = peak_cell(map)
     x1, y1, x2, y2 = boxes.T
-    return bool(((x1 < right) & (x2 > left) & (y1 < bottom) & (y2 > top)).any())
+    across = (x1 < right) & (x2 > left)
+    down = (y1 < bottom) & (y2 > top)
+    return bool((across & down).any())
 
 
 def thin_curve(x: Floats, y: Floats, most: int = 500) -> tuple[list[float], list[float]]:
@@ -288,9 +307,11 @@ def thin_curve(x: Floats, y: Floats, most: int = 500) -> tuple[list[float], list
         across = np.abs(np.diff(x, prepend=x[0]))
         up = np.abs(np.diff(y, prepend=y[0]))
         way = np.cumsum(across + up)
-        kept = np.unique(np.searchsorted(way, np.linspace(0, way[-1], most - 1)))
+        evenly = np.linspace(0, way[-1], most - 1)
+        kept = np.searchsorted(way, evenly)
         kept = np.unique(np.append(kept, [0, len(x) - 1]))
-        x, y = x[kept], y[kept]
+        x = x[kept]
+        y = y[kept]
     return np.asarray(x, float).tolist(), np.asarray(y, float).tolist()
 
 
@@ -331,7 +352,9 @@ def peak_cell(map: Floats) -> tuple[tuple[float, float], tuple[float, float]]:
     """(top, bottom), (left, right) of the highest cell, fractions of the picture."""
     h, w = map.shape
     row, column = divmod(int(map.argmax()), w)
-    return (row / h, (row + 1) / h), (column / w, (column + 1) / w)
+    rows = (row / h, (row + 1) / h)
+    columns = (column / w, (column + 1) / w)
+    return rows, columns
 
 
 def levels_of(values: Floats, peaks: Floats, most: int = 128) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 
 from oddframe.errors import Leak
 from oddframe.evaluation import metrics
-from oddframe.evaluation.evaluated_video import EvaluatedVideo, rankings, truth_frames
+from oddframe.evaluation.evaluated_video import EvaluatedVideo, event_spans, rankings, truth_frames
 from oddframe.evaluation.event_metrics import detection_by_kind
 from oddframe.evaluation.localization import Localization
 from oddframe.evaluation.metric_registry import METRICS, Column, MetricValue, mean_of_known
@@ -131,7 +131,8 @@ def notes_on_long_events(test: VideoSet) -> list[str]:
     covered = []
     for video in test.videos:
         filmed = filmed_seconds(video.seconds)
-        longest = max((event.end - event.start for event in video.events), default=0.0)
+        starts, ends = event_spans(video.events).T
+        longest = (ends - starts).max(initial=0.0)
         anomalous = float(video.truth.frame.mean())
         if longest >= COVERING * filmed and 0 < anomalous < MOSTLY:
             covered.append(video.video)
@@ -180,7 +181,7 @@ def by_kind(judged: Sequence[EvaluatedVideo]) -> dict[str, dict[str, float | int
             kinds.append(np.where(video.truth.frame, np.asarray(video.truth.kind, str), ""))
     if not told:
         return {}
-    normal = np.concatenate([video.ranking[~video.truth.frame] for video in judged])
+    normal = np.concatenate(rankings(judged))[~np.concatenate(truth_frames(judged))]
     kind = np.concatenate(kinds)
     value = np.concatenate(rankings(told))
     detected = detection_by_kind(told)
@@ -221,7 +222,10 @@ def curves(judged: Sequence[EvaluatedVideo], places: Localization | None = None)
 
 def notes_on_parts(judged: Sequence[EvaluatedVideo]) -> list[str]:
     """A note where the parts of the score are known of some videos only."""
-    without = [video.video for video in judged if not video.parts]
+    without = []
+    for video in judged:
+        if not video.parts:
+            without.append(video.video)
     if not without or len(without) == len(judged):
         return []
     return [f"the parts of the score were not kept of {first_names(without)}: none is measured"]

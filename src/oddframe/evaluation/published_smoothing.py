@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from oddframe.evaluation.evaluated_video import EvaluatedVideo, last_scored, truth_frames
+from oddframe.evaluation.evaluated_video import EvaluatedVideo, have_maps, last_scored, truth_frames
 from oddframe.evaluation.metrics import min_max, stretched_aucs
 from oddframe.types import Floats
 
@@ -35,7 +35,7 @@ def published_aucs(
 
     None where the frames are of one class, or where the smoothing needs maps and a video has none.
     """
-    if smoothing == "mean_3d" and any(video.map is None for video in videos):
+    if smoothing == "mean_3d" and not have_maps(videos):
         return None, None
     stretched = [smooth_as_published(video, smoothing) for video in videos]
     return stretched_aucs(truth_frames(videos), stretched)

@@ -167,7 +167,8 @@ def boxes_at(boxes: Iterable[Floats], spans: Ints, levels: Floats) -> Iterator[D
     """What a method with boxes (n, 5) detects: at each level the boxes whose value reaches it."""
     for these, (start, end) in zip(boxes, spans, strict=True):
         if end > start:
-            yield int(start), int(end), these[:, :4], these[:, 4:] >= levels[None]
+            at_level = these[:, 4:] >= levels[None]
+            yield int(start), int(end), these[:, :4], at_level
 
 
 def linked_parts(before: Ints, labels: Ints, olds: int, parts: int) -> Iterator[tuple[int, int]]:

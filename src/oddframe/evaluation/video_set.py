@@ -10,12 +10,12 @@ from functools import cached_property
 import numpy as np
 
 from oddframe.errors import BadInput
-from oddframe.evaluation.evaluated_video import EvaluatedVideo, rankings, truth_frames
+from oddframe.evaluation.evaluated_video import EvaluatedVideo, event_spans, rankings, truth_frames
 from oddframe.evaluation.localization import Localization, find_places
 from oddframe.evaluation.metrics import Match, auc, match_events
 from oddframe.evaluation.published_smoothing import published_aucs
 from oddframe.scoring.events import frame_ends, segments
-from oddframe.types import Bools, Event, Floats
+from oddframe.types import Bools, Floats
 from oddframe.video.filmed_time import usual_step
 
 
@@ -84,8 +84,3 @@ def anomalous_seconds(video: EvaluatedVideo) -> Floats:
     runs = segments(video.truth.frame)
     ends = frame_ends(video.seconds)[runs[:, 1] - 1]
     return np.stack([video.seconds[runs[:, 0]], ends], axis=1)
-
-
-def event_spans(events: Sequence[Event]) -> Floats:
-    """(E, 2) seconds [start, end)."""
-    return np.array([(event.start, event.end) for event in events], float).reshape(-1, 2)

@@ -69,9 +69,9 @@ def lay_out(data: Dad, root: Path, out: Path, *, frames: bool = False) -> DadLay
     if frames:
         pictures = write_films(films, folder, damaged)
     masks, without = write_masks(folder, streams, label, damaged)
-    recordings: dict[str, dict[str, int]] = {}
-    for part in HALVES:
-        recordings[part] = dict(Counter(one.stream for one in streams if one.half == part))
+    recordings: dict[str, Counter[str]] = {half: Counter() for half in HALVES}
+    for one in streams:
+        recordings[one.half][one.stream] += 1
     return DadLayout(
         out=folder,
         recordings=recordings,

@@ -95,9 +95,9 @@ def divide_into(data: ClassData, root: Path, out: Path, how: Dividing) -> ClipSp
             jobs.append((part, clip, name, count))
     made = write_clips(jobs, folder, how.seed)
     labels = write_tables(folder, made)
-    counts = {}
-    for part in SPLIT_NAMES:
-        counts[part] = dict(Counter(one.label for one in made if one.part == part))
+    counts: dict[str, Counter[str]] = {part: Counter() for part in SPLIT_NAMES}
+    for one in made:
+        counts[one.part][one.label] += 1
     for clip in divided[LEFT_OUT]:
         refused.append(f"{clip.label}/{clip.path.name}: its source is in train or val")
     empty = tuple(part for part in SPLIT_NAMES if not divided[part])
@@ -201,8 +201,10 @@ def write_clip(clip: Clip, path: Path, k: int, seed: int) -> None:
 
 def write_tables(folder: Path, made: Sequence[Made]) -> dict[str, int]:
     """The four tables with the published columns; returns the number of each normal class."""
-    normal = dict.fromkeys(one.label for one in made if one.part != "anomaly")
-    labels = {label: k for k, label in enumerate(normal)}
+    labels: dict[str, int] = {}
+    for one in made:
+        if one.part != "anomaly":
+            labels.setdefault(one.label, len(labels))
     for part in SPLIT_NAMES:
         with aside(folder / f"{part}.csv") as path, path.open("w", newline="") as file:
             rows = csv.writer(file)

@@ -207,7 +207,9 @@ class Calibration:
         many.
         """
         level = int(np.searchsorted(GRID, -math.log10(tail.share)))
-        return max(1.0, float(self.alarms[:, min(level, len(GRID) - 1)].sum()))
+        level = min(level, len(GRID) - 1)
+        rises = self.alarms[:, level].sum()
+        return max(1.0, float(rises))
 
 
 def calibrate(held_out: Sequence[Scores], how: str) -> Calibration:

@@ -36,8 +36,9 @@ def place_of_peak(map: Floats, threshold: float) -> tuple[float, float, float, f
     if peak < threshold:
         level = (np.median(map) + peak) / 2
     labels, boxes = components_of(map >= level)
-    x1, y1, x2, y2 = boxes[labels.ravel()[map.argmax()] - 1]
-    return float(x1), float(y1), float(x2), float(y2)
+    label = labels.ravel()[map.argmax()]
+    x1, y1, x2, y2 = boxes[label - 1].tolist()
+    return x1, y1, x2, y2
 
 
 def components_of(mask: Bools) -> tuple[Ints, Floats]:
@@ -58,5 +59,7 @@ def as_fractions(sides: Ints, shape: tuple[int, ...]) -> Floats:
     of this shape.
     """
     left, top, wide, high = sides.T
+    right = left + wide
+    bottom = top + high
     h, w = shape
-    return np.column_stack([left / w, top / h, (left + wide) / w, (top + high) / h])
+    return np.column_stack([left / w, top / h, right / w, bottom / h])

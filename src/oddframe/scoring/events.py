@@ -190,7 +190,9 @@ def segments(flags: Bools) -> Ints:
     """
     bounded = np.concatenate(([False], np.asarray(flags, bool), [False]))
     edges = np.diff(bounded.astype(np.int8))
-    return np.stack([np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)], axis=1)
+    starts = np.flatnonzero(edges == 1)
+    ends = np.flatnonzero(edges == -1)
+    return np.stack([starts, ends], axis=1)
 
 
 def frame_ends(seconds: Floats) -> Floats:

@@ -80,7 +80,8 @@ def fit_tail(scores: Floats, curve: tuple[Floats, Floats]) -> Tail | None:
 
 def tail_of_mean(level: float, share: float, shape: float, mean: float) -> Tail:
     """The tail whose excesses over the level have this mean; its shape is held in SHAPES."""
-    shape = min(max(shape, SHAPES[0]), SHAPES[1])
+    least, most = SHAPES
+    shape = min(max(shape, least), most)
     return Tail(level, share, shape, mean * (1 - shape))
 
 

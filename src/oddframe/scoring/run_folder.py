@@ -260,7 +260,9 @@ def checksum(data: bytes) -> str:
 
 def checksum_of_facts(told: Mapping[str, Any]) -> str:
     """The same whether the value comes from memory or from its JSON."""
-    return checksum(json.dumps(json.loads(json.dumps(told)), sort_keys=True).encode())
+    as_read_back = json.loads(json.dumps(told))
+    text = json.dumps(as_read_back, sort_keys=True)
+    return checksum(text.encode())
 
 
 def with_values(boxes: Floats, values: Floats) -> Floats:

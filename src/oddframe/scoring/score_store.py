@@ -6,7 +6,7 @@ import json
 import mmap
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from errno import ENOSPC
@@ -101,6 +101,11 @@ def fingerprint(fitted: FittedDetector) -> str:
     for name in PARTS:
         digest.update((fitted.folder / name).read_bytes())
     return digest.hexdigest()
+
+
+def score_files(folder: Path, videos: Sequence[Video]) -> list[Path]:
+    """Where the scores of videos lie in a folder."""
+    return [folder / f"{video.name}.npz" for video in videos]
 
 
 @contextmanager

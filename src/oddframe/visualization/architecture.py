@@ -152,32 +152,32 @@ def write_training_png(path: Path, log: Path) -> bool:
     rows = list(csv.DictReader(log.read_text().splitlines()))
     if not rows:
         return False
-    epochs = numbers_in_column(rows, "epoch")
+    epochs = training_column(rows, "epoch")
     marker = ""
     if len(rows) < 30:
         marker = "o"
     with axes_to_png(path, 6.4, 3.4) as axes:
         for (key, words), colour in zip(CRITERION.items(), (css(RARITY), css(INK)), strict=True):
             if key in rows[0]:
-                values = numbers_in_column(rows, key)
+                values = training_column(rows, key)
                 look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 3}
                 axes.plot(epochs, values, label=words, **look)
         axes.set(xlabel="epoch", ylabel="loss")
         axes.legend(fontsize=8, frameon=False)
         rates = axes.twinx()
-        rates.plot(epochs, numbers_in_column(rows, "lr"), color=css(FAINT), linewidth=1, zorder=0)
+        rates.plot(epochs, training_column(rows, "lr"), color=css(FAINT), linewidth=1, zorder=0)
         rates.set_ylim(0)
         rates.set_ylabel("learning rate", fontsize=8, color=css(QUIET))
         rates.tick_params(colors=css(QUIET), labelsize=7, length=0)
         for side in ("top", "left", "right", "bottom"):
             rates.spines[side].set_visible(False)
-        seconds = numbers_in_column(rows, "seconds").sum()
+        seconds = training_column(rows, "seconds").sum()
         words = f"{len(rows)} epochs, {seconds:.0f} s in steps"
         axes.set_title(words, loc="left", fontsize=10, color=css(INK))
     return True
 
 
-def numbers_in_column(rows: Sequence[dict[str, str]], name: str) -> Floats:
+def training_column(rows: Sequence[dict[str, str]], name: str) -> Floats:
     """One column of a training's CSV."""
     return np.array([float(row[name]) for row in rows])
 

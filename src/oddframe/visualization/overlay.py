@@ -141,11 +141,13 @@ def heat(picture: Bytes, where: Floats, threshold: float) -> None:
     """Colour (H, W, 3) by a map (h, w) of rarity, in place: nothing below half the threshold, most
     at twice of it.
     """
-    level = threshold if np.isfinite(threshold) and threshold > 0 else 3.0
-    warmth = np.clip(
-        (where.astype(np.float32) / level - 0.5) / 1.5, 0, 1
-    )  # (h, w): a third at the threshold
-    rows, columns = np.flatnonzero(warmth.any(1)), np.flatnonzero(warmth.any(0))
+    level = 3.0
+    if np.isfinite(threshold) and threshold > 0:
+        level = threshold
+    relative = where.astype(np.float32) / level
+    warmth = np.clip((relative - 0.5) / 1.5, 0, 1)  # (h, w): a third at the threshold
+    rows = np.flatnonzero(warmth.any(1))
+    columns = np.flatnonzero(warmth.any(0))
     if not len(rows):
         return
     H, W = picture.shape[:2]
@@ -154,7 +156,8 @@ def heat(picture: Bytes, where: Floats, threshold: float) -> None:
     # cold
     top, bottom = _reach(rows, len(warmth), H)
     left, right = _reach(columns, warmth.shape[1], W)
-    part, warm = picture[top:bottom, left:right], warm[top:bottom, left:right]
+    part = picture[top:bottom, left:right]
+    warm = warm[top:bottom, left:right]
     colour = HEAT[(warm * 255).astype(np.uint8)]  # (H', W', 3)
     alpha = (STRONGEST * np.minimum(warm * 2.2, 1))[:, :, None]
     part[:] = (part + (colour.astype(np.float32) - part) * alpha).astype(np.uint8)
@@ -183,7 +186,8 @@ class Ribbon:
     """
 
     def __init__(self, timeline: Timeline, wide: int) -> None:
-        self.timeline, self.wide = timeline, wide
+        self.timeline = timeline
+        self.wide = wide
         self.rarity = timeline.rarity
         level = 0.0
         if np.isfinite(timeline.threshold):
@@ -214,7 +218,8 @@ class Ribbon:
         return strip
 
     def _background(self) -> Bytes:
-        top, bottom = 18, RIBBON - 1
+        top = 18
+        bottom = RIBBON - 1
         if self.timeline.truth is not None:
             bottom = RIBBON - 6
         strip = np.empty((RIBBON, self.wide, 3), np.uint8)
@@ -233,7 +238,9 @@ class Ribbon:
             strip[bars & (rows < level)] = ODD
             strip[max(round(level), top), np.arange(self.wide) % 6 < 3] = PAPER
         for start, end in self.timeline.odd_seconds():
-            strip[RIBBON - 5 : RIBBON - 1, self._column(start) : self._column(end) + 1] = TRUTH
+            first = self._column(start)
+            last = self._column(end)
+            strip[RIBBON - 5 : RIBBON - 1, first : last + 1] = TRUTH
         strip[17] = np.array(QUIET) * 0.5
         return strip
 
@@ -253,7 +260,8 @@ class Ribbon:
 
     def _column(self, seconds: float) -> int:
         part = (seconds - self.timeline.start) / max(self.timeline.length, 1e-9)
-        return int(min(max(part, 0.0), 1.0) * (self.wide - 1))
+        part = min(max(part, 0.0), 1.0)
+        return int(part * (self.wide - 1))
 
 
 def write(

@@ -42,7 +42,9 @@ class Curve:
         """At most `most` of the points: a ROC curve of a million frames has a million corners, and
         a plot fewer.
         """
-        kept = np.unique(np.linspace(0, len(self.x) - 1, min(most, len(self.x))).astype(int))
+        points = len(self.x)
+        evenly = np.linspace(0, points - 1, min(most, points))
+        kept = np.unique(evenly.astype(int))
         return self.x[kept], self.y[kept]
 
 
@@ -85,7 +87,8 @@ def cost(calibration: Calibration, threshold: Threshold) -> tuple[Floats, Floats
     what matters.
     """
     per_hour = np.array([calibration.rate(float(level)) for level in GRID])
-    least = min(threshold.expected, *shown_interval(threshold), threshold.supported) / 2
+    known = (threshold.expected, *shown_interval(threshold), threshold.supported)
+    least = min(known) / 2
     kept = (per_hour >= least) | (threshold.rarity >= GRID)
     return GRID[kept], per_hour[kept]
 
@@ -93,7 +96,8 @@ def cost(calibration: Calibration, threshold: Threshold) -> tuple[Floats, Floats
 def shown_interval(threshold: Threshold) -> tuple[float, float]:
     """Both ends of the interval of false alarms per hour, on an axis that has an end."""
     least = LEAST_SHARE * threshold.asked
-    return max(threshold.interval[0], least), max(threshold.interval[1], least)
+    low, high = threshold.interval
+    return max(low, least), max(high, least)
 
 
 def write_timeline_png(path: Path, timeline: Timeline) -> None:

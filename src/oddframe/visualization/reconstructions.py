@@ -91,7 +91,9 @@ def _row(detector: Copies, clips: Clips, timeline: Timeline, at: int) -> Bytes:
 
 def as_rgb(picture: Floats) -> Bytes:
     """A picture (H, W, 1 or 3) in [0, 1] as RGB bytes."""
-    return np.repeat((255 * picture).astype(np.uint8), 3 // picture.shape[-1], axis=-1)
+    levels = (255 * picture).astype(np.uint8)
+    times = 3 // picture.shape[-1]
+    return np.repeat(levels, times, axis=-1)
 
 
 def _strip(wide: int) -> Bytes:

@@ -220,7 +220,8 @@ def part_around(picture: Bytes, box: Box | None, share: float) -> Bytes:
 def _span(side: int, low: float, high: float, share: float) -> slice:
     length = max(1, round(side * share))
     middle = (low + high) / 2 * side
-    first = min(max(round(middle - length / 2), 0), side - length)
+    first = max(round(middle - length / 2), 0)
+    first = min(first, side - length)
     return slice(first, first + length)
 
 

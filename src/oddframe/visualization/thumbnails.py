@@ -19,7 +19,7 @@ from oddframe.visualization.overlay import outline
 from oddframe.visualization.timeline import Timeline, file_stem
 
 ENLARGE = 240  # pixels: a thumbnail is at least that wide
-LONGEST_SIDE = 2160  # pixels of its longer side
+ENLARGED_AT_MOST = 2160  # pixels of its longer side
 PREVIEW = ClipSpec(length=1, size=640, colour="rgb")
 
 
@@ -169,24 +169,31 @@ def save_thumbnail(path: Path, pixels: Bytes, event: Event) -> None:
 
 
 def within_bounds(picture: Bytes) -> Bytes:
-    """The picture enlarged to `ENLARGE` pixels across, unless a side would pass `LONGEST_SIDE`: then it
-    is made to fit.
+    """The picture enlarged to `ENLARGE` pixels across, unless a side would pass
+    `ENLARGED_AT_MOST`: then it is made to fit.
 
     A picture of 2 × 2,000 pixels would become one of 240,000 rows, which no file of pictures can
     hold.
     """
     H, W = picture.shape[:2]
-    scale = min(max(1.0, ENLARGE / W), LONGEST_SIDE / max(H, W))
-    size = (max(1, round(W * scale)), max(1, round(H * scale)))
-    return np.array(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    scale = max(1.0, ENLARGE / W)
+    scale = min(scale, ENLARGED_AT_MOST / max(H, W))
+    width = max(1, round(W * scale))
+    height = max(1, round(H * scale))
+    resized = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.array(resized, np.uint8)
 
 
 def peak_index(timeline: Timeline, event: Event) -> int:
     """The index, in the source, of the scored frame nearest to an event's peak; -1 where nothing
     was scored.
     """
-    gaps = np.abs(timeline.scores.seconds - event.peak_seconds)
-    return int(timeline.scores.frame[int(gaps.argmin())]) if len(gaps) else -1
+    scores = timeline.scores
+    if not len(scores):
+        return -1
+    gaps = np.abs(scores.seconds - event.peak_seconds)
+    nearest = int(gaps.argmin())
+    return int(scores.frame[nearest])
 
 
 def peak_frame(timeline: Timeline, event: Event, width: int) -> Bytes:

@@ -98,10 +98,13 @@ class Timeline:
             return np.asarray(frame * self.step)
         if len(known) == 1:
             return np.asarray(seconds[0] + (frame - known[0]) * self.step)
-        step = (seconds[-1] - seconds[0]) / max(known[-1] - known[0], 1)
-        before = np.minimum(frame - known[0], 0)
-        after = np.maximum(frame - known[-1], 0)
-        return np.asarray(np.interp(frame, known, seconds) + (before + after) * step)
+        first = known[0]
+        last = known[-1]
+        step = (seconds[-1] - seconds[0]) / max(last - first, 1)
+        before = np.minimum(frame - first, 0)
+        after = np.maximum(frame - last, 0)
+        within = np.interp(frame, known, seconds)
+        return np.asarray(within + (before + after) * step)
 
     def odd_seconds(self) -> list[tuple[float, float]]:
         """Where the truth says odd, as [start, end) in seconds; empty without truth."""
@@ -126,9 +129,11 @@ def thin(seconds: Floats, value: Floats, most: int) -> tuple[Floats, Floats]:
     if len(value) <= most:
         return seconds, value
     starts = np.linspace(0, len(value), most, endpoint=False).astype(int)
-    bucket = np.repeat(np.arange(most), np.diff(np.r_[starts, len(value)]))
+    sizes = np.diff(starts, append=len(value))
+    bucket = np.repeat(np.arange(most), sizes)
     order = np.lexsort((-value, bucket))  # by bucket, the highest first
-    kept = order[np.r_[True, np.diff(bucket[order]) > 0]]
+    begins = np.diff(bucket[order], prepend=-1) > 0
+    kept = order[begins]
     return seconds[kept], value[kept]
 
 
@@ -218,8 +223,9 @@ def place(box: tuple[float, float, float, float]) -> str:
     >>> place((0.0, 0.0, 0.2, 0.2)), place((0.4, 0.4, 0.6, 0.6)), place((0.4, 0.8, 0.5, 1.0))
     ('upper left', 'centre', 'lower centre')
     """
-    across = ("left", "centre", "right")[_third((box[0] + box[2]) / 2)]
-    down = ("upper ", "", "lower ")[_third((box[1] + box[3]) / 2)]
+    x1, y1, x2, y2 = box
+    across = ("left", "centre", "right")[_third((x1 + x2) / 2)]
+    down = ("upper ", "", "lower ")[_third((y1 + y2) / 2)]
     return f"{down}{across}"
 
 

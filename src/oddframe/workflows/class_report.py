@@ -24,6 +24,7 @@ from oddframe.evaluation.class_report import (
     class_summary,
     class_table,
     propose,
+    values_of_part,
 )
 from oddframe.files import aside, room, write_json
 from oddframe.left_out import LeftOut, do_each, problem_with
@@ -33,7 +34,7 @@ from oddframe.registry import members
 from oddframe.results import Result, to_plain, workflow
 from oddframe.run import Run, user_cache
 from oddframe.scoring.run_folder import load_run
-from oddframe.types import Floats, Video
+from oddframe.types import Video
 from oddframe.video.reader import content_hash, times_of
 from oddframe.visualization.class_plots import write_counts_png
 from oddframe.visualization.class_results import (
@@ -248,8 +249,7 @@ def apply_rule(
 ) -> dict[str, Any]:
     """A threshold, given or proposed from val, and how many clips of each part it flags."""
     if given is None:
-        normal: Floats = np.array([value for part, value in values if part == "val"])
-        rule = propose(normal, false_alarm_rate, what)
+        rule = propose(values_of_part(values, "val"), false_alarm_rate, what)
     else:
         rule = ThresholdRule(given, "as given")
     parts = accuracies(values, rule.threshold)

@@ -19,7 +19,7 @@ from oddframe.options import FramesPerSecond
 from oddframe.progress import ProgressCallback, logger
 from oddframe.results import Result, to_plain, workflow
 from oddframe.scoring.run_folder import FittedDetector, load_run
-from oddframe.scoring.score_store import hold_score_files
+from oddframe.scoring.score_store import hold_score_files, score_files
 from oddframe.types import Video
 from oddframe.visualization.outputs import spreadsheet_text
 from oddframe.visualization.plots import Curve, write_roc_png
@@ -107,7 +107,7 @@ def compare(
     for label, (fitted, tests) in zip(labels, opened, strict=True):
         logger.info(f"measuring {label}")
         scores = room(folder / label.replace(" ", "-").replace("/", "-"))
-        with hold_score_files(*(scores / f"{video.name}.npz" for video in tests)):
+        with hold_score_files(*score_files(scores, tests)):
             measured, refused = measure_run(fitted, name, tests, fitted.threshold, scores)
         left_out += refused
         seeds.append(measured_seed(label, fitted, measured))

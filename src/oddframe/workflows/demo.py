@@ -16,7 +16,7 @@ from oddframe.registry import member
 from oddframe.results import Result, to_plain, workflow
 from oddframe.scoring.fitting import fit_videos, remove_unfinished
 from oddframe.scoring.run_folder import FittedDetector
-from oddframe.scoring.score_store import hold_score_files
+from oddframe.scoring.score_store import hold_score_files, score_files
 from oddframe.synthetic.simulate import simulate as film_street
 from oddframe.visualization.evaluation_report import write_evaluation_report
 
@@ -86,7 +86,7 @@ def demo(
     remove_unfinished(fitted.folder)
     logger.info("3. finding what is odd in the others, and measuring that against the truth")
     tests = test_videos(name, split)
-    with hold_score_files(*(found / f"{video.name}.npz" for video in tests)):
+    with hold_score_files(*score_files(found, tests)):
         measured, left_out = measure_run(fitted, name, tests, fitted.threshold, found)
         write_json(found / "evaluation.json", to_plain(measured.values))
         write_evaluation_report(

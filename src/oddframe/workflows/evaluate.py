@@ -14,7 +14,7 @@ from oddframe.options import AlarmsPerHour, FramesPerSecond
 from oddframe.progress import ProgressCallback
 from oddframe.results import Result, to_plain, workflow
 from oddframe.scoring.run_folder import load_run
-from oddframe.scoring.score_store import hold_score_files
+from oddframe.scoring.score_store import hold_score_files, score_files
 from oddframe.visualization.evaluation_report import write_evaluation_report
 from oddframe.visualization.outputs import write_video_csv
 
@@ -115,7 +115,7 @@ def evaluate(
         out = fitted.folder / f"evaluation-{name}"
     folder = room(Path(out))
     page = None
-    with hold_score_files(*(folder / f"{video.name}.npz" for video in tests)):
+    with hold_score_files(*score_files(folder, tests)):
         measured, left_out = measure_run(fitted, name, tests, threshold, folder)
         write_json(folder / "evaluation.json", to_plain(measured.values))
         write_video_csv(folder / "videos.csv", measured.videos, measured.values["videos"])

@@ -99,7 +99,9 @@ def prepare(
     """
     data = data_set(name, split)
     place = Path(root).expanduser()
-    classes = None if anomalous is None else tuple(anomalous)
+    classes = None
+    if anomalous is not None:
+        classes = tuple(anomalous)
     how = Dividing(seed, classes, by, target, vary)
     if how != Dividing() and (out is None or not isinstance(data, ClassData)):
         options = "--seed, --anomalous, --by, --target and --vary divide clips in classes"

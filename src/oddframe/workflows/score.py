@@ -14,7 +14,7 @@ from oddframe.progress import ProgressCallback, logger
 from oddframe.results import Result, to_plain, workflow
 from oddframe.scoring.calibration import Threshold
 from oddframe.scoring.run_folder import FittedDetector, load_run
-from oddframe.scoring.score_store import ScoredVideo, hold_score_files, score_to
+from oddframe.scoring.score_store import ScoredVideo, hold_score_files, score_files, score_to
 from oddframe.types import Video
 from oddframe.visualization.outputs import VideoResult, draw_extras, draw_video, write_results
 from oddframe.visualization.report import frames_seen
@@ -95,7 +95,7 @@ def score(
     if film and not any(video.source.is_dir() for video in given):
         raise BadInput("--film makes videos of folders of pictures, and there is none among them")
     folder = room(Path(out))
-    with hold_score_files(*(scores_path(folder, video) for video in given)):
+    with hold_score_files(*score_files(folder, given)):
         stored, left_out = do_each(
             given,
             lambda video: score_video_to(folder, fitted, video, maps),
@@ -118,14 +118,10 @@ def score(
     return ScoreResult(fitted.folder, name, threshold, found, left_out, folder, report)
 
 
-def scores_path(folder: Path, video: Video) -> Path:
-    """Where the scores of a video lie."""
-    return folder / f"{video.name}.npz"
-
-
 def score_video_to(folder: Path, fitted: FittedDetector, video: Video, maps: bool) -> ScoredVideo:
     """Score one video, or find it scored. Raises BadVideo, also for one that is too short."""
-    one = score_to(scores_path(folder, video), fitted, video, maps=maps)
+    (path,) = score_files(folder, [video])
+    one = score_to(path, fitted, video, maps=maps)
     for line in one.damage:
         logger.warning(f"damaged: {line}")
     for line in one.notes:
