@@ -256,9 +256,11 @@ def probe_lines(found: "ProbeResult") -> list[str]:
 
 def retrieval_lines(found: "RetrievalResult") -> list[str]:
     """How often the nearest are of the class, by embeddings and by pixels."""
-    lines = [tested_on(found), f"{'':14}" + "".join(f"{at:>8}" for at in found.embeddings)]
+    header = "".join(f"{at:>8}" for at in found.embeddings)
+    lines = [tested_on(found), f"{'':14}{header}"]
     for what, numbers in (("embeddings", found.embeddings), ("pixels", found.pixels)):
-        lines.append(f"{what:14}" + "".join(f"{value:8.3f}" for value in numbers.values()))
+        cells = "".join(f"{value:8.3f}" for value in numbers.values())
+        lines.append(f"{what:14}{cells}")
     lines.append(f"chance at 1   {found.chance_at_1:8.3f}   page: {found.page}")
     return lines
 

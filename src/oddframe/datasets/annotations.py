@@ -86,10 +86,10 @@ def segment_rows(truth: Truth) -> Iterator[list[str | int]]:
 def track_rows(tracks: Floats) -> Iterator[list[str | int]]:
     """Rows frame, track, x1, y1, x2, y2 of the boxes that lie in the picture."""
     for frame, track, *corners in tracks:
-        inside = np.clip(corners, 0, 1).round(6)
-        x1, y1, x2, y2 = inside.tolist()
+        inside = np.clip(corners, 0, 1).round(6).tolist()
+        x1, y1, x2, y2 = inside
         if x1 < x2 and y1 < y2:
-            box = [f"{corner:g}" for corner in (x1, y1, x2, y2)]
+            box = [f"{corner:g}" for corner in inside]
             yield [int(frame), int(track), *box]
 
 

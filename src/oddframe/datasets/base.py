@@ -80,6 +80,14 @@ class DataSet(ABC):
         del root, inventory
         return ()
 
+    def places(self, root: Path, *lines: str) -> list[Path]:
+        """Where these top lines of TREE are. Raises BadInput, with TREE, for what is nowhere."""
+        found = self.find(root)
+        absent = [line for line in lines if line not in found]
+        if absent:
+            raise self.not_found(root, f"there is no {' and no '.join(absent)}")
+        return [found[line] for line in lines]
+
     def not_found(self, root: Path, why: str) -> BadInput:
         """The error for a root that does not hold this data set."""
         if not root.exists():
@@ -199,7 +207,7 @@ def data_set(name: str, split: int | None = None) -> DataSet:
     if not kind.splits:
         raise BadInput(f"{name} has no official splits: leave --split away")
     if split not in kind.splits:
-        numbers = ", ".join(str(number) for number in kind.splits)
+        numbers = ", ".join(map(str, kind.splits))
         raise BadInput(f"{name} has the official splits {numbers}; got {split}")
     made = kind()
     made.split_number = split

@@ -156,7 +156,9 @@ DAD_Jigsaw/
             if base is not None and holds_drivers(base):
                 return {"DAD": base}
         for base in (root, nearest(root, "DAD_Jigsaw")):
-            if base is not None and any(stream_folders(base, half) for half in HALVES):
+            if base is None:
+                continue
+            if stream_folders(base, "training") or stream_folders(base, "testing"):
                 return {"DAD_Jigsaw": base}
         return {}
 

@@ -197,9 +197,10 @@ def folder_name(what: str, cell: str, digits: int, where: str) -> str:
     """`val01`, `1` or `01` as val01."""
     found = re.fullmatch(rf"(?:{what}\D*)?(\d+)", cell.lower())
     if found is None:
-        example = f"{what}{1:0{digits}d}"
+        example = what + "1".zfill(digits)
         raise BadTruth(f"{where}: a cell {what} is written {example}, got {cell!r}")
-    return f"{what}{int(found[1]):0{digits}d}"
+    number = int(found[1])
+    return what + str(number).zfill(digits)
 
 
 def frame_number(cell: str, where: str) -> int:

@@ -154,7 +154,10 @@ def with_truth(videos: list[Found], folder: Path) -> list[Video]:
     unused = truth_names(folder)
     given: list[Video] = []
     for found in videos:
-        names = [name for name in found.called if truth_files(folder, name)]
+        names = []
+        for name in found.called:
+            if truth_files(folder, name):
+                names.append(name)
         if len(names) > 1:
             raise BadTruth(
                 f"{found.video.name} has its truth twice, "
@@ -198,9 +201,12 @@ def nothing_in(folder: Path) -> str:
     """Why a folder holds no video, in one line."""
     endings: Counter[str] = Counter()
     for _, _, names in os.walk(folder):
-        endings.update(Path(name).suffix.lower() or "no ending" for name in names)
+        for name in names:
+            ending = Path(name).suffix.lower()
+            endings[ending or "no ending"] += 1
     kinds = [f"{count} × {ending}" for ending, count in endings.most_common(4)]
-    return f"no video in {folder} ({', '.join(kinds) or 'it is empty'}); {what_is_read()}"
+    inside = ", ".join(kinds) or "it is empty"
+    return f"no video in {folder} ({inside}); {what_is_read()}"
 
 
 def what_is_read() -> str:
@@ -218,7 +224,10 @@ def sources_under(folder: Path) -> list[Path]:
     given too: reading it says why. Raises BadInput where that is the folder itself.
     """
     entries = list(entries_under(folder))
-    files = [path for path, kind in entries if kind == "file"]
+    files = []
+    for path, kind in entries:
+        if kind == "file":
+            files.append(path)
     endings = video_endings_among(files)
     videos: set[Path] = set()
     for path in files:

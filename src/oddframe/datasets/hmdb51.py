@@ -39,15 +39,10 @@ testTrainMulti_7030_splits/         beside or in it
         videos = nearest(root, *HMDB_VIDEO_FOLDERS)
         if videos is None and nearest(root, *HMDB_SOME_CLASSES) is not None:
             videos = root
-        found = {"hmdb51": videos, "testTrainMulti_7030_splits": lists}
-        return places_found(found)
+        return places_found({"hmdb51": videos, "testTrainMulti_7030_splits": lists})
 
     def read_split(self, root: Path) -> Split:
-        found = self.find(root)
-        absent = [n for n in ("hmdb51", "testTrainMulti_7030_splits") if n not in found]
-        if absent:
-            raise self.not_found(root, f"there is no {' and no '.join(absent)}")
-        videos, lists = found["hmdb51"], found["testTrainMulti_7030_splits"]
+        videos, lists = self.places(root, "hmdb51", "testTrainMulti_7030_splits")
         ending = f"_test_split{self.split_number}.txt"
         sides: dict[str, list[Video]] = {"train": [], "test": []}
         missing = 0

@@ -129,7 +129,8 @@ def picture_masks(paths: Sequence[Path], size: Size | None = None) -> StoredMask
         return StoredMasks((0, 1, 1), partial(picture_frames, (), (1, 1), None))
     first = read_mask_picture(paths[0], size)
     h, w = first.shape
-    return StoredMasks((len(paths), h, w), partial(picture_frames, tuple(paths), (h, w), size))
+    frames = partial(picture_frames, tuple(paths), (h, w), size)
+    return StoredMasks((len(paths), h, w), frames)
 
 
 def read_masks(path: Path, size: Size | None = None) -> StoredMasks:
@@ -153,12 +154,14 @@ def check_masks(where: Path, masks: Masks, frames: int, size: Size | None) -> No
     """Raise BadTruth unless these are the masks of a video of so many frames and of this size."""
     check_count(where, "masks", len(masks), frames)
     if size is not None:
-        check_mask_size(where, (masks.shape[1], masks.shape[2]), size)
+        _, h, w = masks.shape
+        check_mask_size(where, (h, w), size)
 
 
 def check_mask_size(where: Path, mask: Size, size: Size) -> None:
     """Raise BadTruth for a mask much larger than its video, or of another aspect."""
-    (h, w), (height, width) = mask, size
+    h, w = mask
+    height, width = size
     sizes = f"{where} is {w}×{h} pixels, its video {width}×{height}"
     if h > LARGER * height or w > LARGER * width:
         raise BadTruth(f"{sizes}: no mask of this video")
@@ -219,7 +222,7 @@ def header_of(file: IO[bytes]) -> ArrayHeader:
     shape, fortran_order, dtype = read(file)
     if dtype.kind not in "biuf":
         raise ValueError(f"an array of {dtype}, not of numbers")
-    if any(side < 0 for side in shape):
+    if min(shape, default=0) < 0:
         raise ValueError(f"an array of shape {shape}")
     return ArrayHeader(shape, fortran_order, dtype)
 

@@ -41,8 +41,9 @@ def find_shared_layout(root: Path, name: str, *others: str) -> Path | None:
     for base in (named, root):
         if base is None or not base.is_dir():
             continue
-        halves = (nearest(base, "training"), nearest(base, "testing"))
-        if not any(video_folder(half) for half in halves):
+        training = video_folder(nearest(base, "training"))
+        testing = video_folder(nearest(base, "testing"))
+        if training is None and testing is None:
             continue
         called = base == named or nearest(base.parent, name, *others) == base
         if called or label_file(base, name) is not None:
@@ -78,7 +79,8 @@ def cell_truth(path: Path, position: int, videos: int, frames: int) -> Truth:
     cells = read_cell(path, RANGE_CELL, LABEL_FILE_BYTES)
     if len(cells) != videos:
         raise BadTruth(f"{path} has ranges of {len(cells)} videos, but there are {videos} to test")
-    return Truth(flags_in(path, ranges_of_cell(path, cells[position]), frames))
+    ranges = ranges_of_cell(path, cells[position])
+    return Truth(flags_in(path, ranges, frames))
 
 
 def ranges_of_cell(path: Path, cell: NDArray[Any]) -> Ranges:
@@ -127,9 +129,13 @@ def joined_truth(path: Path, position: int, sources: list[Path], frames: int) ->
     other.
     """
     values = read_array(path, most_bytes=LABEL_FILE_BYTES).reshape(-1)
-    lengths = [len(times_of(Video(source.name, source))) for source in sources]
-    if len(values) != sum(lengths):
-        raise BadTruth(f"{path} has {len(values)} labels for {sum(lengths)} frames of all videos")
+    lengths = []
+    for source in sources:
+        video = Video(source.name, source)
+        lengths.append(len(times_of(video)))
+    total = sum(lengths)
+    if len(values) != total:
+        raise BadTruth(f"{path} has {len(values)} labels for {total} frames of all videos")
     check_count(path, f"labels for {sources[position].name}", lengths[position], frames)
     start = sum(lengths[:position])
     return Truth(as_flags(path, values[start : start + frames]))

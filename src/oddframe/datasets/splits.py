@@ -205,7 +205,9 @@ def read_sources(text: str) -> dict[str, str]:
     sources: dict[str, str] = {}
     film = ""
     for line in map(str.strip, text.splitlines()):
-        name, colon, rest = (part.strip() for part in line.partition(":"))
+        name, colon, rest = line.partition(":")
+        name = name.strip()
+        rest = rest.strip()
         series = SERIES.match(name)
         if "://" in line:
             film = line

@@ -48,15 +48,10 @@ ucfTrainTestlist/                   beside or in it
         videos = nearest(root, *names)
         if videos is None and nearest(root, *UCF_SOME_CLASSES) is not None:
             videos = root
-        found = {"UCF-101": videos, "ucfTrainTestlist": lists}
-        return places_found(found)
+        return places_found({"UCF-101": videos, "ucfTrainTestlist": lists})
 
     def read_split(self, root: Path) -> Split:
-        found = self.find(root)
-        absent = [name for name in ("UCF-101", "ucfTrainTestlist") if name not in found]
-        if absent:
-            raise self.not_found(root, f"there is no {' and no '.join(absent)}")
-        videos, lists = found["UCF-101"], found["ucfTrainTestlist"]
+        videos, lists = self.places(root, "UCF-101", "ucfTrainTestlist")
         clips = clips_by_line(videos)
         train, train_notes = self.read_list("train", lists, clips)
         test, test_notes = self.read_list("test", lists, clips)

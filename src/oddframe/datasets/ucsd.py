@@ -284,8 +284,10 @@ def parse_ranges(path: Path, text: str) -> Ranges:
 
 def find_ranges(test: Path) -> Path | None:
     """The authors' `.m` file."""
-    files = [path for path in listing(test) if path.suffix == ".m"]
-    return min(files, default=None)
+    for path in sorted(listing(test)):
+        if path.suffix == ".m":
+            return path
+    return None
 
 
 def clip_masks(test: Path, clip: str) -> StoredMasks | None:
@@ -340,5 +342,8 @@ def clip_paths(folder: Path | None, half: str) -> list[Path]:
 
 def highest_clip(test: Path) -> int:
     """The highest number of a test clip in the folder."""
-    numbers = [int(re.sub(r"\D", "", path.stem)) for path in clip_paths(test, "Test")]
-    return max(numbers, default=0)
+    highest = 0
+    for path in clip_paths(test, "Test"):
+        number = int(re.sub(r"\D", "", path.stem))
+        highest = max(highest, number)
+    return highest

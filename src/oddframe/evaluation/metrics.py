@@ -71,7 +71,7 @@ def interval(
         return None
     won = won_pairs(odd, score)
     odds = np.array([flags.sum() for flags in odd], float)
-    normals = np.array([(~flags).sum() for flags in odd], float)
+    normals = np.array(list(map(len, odd))) - odds
     random = np.random.default_rng(seed)
     aucs = np.zeros(0)
     while len(aucs) < draws:

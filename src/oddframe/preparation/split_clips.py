@@ -100,8 +100,8 @@ def divide_into(data: ClassData, root: Path, out: Path, how: Dividing) -> ClipSp
         counts[one.part][one.label] += 1
     for clip in divided[LEFT_OUT]:
         refused.append(f"{clip.label}/{clip.path.name}: its source is in train or val")
-    empty = tuple(part for part in SPLIT_NAMES if not divided[part])
-    split = ClipSplit(folder, labels, counts, tuple(refused), empty)
+    empty = [part for part in SPLIT_NAMES if not divided[part]]
+    split = ClipSplit(folder, labels, counts, tuple(refused), tuple(empty))
     write_json(folder / "divided.json", split.to_dict())
     return split
 
@@ -109,7 +109,9 @@ def divide_into(data: ClassData, root: Path, out: Path, how: Dividing) -> ClipSp
 def write_clips(jobs: Sequence[tuple[str, Clip, str, int]], folder: Path, seed: int) -> list[Made]:
     """Write clips with their copies: of each its part, itself, its name, and how many copies."""
     made: list[Made] = []
-    total = sum(copies + 1 for *_, copies in jobs)
+    total = len(jobs)
+    for *_, copies in jobs:
+        total += copies
     with progress("writing", total, "films") as tick:
         for part, clip, name, copies in jobs:
             for k in range(copies + 1):

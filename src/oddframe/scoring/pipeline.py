@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import compress, islice
+from typing import Any
 
 import numpy as np
 
@@ -113,12 +114,12 @@ def concatenate(stream: Iterable[Scores], video: str = "") -> Scores:
     components = {}
     for name in parts[0].components:
         components[name] = np.concatenate([part.components[name] for part in parts])
+
+    def column(name: str) -> Any:
+        return np.concatenate([getattr(part, name) for part in parts])
+
     joined = Scores(
-        parts[0].video,
-        np.concatenate([part.frame for part in parts]),
-        np.concatenate([part.seconds for part in parts]),
-        np.concatenate([part.value for part in parts]),
-        components=components,
+        parts[0].video, column("frame"), column("seconds"), column("value"), components=components
     )
     if maps:
         joined = replace(joined, map=np.concatenate(maps))

@@ -238,10 +238,14 @@ def write_fused(
         pairs.append((stored, replace(line, seen=None)))
     write_scores_csv(folder / "scores.csv", pairs)
     found = tuple(video_result(stored, line, folder) for stored, line in pairs)
-    names = [stream.label for stream in streams]
+    names = []
+    runs = []
+    for stream in streams:
+        names.append(stream.label)
+        runs.append(str(stream.fitted.folder))
     facts = {
         "streams": names,
-        "runs": [str(stream.fitted.folder) for stream in streams],
+        "runs": runs,
         "threshold": f"mean rarity {threshold.rarity:.2f}; {threshold.note}",
     }
     values = {"streams": names, "threshold": threshold, "videos": found}

@@ -62,7 +62,8 @@ def simulate(
     path = Path(folder).expanduser()
     chosen = street.KINDS
     if kinds.strip() != "all":
-        chosen = tuple(kind.strip() for kind in kinds.split(",") if kind.strip())
+        words = map(str.strip, kinds.split(","))
+        chosen = tuple(word for word in words if word)
     scene = street.simulate(
         path,
         seed=seed,
