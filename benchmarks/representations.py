@@ -23,8 +23,8 @@ from oddframe.datasets.base import Split, open_data
 from oddframe.embeddings.embedder import Embedder
 from oddframe.embeddings.head import HeadOptions, make_head
 from oddframe.embeddings.store import VideoEmbeddings
+from oddframe.evaluation.evaluated_video import every_frame
 from oddframe.evaluation.metrics import auc
-from oddframe.evaluation.protocol import every_frame
 from oddframe.methods.tclr.detector import TCLR
 from oddframe.methods.temporal_queue.detector import TemporalQueue
 from oddframe.methods.temporal_queue.losses import QueueOptions
