@@ -14,7 +14,7 @@ from oddframe.scoring.calibration import Threshold, calibrate
 from oddframe.types import Bools, Bytes, ClipSpec, Event, Scores, Truth, Video
 from oddframe.video.reader import facts_of, read
 from oddframe.video.writer import video_writer
-from oddframe.visualization.overlay import RIBBON, film, heat, overlay, places
+from oddframe.visualization.overlay import RIBBON, heat, overlay, overlay_pictures, places
 from oddframe.visualization.palette import ODD
 from oddframe.visualization.plots import (
     Curve,
@@ -27,7 +27,7 @@ from oddframe.visualization.plots import (
     write_timeline_png,
 )
 from oddframe.visualization.thumbnails import (
-    save,
+    save_picture,
     thumbnail,
     write_event_clip,
     write_event_pictures,
@@ -117,7 +117,7 @@ def test_an_overlay_keeps_the_times_of_its_source(tmp_path: Path) -> None:
 
 
 def test_an_overlay_shows_when_and_where(film_of: FilmOf) -> None:
-    pictures = [picture for _, picture in film(timeline_of(film_of(50), 50), width=320)]
+    pictures = [picture for _, picture in overlay_pictures(timeline_of(film_of(50), 50), width=320)]
     calm, odd = pictures[10], pictures[25]
     assert calm.shape == odd.shape == (240 + RIBBON, 320, 3)
     assert np.ptp(calm[:240].astype(int), axis=(0, 1)).max() <= 2, (
@@ -131,7 +131,10 @@ def test_an_overlay_shows_when_and_where(film_of: FilmOf) -> None:
 
 
 def test_the_ribbon_runs_along(film_of: FilmOf) -> None:
-    ribbons = [picture[-RIBBON:] for _, picture in film(timeline_of(film_of(50), 50), width=320)]
+    ribbons = [
+        picture[-RIBBON:]
+        for _, picture in overlay_pictures(timeline_of(film_of(50), 50), width=320)
+    ]
     cursors = [
         int((strip[18:60] > 240).all(-1).sum(0).argmax())
         for strip in (ribbons[5], ribbons[25], ribbons[45])
@@ -156,7 +159,7 @@ def test_heat_follows_a_moving_thing_to_the_cell(cells: tuple[int, int], film_of
     timeline = Timeline(
         video, Scores("film", frame, frame / FPS, np.full(30, 6.0), map=where), [], 3.0
     )
-    for k, (_, picture) in enumerate(film(timeline, width=600)):
+    for k, (_, picture) in enumerate(overlay_pictures(timeline, width=600)):
         warm = picture[:360, :, 0].astype(int) - picture[:360, :, 2]  # (360, 600)
         inside = warm[
             row[k] * 360 // h : (row[k] + 1) * 360 // h,
@@ -171,7 +174,9 @@ def test_heat_follows_a_moving_thing_to_the_cell(cells: tuple[int, int], film_of
 
 
 def test_a_map_is_held_until_the_next_one(film_of: FilmOf) -> None:
-    pictures = [picture for _, picture in film(timeline_of(film_of(50), 50, hop=5), width=320)]
+    pictures = [
+        picture for _, picture in overlay_pictures(timeline_of(film_of(50), 50, hop=5), width=320)
+    ]
     for k in range(20, 30):
         assert pictures[k][20:100, 20:140].std() > 5, f"frame {k} shows no heat"
 
@@ -214,7 +219,7 @@ def test_scores_that_are_no_numbers_are_drawn_as_usual(film_of: FilmOf) -> None:
     value, where = timeline.scores.value.copy(), np.array(timeline.scores.map)
     value[3], value[5], where[4], where[25, 0, 0] = np.nan, np.inf, np.nan, np.inf
     broken = replace(timeline, scores=replace(timeline.scores, value=value, map=where))
-    pictures = [picture for _, picture in film(broken, width=320)]
+    pictures = [picture for _, picture in overlay_pictures(broken, width=320)]
     assert np.ptp(pictures[4][:240].astype(int)) <= 2
     assert pictures[25][20:100, 20:140].std() > 5
 
@@ -223,7 +228,7 @@ def test_a_span_of_a_video_is_drawn_alone(film_of: FilmOf) -> None:
     video = replace(film_of(50), span=(2.0, 4.0))
     frame = np.arange(20, 40)
     timeline = Timeline(video, Scores("film", frame, frame / FPS, np.ones(20)), [], 2.0)
-    assert [round(seconds, 2) for seconds, _ in film(timeline)] == [
+    assert [round(seconds, 2) for seconds, _ in overlay_pictures(timeline)] == [
         round(k / FPS, 2) for k in range(20, 40)
     ]
     assert [timeline.start, timeline.end] == pytest.approx([2.0, 4.0])
@@ -317,7 +322,7 @@ def test_a_thumbnail_of_a_damaged_video_is_found_by_reading(
 
 def test_a_picture_needs_an_ending_that_is_known(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"\.jpg or \.png"):
-        save(tmp_path / "picture.xyz", np.zeros((4, 4, 3), np.uint8))
+        save_picture(tmp_path / "picture.xyz", np.zeros((4, 4, 3), np.uint8))
 
 
 def plot_of(path: Path) -> Bytes:

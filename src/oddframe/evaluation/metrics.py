@@ -94,7 +94,7 @@ def as_published(
     future; 0 is none. Macro is over all videos, each padded with a fake normal frame of score 0 and
     a fake odd one of the highest score.
     """
-    stretched = [min_max(blur(scores, smoothing)) for scores in raw]
+    stretched = [min_max(smooth_by_gaussian(scores, smoothing)) for scores in raw]
     return stretched_aucs(odd, stretched)
 
 
@@ -129,7 +129,7 @@ def min_max(scores: Floats) -> Floats:
     return np.asarray((scores - low) / (high - low), float)
 
 
-def blur(scores: Floats, sigma: float) -> Floats:
+def smooth_by_gaussian(scores: Floats, sigma: float) -> Floats:
     """A Gaussian of this width (frames), centred on each frame; the ends are held."""
     plain = np.asarray(scores, float)
     if sigma <= 0:

@@ -188,12 +188,12 @@ def refit_each_fold(
     for segment, fold in zip(segments, folds, strict=True):
         if fold not in fitted:
             other = detector.fresh()
-            other.fit(outside_fold(segments, folds, fold), run)
+            other.fit(segments_outside(segments, folds, fold), run)
             fitted = {fold: other}
         yield concatenate(score_video_unsmoothed(fitted[fold], segment), segment.name)
 
 
-def outside_fold(segments: Sequence[Video], folds: Sequence[int], fold: int) -> list[Video]:
+def segments_outside(segments: Sequence[Video], folds: Sequence[int], fold: int) -> list[Video]:
     """The segments of all other folds."""
     outside = np.asarray(folds) != fold
     return list(compress(segments, outside))

@@ -14,7 +14,7 @@ from oddframe.video.reader import read_frames, read_spans, video_of
 from oddframe.visualization.overlay import outline
 from oddframe.visualization.palette import RARITY
 from oddframe.visualization.report_data import Reason
-from oddframe.visualization.thumbnails import PREVIEW, save
+from oddframe.visualization.thumbnails import PREVIEW, save_picture
 from oddframe.visualization.timeline import Timeline, file_stem
 
 
@@ -103,6 +103,6 @@ def draw_examples(
             if index in frames and box is not None:
                 pixels = frames[index].copy()
                 outline(pixels, box, RARITY)
-                save(picture, pixels)
+                save_picture(picture, pixels)
                 drawn.add(picture)
     return drawn

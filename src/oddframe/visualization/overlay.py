@@ -53,7 +53,7 @@ def overlay(
     read; `on_frame` is called with every frame, before it is drawn on. Raises BadVideo when nothing
     can be read.
     """
-    pictures = film(timeline, width=width, damage=damage, on_frame=on_frame)
+    pictures = overlay_pictures(timeline, width=width, damage=damage, on_frame=on_frame)
     first = next(pictures, None)
     if first is None:
         raise BadVideo(
@@ -80,7 +80,7 @@ def overlay_frames(folder: Path, timeline: Timeline, *, width: int = 640) -> int
     return count
 
 
-def film(
+def overlay_pictures(
     timeline: Timeline,
     *,
     width: int = 640,

@@ -11,7 +11,7 @@ from oddframe.types import Bytes, Clips, ClipSpec, Floats
 from oddframe.visualization.explain import clips_at
 from oddframe.visualization.overlay import HEAT, write
 from oddframe.visualization.palette import NIGHT, ODD, PAPER
-from oddframe.visualization.thumbnails import save
+from oddframe.visualization.thumbnails import save_picture
 from oddframe.visualization.timeline import Timeline, clock, file_stem, odds
 
 MOST = 5  # moments of a video that are shown
@@ -48,7 +48,7 @@ def write_reconstructions(
                 rows.append(_row(detector, clips, timeline, at))
         if rows:
             path = folder / f"{file_stem(timeline.video.name)}.reconstructions.png"
-            save(path, np.concatenate([_head(rows[0].shape[1]), *rows]))
+            save_picture(path, np.concatenate([_head(rows[0].shape[1]), *rows]))
             drawn[f"{timeline.video.name}: given, made, error"] = path
     return drawn
 

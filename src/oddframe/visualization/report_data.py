@@ -35,7 +35,7 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 
 THUMB = 240  # pixels across: twice what a card shows, for dense screens
 LEAST_CUT = 0.3  # of the picture that a card shows, so that one sees where in it a small thing is
-MARGIN = 1.8  # sides of the part that is shown, in sides of the box
+CUT_SIDES = 1.8  # sides of the part that is shown, in sides of the box
 EXTENDED = 100.0  # times the normal frames seen, up to which an estimate of rarity is worth saying
 
 
@@ -202,7 +202,7 @@ def read_beside(path: Path | None, folder: Path) -> Bytes | None:
 def share_shown(box: Box) -> float:
     """How much of each side of the picture a card shows."""
     longest = max(box[2] - box[0], box[3] - box[1])
-    return float(np.clip(MARGIN * longest, LEAST_CUT, 1.0))
+    return float(np.clip(CUT_SIDES * longest, LEAST_CUT, 1.0))
 
 
 def part_around(picture: Bytes, box: Box | None, share: float) -> Bytes:

@@ -165,7 +165,7 @@ def save_thumbnail(path: Path, pixels: Bytes, event: Event) -> None:
     picture = within_bounds(pixels)
     if event.box is not None:
         outline(picture, event.box)
-    save(path, picture)
+    save_picture(path, picture)
 
 
 def within_bounds(picture: Bytes) -> Bytes:
@@ -236,7 +236,7 @@ def write_event_clip(
     clip.close(None)
 
 
-def save(path: Path, picture: Bytes) -> None:
+def save_picture(path: Path, picture: Bytes) -> None:
     """Write RGB pixels as the picture that the path's ending names."""
     options: list[int] = []
     if path.suffix.lower() in {".jpg", ".jpeg"}:

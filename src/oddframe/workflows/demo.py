@@ -21,7 +21,7 @@ from oddframe.synthetic.simulate import simulate as film_street
 from oddframe.visualization.evaluation_report import write_evaluation_report
 
 DemoSeconds = Annotated[float, Range(1, 86_400)]
-Count = Annotated[int, Range(1, 10_000)]
+DemoVideos = Annotated[int, Range(1, 10_000)]
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ def demo(
     out: str | Path = Path("demo"),
     seed: Seed = 0,
     seconds: DemoSeconds = 30.0,
-    train: Count = 5,
-    test: Count = 4,
+    train: DemoVideos = 5,
+    test: DemoVideos = 4,
     false_alarms_per_hour: AlarmsPerHour = 60.0,
     progress: ProgressCallback | None = None,
 ) -> Demonstration:
