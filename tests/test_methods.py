@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, is_dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from oddframe.cli.main import main
 from oddframe.datasets.base import open_data
 from oddframe.detector import Detector, FastFolds
 from oddframe.errors import OddframeError
@@ -24,6 +25,7 @@ from oddframe.methods.reconstruction import ReconstructionOptions
 from oddframe.methods.temporal_queue.losses import QueueOptions
 from oddframe.registry import members
 from oddframe.run import Run
+from oddframe.scoring.calibration import calibrate
 from oddframe.scoring.cross_validation import folds_of, refit_each_fold, segments_of
 from oddframe.scoring.pipeline import (
     ClipStream,
@@ -32,9 +34,11 @@ from oddframe.scoring.pipeline import (
     score_frames,
     score_video,
 )
+from oddframe.scoring.run_folder import circumstances, save_run
 from oddframe.scoring.smoothing import smooth
-from oddframe.serialization import load, save
+from oddframe.serialization import NOT_FITTING, load, save
 from oddframe.training.config import Training
+from oddframe.training.network_detector import NetworkDetector
 from oddframe.types import Clips, Frame, Scores, Video
 from oddframe.video.clips import clips_of
 from oddframe.video.reader import read
@@ -42,15 +46,18 @@ from oddframe.video.writer import video_writer
 
 METHODS: dict[str, type[Detector]] = members("methods")
 _BRIEF = Training(epochs=2, batch=4, lr=2e-3, precision="float32")
-_CUBES = Training(epochs=6, batch=16, optimizer="adamw", lr=2e-3, precision="float32")
+_CUBES = Training(epochs=3, batch=16, optimizer="adamw", lr=4e-3, precision="float32")
 SMALL: dict[
     str, dict[str, Any]
 ] = {  # options with which a method that learns for long learns quickly
     "conv-lstm": {
-        "reconstruction": ReconstructionOptions(size=(16, 24), clip_length=3),
+        "reconstruction": ReconstructionOptions(size=(16, 24), clip_length=2, frame_step=3),
         "training": _BRIEF,
     },
-    "c3d": {"reconstruction": ReconstructionOptions(size=(16, 32)), "training": _BRIEF},
+    "c3d": {
+        "reconstruction": ReconstructionOptions(size=(16, 16)),
+        "training": _BRIEF,
+    },
     "tclr": {
         "network": "small",
         "clip_length": 8,
@@ -79,7 +86,7 @@ SMALL: dict[
         "colour": "grey",
         "clip_length": 5,
         "ensemble": 2,
-        "sampling": Sampling(train_frame_step=4, epoch_cubes=600),
+        "sampling": Sampling(train_frame_step=4, epoch_cubes=200),
         "training": _CUBES,
     },
     "jigsaw-published": {
@@ -87,8 +94,8 @@ SMALL: dict[
         "base_width": 8,
         "colour": "grey",
         "clip_length": 5,
-        "curriculum_epochs": 6,
-        "sampling": Sampling(train_frame_step=4, epoch_cubes=600),
+        "curriculum_epochs": 1,
+        "sampling": Sampling(train_frame_step=4, epoch_cubes=200),
         "training": _CUBES,
     },
     "jigsaw-frames": {
@@ -108,7 +115,17 @@ SETTLED: dict[str, dict[str, Any]] = {
     "flowgrid": {"windows": (16, 24), "frame_step": 1},
     "embedding": SMALL["embedding"],
 }
+# lengths of what is learned that nothing else tells: bytes of a file, embeddings remembered
+FREE = {"detector_model", "head.bank"}
+MADE_WHEN_LOADED = {"embedding"}  # whose network is made with the weights, of a kind that is known
 CLOSE = 1e-5  # relative; single precision sums in another order when the batch is larger (2e-6 on some processors)
+
+
+class Attempt(NamedTuple):
+    """A fitted detector, and what it noted for run.json."""
+
+    detector: Detector
+    run: Run
 
 
 @pytest.fixture(scope="module", params=sorted(METHODS))
@@ -131,11 +148,17 @@ def ordinary(street: Path) -> Video:
 
 
 @pytest.fixture(scope="module")
-def detector(name: str, videos: list[Video], tmp_path_factory: pytest.TempPathFactory) -> Detector:
+def attempt(name: str, videos: list[Video], tmp_path_factory: pytest.TempPathFactory) -> Attempt:
     torch.manual_seed(0)
     detector = METHODS[name](**SMALL.get(name, {}))
-    detector.fit(videos, Run(tmp_path_factory.mktemp(name)))
-    return detector
+    run = Run(tmp_path_factory.mktemp(name))
+    detector.fit(videos, run)
+    return Attempt(detector, run)
+
+
+@pytest.fixture(scope="module")
+def detector(attempt: Attempt) -> Detector:
+    return attempt.detector
 
 
 @pytest.fixture(scope="module")
@@ -310,6 +333,66 @@ def test_saved_and_loaded_is_the_same(
     assert again.spec == detector.spec
     assert again.half_life == detector.half_life
     same(scored(again, frames), whole, close=0)
+
+
+def test_its_run_is_told_of(
+    attempt: Attempt, whole: Scores, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calibration = calibrate([replace(whole, value=whole.value + 1e-3 * np.arange(len(whole)))], "x")
+    save_run(
+        tmp_path / "run",
+        attempt.detector,
+        calibration,
+        calibration.threshold(60.0),
+        run_facts(attempt.detector, attempt.run),
+    )
+    for more in ([], ["--json"]):
+        assert main(["info", str(tmp_path / "run"), *more]) == 0
+        out, err = capsys.readouterr()
+        assert attempt.detector.name in out
+        assert err == ""
+
+
+def test_a_state_of_another_shape_type_or_name_is_refused(detector: Detector) -> None:
+    """Each array in turn; of the many of a network, some."""
+    whole, plain = detector.state(), detector.metadata()
+    detector.fresh().load_state(whole, plain)
+    learned = [name for name in whole if not re.search(r"(^|\.)(nets?|model)\.", name)]
+    in_networks = [name for name in whole if name not in learned]
+    for name in [*learned, *in_networks[:: max(1, len(in_networks) // 3)]]:
+        array = whole[name]
+        without = {other: value for other, value in whole.items() if other != name}
+        spoilt = [without, {**without, f"{name}2": array}]
+        if array.size:
+            other_type = np.float64 if array.dtype.kind != "f" else np.int32
+            spoilt.append({**without, name: array.astype(other_type)})
+            spoilt.append({**without, name: array[None, None]})
+        if array.size and name not in FREE:
+            longer = np.concatenate([array, array]) if array.ndim else np.stack([array, array])
+            spoilt.append({**without, name: longer})
+        for state in spoilt:
+            with pytest.raises(NOT_FITTING) as refusal:
+                detector.fresh().load_state(state, plain)
+            assert "\n" not in str(refusal.value), name
+    if plain:
+        with pytest.raises(NOT_FITTING):
+            detector.fresh().load_state(whole, {})
+
+
+def test_a_network_larger_than_what_was_saved_is_not_made(detector: Detector) -> None:
+    numbers = sum(array.size for array in detector.state().values())
+    type(detector).refuse_size(detector.options, numbers)
+    if isinstance(detector, NetworkDetector) and detector.name not in MADE_WHEN_LOADED:
+        with pytest.raises(ValueError, match="numbers"):
+            type(detector).refuse_size(detector.options, 10)
+
+
+def run_facts(detector: Detector, run: Run) -> dict[str, Any]:
+    """What fit writes into run.json."""
+    facts = {"method": detector.name, "options": detector.options, "learned": run.notes}
+    nothing = {"left_out": [], "misfits": [], "trained_on": [], "calibration": {"held_out": []}}
+    data = {"data": "street", "seed": 0, "frame_rate": 10.0, "seconds": {"fit": 1.0}}
+    return circumstances() | facts | nothing | data
 
 
 def test_the_future_is_not_read_beyond_the_declared_lookahead(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 class ArraySpec:
     """Kind, shape and range of an array.
 
-    Axes are sizes, or letters: the same letter is the same size in all arrays of a set.
+    Axes are sizes, or letters: the same letter is the same size, above 0, in all arrays of a set.
     """
 
     axes: tuple[int | str, ...]
@@ -32,7 +32,7 @@ class ArraySpec:
         fits = array.ndim == len(self.axes)
         for axis, size in zip(self.axes, array.shape, strict=False):
             wanted = axis if isinstance(axis, int) else sizes.setdefault(axis, size)
-            fits = fits and size == wanted
+            fits = fits and size == wanted and (size > 0 or axis == 0)
         if not fits:
             axes = " × ".join(map(str, self.axes)) or "a single number"
             raise ValueError(f"{name} has the shape {array.shape}, not {axes}")

@@ -122,6 +122,14 @@ class Detector(ABC):
         for name, array in arrays.items():
             setattr(self, name, array)
 
+    @classmethod
+    def refuse_size(cls, options: Mapping[str, Any], most: int) -> None:
+        """Raise ValueError where a detector of these options has more than `most` numbers.
+
+        Asked before one is made: options of somebody else could ask for all memory.
+        """
+        del options, most
+
     def core(self) -> nn.Module | None:
         """The network, for export and drawing; None for a method that has none."""
         return None

@@ -14,12 +14,22 @@ from numpy.typing import NDArray
 
 from oddframe import __version__
 from oddframe.detector import Detector
-from oddframe.errors import BadRun
+from oddframe.errors import BadInput, BadRun
 from oddframe.files import aside, write_json
 from oddframe.registry import entries, member
 
 FORMAT = 2  # raised when an older oddframe could not read what we write, or we what it wrote
 STATE = "state.safetensors"
+NOT_FITTING = (  # what detectors raise when they are given options or a state of something else
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    RuntimeError,
+    BadInput,
+)
 PLAIN = "metadata"  # the entry of the state file's metadata that holds plain values as JSON
 
 
@@ -46,16 +56,17 @@ def load(folder: Path) -> Detector:
     """The detector that was saved there. Raises BadRun with one line that says what is the matter."""
     words = read_words(folder)
     kind = member("methods", words["method"], "method")
+    arrays, metadata = read_state(folder / STATE)
     try:
+        kind.refuse_size(words["options"], sum(array.size for array in arrays.values()))
         detector: Detector = kind.of(words["options"])
-    except (TypeError, ValueError, KeyError, OverflowError) as error:
+    except NOT_FITTING as error:
         raise BadRun(
             f"{folder}/detector.json has options that {words['method']} does not take: {error}"
         ) from error
-    arrays, metadata = read_state(folder / STATE)
     try:
         detector.load_state(arrays, metadata)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
+    except NOT_FITTING as error:
         raise BadRun(
             f"{folder / STATE} does not fit a {detector.name} with these options: {error}"
         ) from error
@@ -103,9 +114,9 @@ def read_state(path: Path) -> tuple[dict[str, NDArray[Any]], Mapping[str, Any]]:
         )
     try:
         with safe_open(path, framework="numpy") as file:
-            plain = json.loads((file.metadata() or {}).get(PLAIN, "{}"))
+            plain = json.loads((file.metadata() or {}).get(PLAIN, "{}"), parse_constant=no_number)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError, OSError, RecursionError) as error:
+    except (SafetensorError, ValueError, TypeError, OSError, RecursionError) as error:
         raise BadRun(f"{path} is damaged or cut short; fit again or copy it anew") from error
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -113,6 +124,11 @@ def read_state(path: Path) -> tuple[dict[str, NDArray[Any]], Mapping[str, Any]]:
     if not isinstance(plain, dict):
         raise BadRun(f"{path} is damaged: its metadata is no JSON object; fit again")
     return arrays, plain
+
+
+def no_number(text: str) -> float:
+    """Raise ValueError for NaN and Infinity, which Python's JSON takes for numbers."""
+    raise ValueError(f"{text} is no number")
 
 
 def read_json(path: Path) -> dict[str, Any]:

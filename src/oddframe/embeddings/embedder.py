@@ -65,6 +65,19 @@ class Embedder(NetworkDetector):
     def prepare(self, pixels: Tensor) -> Tensor:
         """What the network takes of clips (N, C, T, H, W) uint8."""
 
+    @property
+    def embedding_width(self) -> int | None:
+        """D; None where only embedding tells."""
+        return None
+
+    def check_learned(self) -> None:
+        self.head.check_learned()
+        width = self.embedding_width
+        if not self.head.width or width not in (None, self.head.width):
+            raise ValueError(
+                f"the head is for embeddings of {self.head.width} numbers, the network gives {width}"
+            )
+
     def embed(self, pixels: Tensor) -> Tensor:
         """(N, D) float32 from clips (N, C, T, H, W) uint8.
 

@@ -8,13 +8,14 @@ is in the batch.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
+from oddframe.array_spec import ArraySpec, check_arrays
 from oddframe.embeddings.store import VideoEmbeddings
 from oddframe.errors import BadInput
 from oddframe.options import Range, check_ranges
@@ -87,6 +88,8 @@ class Head(nn.Module, ABC):
 
     name: ClassVar[str]
     reads: ClassVar[tuple[str, ...]] = ()  # the options that count for this head
+    # the buffers that are learned, and what each must be; D is the embeddings' width
+    learned: ClassVar[Mapping[str, ArraySpec]] = {}
     slow: ClassVar[bool] = False  # takes too long to be fitted again for each fold of a calibration
 
     def __init__(self, options: HeadOptions) -> None:
@@ -115,6 +118,15 @@ class Head(nn.Module, ABC):
         """Register buffers whose shape is only known after fitting."""
         for name in names:
             self.register_buffer(name, torch.empty(0))
+
+    def check_learned(self) -> None:
+        """Raise ValueError, one line, where what was loaded is nothing that `fit` leaves."""
+        check_arrays({name: getattr(self, name).numpy() for name in self.learned}, self.learned)
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """D, of the embeddings that it learned; 0 before it has learned."""
 
     def fresh(self) -> Self:
         """An unfitted head with the same options."""

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, TypeGuard
 
 from oddframe import __version__
 from oddframe.datasets.discovery import with_rate
@@ -36,6 +37,24 @@ OTHER_RATE = 0.25  # difference of frame rates from which on speeds do not compa
 USUAL_RATE = 1.0  # false alarms per hour
 UNFINISHED = ("remembered", "checkpoints")  # what a fit that was interrupted goes on from
 STATED_PACKAGES = ("torch", "numpy", "av", "opencv-python-headless", "scipy")
+# what run.json says in every run, and of what kind it is
+FACTS: Mapping[str, type | tuple[type, ...]] = {
+    "command": str,
+    "oddframe": str,
+    "commit": (str, NoneType),
+    "versions": dict,
+    "machine": dict,
+    "began": str,
+    "data": str,
+    "seed": int,
+    "frame_rate": (int, float),
+    "trained_on": list,
+    "left_out": list,
+    "misfits": list,
+    "calibration": dict,
+    "learned": dict,
+    "seconds": dict,
+}
 PARTS = (STATE, "detector.json", "calibration.npz")  # of a run, beside run.json
 
 
@@ -173,6 +192,10 @@ def load_run(folder: str | Path, device: str = "cpu") -> FittedDetector:
     facts = read_json(folder / "run.json")
     read_words(folder)  # a newer run is refused as newer, not as damaged
     refuse_damage(folder, facts)
+    try:
+        check_facts(facts)
+    except ValueError as error:
+        raise BadRun(f"{folder}/run.json is damaged: {error}; fit again") from error
     detector = load(folder).to_device(device)
     calibration = load_calibration(folder / "calibration.npz")
     try:
@@ -186,13 +209,53 @@ def load_run(folder: str | Path, device: str = "cpu") -> FittedDetector:
     return FittedDetector(folder, detector, calibration, threshold, facts)
 
 
+def check_facts(facts: Mapping[str, Any]) -> None:
+    """Raise ValueError, one line, for facts that are missing, or of another kind than fit writes."""
+    for name, kind in FACTS.items():
+        if name not in facts:
+            raise ValueError(f"it does not say {name!r}")
+        if not isinstance(facts[name], kind) or isinstance(facts[name], bool):
+            raise ValueError(f"{name!r} is {str(facts[name])[:40]!r}")
+    for video in facts["trained_on"]:
+        known = isinstance(video, dict)
+        if not known or not all(isinstance(video.get(key), str) for key in ("name", "hash")):
+            raise ValueError("a video of 'trained_on' has no name or hash")
+    if not isinstance(facts["calibration"].get("held_out"), list):
+        raise ValueError("'calibration' does not say what was held out")
+    check_positive("the seconds of fitting", facts["seconds"].get("fit"), zero=True)
+    check_positive("'frame_rate'", facts["frame_rate"])
+    stream = facts.get("stream")
+    if stream is not None and not isinstance(stream, str):
+        raise ValueError(f"'stream' is {str(stream)[:40]!r}")
+    levels = facts.get("levels")
+    if levels is None:
+        return
+    if not isinstance(levels, list) or len(levels) != 2:
+        raise ValueError("'levels' are not the values of black and white")
+    for level in levels:
+        if not is_number(level) or not math.isfinite(level):
+            raise ValueError(f"a level is {str(level)[:40]!r}, no number")
+    if not levels[0] < levels[1]:
+        raise ValueError("'levels' have black above white")
+
+
+def check_positive(name: str, number: object, *, zero: bool = False) -> None:
+    """Raise ValueError for what is no finite number above 0, or of 0 where that is taken."""
+    if not is_number(number) or not 0 <= number < math.inf or (number == 0 and not zero):
+        raise ValueError(f"{name} is {str(number)[:40]!r}, no number above 0")
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def check_threshold(threshold: Threshold) -> None:
     """Raise ValueError for values that no threshold has."""
     numbers = [threshold.rarity, threshold.asked, threshold.expected, threshold.supported]
     numbers += threshold.interval
     for number in numbers:
-        is_number = isinstance(number, int | float) and not isinstance(number, bool)
-        if not is_number or not 0 <= number < math.inf:
+        if not is_number(number) or not 0 <= number < math.inf:
             raise ValueError(f"it holds {str(number)[:40]!r}, no number of 0 or more")
     if len(threshold.interval) != 2 or not isinstance(threshold.counted, bool):
         raise ValueError("an interval has two ends, and `counted` is true or false")

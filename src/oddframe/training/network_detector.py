@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, is_tensor, nn
 
 from oddframe.detector import Detector
 from oddframe.run import Run
@@ -97,13 +97,28 @@ class NetworkDetector(Detector, nn.Module):
             state[name] = torch.from_numpy(np.array(array))
         state |= metadata or {}
         load_module_state(self, state)
+        self.check_learned()
         self.eval()
+
+    def check_learned(self) -> None:
+        """Raise ValueError, one line, where what was loaded is nothing that `fit` leaves.
+
+        Names, and the shapes of what is the same before and after fitting, are as they must be.
+        """
+
+    @classmethod
+    def refuse_size(cls, options: Mapping[str, Any], most: int) -> None:
+        with torch.device("meta"):  # shapes without memory
+            planned = cls.of(options)
+        needed = sum(value.numel() for value in planned.state_dict().values() if is_tensor(value))
+        if needed > most:
+            raise ValueError(f"its network has {needed:,} numbers, the file holds {most:,}")
 
 
 def load_module_state(module: nn.Module, state: dict[str, Any]) -> None:
     """Load a state dict, giving buffers registered empty the shape that was saved.
 
-    Raises ValueError, one line, where it does not fit.
+    Raises ValueError, one line, where names, shapes or types do not fit.
     """
     for name, buffer in list(module.named_buffers()):
         if buffer.numel() == 0 and isinstance(state.get(name), Tensor):
@@ -113,3 +128,6 @@ def load_module_state(module: nn.Module, state: dict[str, Any]) -> None:
         module.load_state_dict(state)
     except (RuntimeError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(" ".join(str(error).split())[:300]) from error
+    for name, own in module.state_dict().items():
+        if isinstance(own, Tensor) and own.dtype != state[name].dtype:  # else it would be rounded
+            raise ValueError(f"{name} is of the type {state[name].dtype}, not {own.dtype}")

@@ -125,6 +125,10 @@ class Autoencoder(Head):
         super().__init__(options)
         self.net: AutoencoderNetwork | None = None
 
+    @property
+    def width(self) -> int:
+        return 0 if self.net is None else self.net.width
+
     def fit(
         self,
         embedded: Sequence[VideoEmbeddings],

@@ -4,13 +4,14 @@ beside its error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from oddframe.array_spec import ArraySpec
 from oddframe.embeddings.head import HeadOptions, HeadWithoutEpochs, distances
 from oddframe.embeddings.store import VideoEmbeddings, class_labels, width_of, with_clips
 from oddframe.run import Run
@@ -21,12 +22,17 @@ class Centroid(HeadWithoutEpochs):
     """Distance to the nearest class centroid; to the one centroid where the videos have no classes."""
 
     name = "centroid"
+    learned: ClassVar[Mapping[str, ArraySpec]] = {"centre": ArraySpec(("classes", "D"))}
     centre: Tensor  # (classes, D)
 
     def __init__(self, options: HeadOptions) -> None:
         super().__init__(options)
         self.classes: list[str] = []
         self.register_empty("centre")
+
+    @property
+    def width(self) -> int:
+        return self.centre.shape[-1]
 
     def learn(self, embedded: Sequence[VideoEmbeddings], run: Run) -> None:
         del run  # nothing is drawn
@@ -36,13 +42,20 @@ class Centroid(HeadWithoutEpochs):
     def distance(self, vectors: Tensor) -> Tensor:
         return distances(vectors, self.centre).amin(1)
 
+    def check_learned(self) -> None:
+        super().check_learned()
+        if len(self.classes) != len(self.centre):
+            raise ValueError(
+                f"there are {len(self.centre)} centroids of {len(self.classes)} classes"
+            )
+
     def get_extra_state(self) -> dict[str, Any]:
         """The classes, in the order of their centroids."""
         return {"classes": self.classes}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take back what `get_extra_state` gave."""
-        self.classes = list(state["classes"])
+        self.classes = [str(name) for name in state["classes"]]
 
 
 def centroids(embedded: Sequence[VideoEmbeddings]) -> tuple[list[str], Floats]:

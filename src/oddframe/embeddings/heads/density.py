@@ -13,12 +13,13 @@ N embeddings in a batch, D numbers each, L scales.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from oddframe.array_spec import ArraySpec
 from oddframe.embeddings.head import (
     SAMPLED_EMBEDDINGS,
     HeadOptions,
@@ -93,6 +94,11 @@ class Density(HeadWithoutEpochs):
     name = "density"
     reads = ("steps", "reduce", "components")
     slow = True
+    learned: ClassVar[Mapping[str, ArraySpec]] = {
+        "centre": ArraySpec(("D",)),
+        "spread": ArraySpec(("D",), low=1e-7),
+        "usual": ArraySpec((2, SCALES)),
+    }
     centre: Tensor  # (D,)
     spread: Tensor  # (D,)
     usual: Tensor  # (2, L) mean and deviation of each scale on normal embeddings
@@ -104,6 +110,10 @@ class Density(HeadWithoutEpochs):
         self.register_empty("centre", "spread", "usual")
         self.energy: Energy | None = None
         self.mixture = Mixture(options)
+
+    @property
+    def width(self) -> int:
+        return len(self.centre)
 
     def learn(self, embedded: Sequence[VideoEmbeddings], run: Run) -> None:
         videos = with_clips(embedded)
@@ -158,6 +168,13 @@ class Density(HeadWithoutEpochs):
         history = train(energy, data, by_loss(loss), run, training, name=name)
         run.notes["head"] = {"epochs": history.rows}
         return energy.cpu().double().eval().requires_grad_(False)
+
+    def check_learned(self) -> None:
+        super().check_learned()
+        if not (self.usual[1] > 0).all():
+            raise ValueError("usual holds deviations that are not above 0")
+        if self.options.reduce == "mixture" and self.mixture.width != SCALES:
+            raise ValueError(f"its mixture is of {self.mixture.width} numbers, not {SCALES}")
 
     def describe_scales(self, scales: Floats, run: Run) -> None:
         """Learn what f (M, L) is like on normal embeddings."""

@@ -6,12 +6,14 @@ on whole clips and without its weighting. M embeddings, B of them remembered, D 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from oddframe.array_spec import ArraySpec
 from oddframe.embeddings.head import SAMPLED_EMBEDDINGS, HeadOptions, HeadWithoutEpochs, distances
 from oddframe.embeddings.store import VideoEmbeddings, gather, sample_rows, width_of
 from oddframe.run import Run
@@ -26,11 +28,16 @@ class Neighbours(HeadWithoutEpochs):
 
     name = "knn"
     reads = ("neighbours", "bank")
+    learned: ClassVar[Mapping[str, ArraySpec]] = {"bank": ArraySpec(("B", "D"))}
     bank: Tensor  # (B, D)
 
     def __init__(self, options: HeadOptions) -> None:
         super().__init__(options)
         self.register_empty("bank")
+
+    @property
+    def width(self) -> int:
+        return self.bank.shape[-1]
 
     def learn(self, embedded: Sequence[VideoEmbeddings], run: Run) -> None:
         width_of(embedded)

@@ -6,12 +6,14 @@ Kimin Lee et al., *A Simple Unified Framework for Detecting Out-of-Distribution 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from oddframe.array_spec import ArraySpec
 from oddframe.embeddings.head import SAMPLED_EMBEDDINGS, HeadOptions, HeadWithoutEpochs, distances
 from oddframe.embeddings.heads.centroid import centroids
 from oddframe.embeddings.store import VideoEmbeddings, class_labels, gather, sample_rows, with_clips
@@ -23,6 +25,10 @@ class Mahalanobis(HeadWithoutEpochs):
     """Distance to the nearest class centroid in units of the spread within classes."""
 
     name = "mahalanobis"
+    learned: ClassVar[Mapping[str, ArraySpec]] = {
+        "centre": ArraySpec(("classes", "D")),
+        "whiten": ArraySpec(("D", "D")),
+    }
     centre: Tensor  # (classes, D)
     whiten: Tensor  # (D, D): differences times this have unit covariance
 
@@ -30,6 +36,10 @@ class Mahalanobis(HeadWithoutEpochs):
         super().__init__(options)
         self.classes: list[str] = []
         self.register_empty("centre", "whiten")
+
+    @property
+    def width(self) -> int:
+        return self.centre.shape[-1]
 
     def learn(self, embedded: Sequence[VideoEmbeddings], run: Run) -> None:
         videos = with_clips(embedded)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from oddframe.array_spec import ArraySpec
 from oddframe.embeddings.head import SAMPLED_EMBEDDINGS, HeadOptions, HeadWithoutEpochs
 from oddframe.embeddings.store import VideoEmbeddings, gather, sample_rows, width_of
 from oddframe.embeddings.whitening import whitening
@@ -30,6 +32,13 @@ class Mixture(HeadWithoutEpochs):
 
     name = "mixture"
     reads = ("components",)
+    learned: ClassVar[Mapping[str, ArraySpec]] = {
+        "centre": ArraySpec(("D",)),
+        "whiten": ArraySpec(("D", "D")),
+        "weight": ArraySpec(("K",), low=0, high=1.001),
+        "mean": ArraySpec(("K", "D")),
+        "spread": ArraySpec(("K", "D"), low=1e-6),
+    }
     centre: Tensor  # (D,)
     whiten: Tensor  # (D, D)
     weight: Tensor  # (K,)
@@ -39,6 +48,10 @@ class Mixture(HeadWithoutEpochs):
     def __init__(self, options: HeadOptions) -> None:
         super().__init__(options)
         self.register_empty("centre", "whiten", "weight", "mean", "spread")
+
+    @property
+    def width(self) -> int:
+        return len(self.centre)
 
     def learn(self, embedded: Sequence[VideoEmbeddings], run: Run) -> None:
         width_of(embedded)

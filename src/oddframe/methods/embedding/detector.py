@@ -149,6 +149,16 @@ class Embedding(Embedder):
             return self.net.core()
         return self.net
 
+    @property
+    def embedding_width(self) -> int | None:
+        if isinstance(self.net, Embedder):
+            return self.net.embedding_width
+        return self.encoder.width
+
+    @classmethod
+    def refuse_size(cls, options: Mapping[str, Any], most: int) -> None:
+        """Nothing to refuse: the network is made with the weights, in `load_state_dict`."""
+
     def prepare(self, pixels: Tensor) -> Tensor:
         """(N, 3, T, H, W) float, in the colours that the network was trained on."""
         if isinstance(self.net, Embedder):
@@ -296,6 +306,7 @@ class Embedding(Embedder):
                 if name.startswith("net."):
                     own[name.removeprefix("net.")] = value
             load_module_state(net, own)
+            net.check_learned()
             self.net = net.eval()
         return super().load_state_dict(state, strict, assign)
 

@@ -17,10 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from oddframe.array_spec import ArraySpec, check_arrays
 from oddframe.errors import BadInput
 from oddframe.methods.jigsaw.cubes import BoxedVideo, FrameCache
 from oddframe.methods.jigsaw.ensemble import EnsembleTraining
-from oddframe.methods.jigsaw.local_zscore import box_features, local_zscore, reference_level
+from oddframe.methods.jigsaw.local_zscore import (
+    SMALLEST_UNIT,
+    box_features,
+    local_zscore,
+    reference_level,
+)
 from oddframe.methods.jigsaw.proposals import crop_cubes, expand_boxes, touches_edge
 from oddframe.methods.jigsaw.puzzles import PuzzleScorer
 from oddframe.run import Run
@@ -44,6 +50,7 @@ class PuzzleDetector(NetworkDetector):
     """A detector by puzzles, of whatever cubes: those of boxes, or whole frames."""
 
     pass_size: ClassVar[int]  # cubes that the network is given together when it scores
+    feature_columns: ClassVar[int]  # numbers that say where a thing is, and how large
     reference_clips: ClassVar[int]  # normal clips whose scores are the reference, for all networks
 
     def __init__(
@@ -97,6 +104,15 @@ class PuzzleDetector(NetworkDetector):
         self.learn_reference(normal)
         self.to(run.device)
         self.eval()
+
+    def check_learned(self) -> None:
+        columns, heads = self.feature_columns, len(self.heads)
+        specs = {
+            "reference_features": ArraySpec(("K", columns)),
+            "reference_scores": ArraySpec(("K", heads)),
+            "reference_level": ArraySpec((heads,), low=0.99 * SMALLEST_UNIT),
+        }
+        check_arrays({name: getattr(self, name).numpy() for name in specs}, specs)
 
     def check_fitted(self) -> None:
         """Raise BadInput where nothing has been learned yet."""

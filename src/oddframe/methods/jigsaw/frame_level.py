@@ -63,6 +63,7 @@ class JigsawFrames(PuzzleDetector):
 
     name = "jigsaw-frames"
     pass_size: ClassVar[int] = 4
+    feature_columns: ClassVar[int] = 0
     reference_clips: ClassVar[int] = 300
 
     def __init__(

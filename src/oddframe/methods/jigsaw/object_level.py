@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from oddframe.array_spec import ArraySpec, check_arrays
 from oddframe.methods.jigsaw.boxes import BoxFinder, BoxOptions, box_videos
 from oddframe.methods.jigsaw.cubes import BoxedVideo, Sampling
 from oddframe.methods.jigsaw.detector import HALF_LIFE, PuzzleDetector, head_components, mean_of
@@ -27,6 +28,7 @@ from oddframe.types import Bytes, Clips, ClipSpec, Floats, Scores, Video
 from oddframe.video.object_boxes import OnnxDetector, read_model
 from oddframe.video.reader import facts_of
 
+MOST_PIXELS = 100_000  # of a side of the videos
 MAP_CELL = 8  # pixels of a cell of the map
 PUBLISHED_HEADS = ("temporal", "spatial")
 HEADS = (*PUBLISHED_HEADS, "pace")
@@ -36,6 +38,7 @@ class ObjectPuzzles(PuzzleDetector):
     """Puzzles of cubes around things, whatever network solves them."""
 
     pass_size: ClassVar[int] = 16
+    feature_columns: ClassVar[int] = 4
     reference_clips: ClassVar[int] = 3000
     boxes: BoxOptions
     sampling: Sampling
@@ -56,6 +59,18 @@ class ObjectPuzzles(PuzzleDetector):
     @property
     def spec(self) -> ClipSpec:
         return self.clip_spec
+
+    def check_learned(self) -> None:
+        super().check_learned()
+        specs = {"frame_size": ArraySpec((2,), kind="i", low=1, high=MOST_PIXELS)}
+        if self.boxes.by_motion:
+            specs["thing_sizes"] = ArraySpec(("sizes",), low=0)
+            if len(self.thing_sizes) < 3 or len(self.thing_sizes) % 2 == 0:
+                raise ValueError("thing_sizes are an aspect, then rows and heights in pairs")
+            if self.background.numel() or self.noise_level.numel():
+                specs["background"] = ArraySpec(("H", "W"), kind="u")
+                specs["noise_level"] = ArraySpec(("H", "W"), low=0)
+        check_arrays({name: getattr(self, name).numpy() for name in specs}, specs)
 
     def find_cubes(self, videos: Sequence[Video], run: Run) -> list[BoxedVideo]:
         """Learn where things may be, and find those of the training videos."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from oddframe.array_spec import ArraySpec, check_arrays
 from oddframe.methods.reconstruction.networks import (
     ConvLSTMNet,
     Output,
@@ -324,6 +325,13 @@ class Reconstruction(NetworkDetector):
             return heat
         above: Floats = np.maximum(heat - self.reference.cpu().numpy(), 0)
         return above
+
+    def check_learned(self) -> None:
+        cells = window_errors(np.zeros(self.copying.size, np.float32)).shape
+        specs = {"reference": ArraySpec(cells, low=0)}
+        check_arrays({"reference": self.reference.numpy()}, specs)
+        if not np.isfinite(self.scale).all():
+            raise ValueError("its scale holds numbers that are not finite")
 
     def get_extra_state(self) -> dict[str, Any]:
         return {"scale": list(self.scale)}

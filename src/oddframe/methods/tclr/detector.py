@@ -206,6 +206,11 @@ class TCLR(Embedder):
         """(N, 512), or (N, 512 moments) where time is kept: the features before the projection."""
         return PooledFeatures(self.model[0], self.keep_time)
 
+    @property
+    def embedding_width(self) -> int | None:
+        moments = -(-self.timing.length // TIME_REDUCTION) if self.keep_time else 1
+        return self.model.width * moments
+
     def prepare(self, pixels: Tensor) -> Tensor:
         """(N, 3, T, H, W) from 0 to 1."""
         return to_floats(pixels, self.channel_order)

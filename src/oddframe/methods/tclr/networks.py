@@ -117,6 +117,7 @@ class ContrastedNetwork(nn.Sequential):
     def __init__(self, network: VideoNetwork = "r3d18", size: int = 128) -> None:
         body = VideoResNet(network)
         super().__init__(body, ProjectionHead(body.width, size))
+        self.width = body.width  # channels of the features
 
     def forward(self, clips: Tensor, by_time: bool = False) -> tuple[Tensor, ...]:
         """(N, size): one vector a clip, of its mean over time (mode `d` of the published code).

@@ -206,6 +206,10 @@ class TemporalQueue(Embedder):
         """(N, D), of length one, from frames (N, 3, size, size)."""
         return UnitVectors(self.model)
 
+    @property
+    def embedding_width(self) -> int | None:
+        return self.embedding_size
+
     def prepare(self, pixels: Tensor) -> Tensor:
         """The frames (N, 3, size, size) of clips (N, 3, 1, size, size) of one frame, as the network
         is given them.
