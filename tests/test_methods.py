@@ -34,7 +34,7 @@ from oddframe.scoring.pipeline import (
     score_frames,
     score_video,
 )
-from oddframe.scoring.run_folder import circumstances, save_run
+from oddframe.scoring.run_folder import save_run
 from oddframe.scoring.smoothing import smooth
 from oddframe.serialization import NOT_FITTING, load, save
 from oddframe.training.config import Training
@@ -43,6 +43,7 @@ from oddframe.types import Clips, Frame, Scores, Video
 from oddframe.video.clips import clips_of
 from oddframe.video.reader import read
 from oddframe.video.writer import video_writer
+from runs import run_facts
 
 METHODS: dict[str, type[Detector]] = members("methods")
 _BRIEF = Training(epochs=2, batch=4, lr=2e-3, precision="float32")
@@ -344,7 +345,7 @@ def test_its_run_is_told_of(
         attempt.detector,
         calibration,
         calibration.threshold(60.0),
-        run_facts(attempt.detector, attempt.run),
+        run_facts(attempt.detector, attempt.run.notes),
     )
     for more in ([], ["--json"]):
         assert main(["info", str(tmp_path / "run"), *more]) == 0
@@ -385,14 +386,6 @@ def test_a_network_larger_than_what_was_saved_is_not_made(detector: Detector) ->
     if isinstance(detector, NetworkDetector) and detector.name not in MADE_WHEN_LOADED:
         with pytest.raises(ValueError, match="numbers"):
             type(detector).refuse_size(detector.options, 10)
-
-
-def run_facts(detector: Detector, run: Run) -> dict[str, Any]:
-    """What fit writes into run.json."""
-    facts = {"method": detector.name, "options": detector.options, "learned": run.notes}
-    nothing = {"left_out": [], "misfits": [], "trained_on": [], "calibration": {"held_out": []}}
-    data = {"data": "street", "seed": 0, "frame_rate": 10.0, "seconds": {"fit": 1.0}}
-    return circumstances() | facts | nothing | data
 
 
 def test_the_future_is_not_read_beyond_the_declared_lookahead(

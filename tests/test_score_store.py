@@ -24,6 +24,7 @@ from oddframe.scoring.pipeline import score_video
 from oddframe.scoring.run_folder import FittedDetector, load_run, save_run
 from oddframe.scoring.score_store import hold_score_files, score_to
 from oddframe.types import Clips, Scores, Video
+from runs import run_facts
 
 
 def run_of(folder: Path, detector: FrameDifference | Constant, seed: int = 0) -> FittedDetector:
@@ -33,9 +34,7 @@ def run_of(folder: Path, detector: FrameDifference | Constant, seed: int = 0) ->
         for k in range(4)
     ]
     calibration = calibrate(normal, "leave one out")
-    return save_run(
-        folder, detector, calibration, calibration.threshold(1.0), {"command": "a test"}
-    )
+    return save_run(folder, detector, calibration, calibration.threshold(1.0), run_facts(detector))
 
 
 @pytest.fixture
