@@ -44,7 +44,7 @@ SETS: dict[str, dict[str, Any]] = {
     "row 10": {"row_weight": 10.0},
     "no dwell": {"dwell_seconds": 0.0},
     "dwell 15 s": {"dwell_seconds": 15.0},
-    "gap 1": {"gap": 1},
+    "frame step 1": {"frame_step": 1},
     "windows ×0.75": {"windows": 0.75},
     "windows ×1.3": {"windows": 1.3},
     "flow fast": {"flow": "fast"},
@@ -166,19 +166,22 @@ def measured(
             for case in cases:
                 if case.fold == fold:
                     for weight in SMOOTHINGS:
-                        scores = next(
-                            iter(
-                                smooth(
-                                    [replace(judged[id(case.source)], map=None)],
-                                    0.1 / np.log2(1 / weight),
-                                )
-                            )
-                        )
+                        bare = replace(judged[id(case.source)], map=None)
+                        scores = next(iter(smooth([bare], half_life_of(weight))))
                         odd = np.asarray(case.odd)[scores.frame]
                         into = values[str(weight)].setdefault(case.kind, ([], []))
                         into[0].append(scores.value)
                         into[1].append(odd)
     return {weight: by_kind(kinds) for weight, kinds in values.items()}
+
+
+def half_life_of(weight: float) -> float:
+    """Seconds after which the past counts half, where it counts `weight` after a tenth of one.
+
+    >>> half_life_of(0.5), half_life_of(0.0)
+    (0.1, 0.0)
+    """
+    return float(0.1 / np.log2(1 / weight)) if weight else 0.0
 
 
 def by_kind(kinds: dict[str, tuple[list[Any], list[Any]]]) -> dict[str, float]:

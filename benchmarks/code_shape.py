@@ -117,6 +117,9 @@ def names_defined_twice(paths: list[Path]) -> dict[str, list[str]]:
 
 def main() -> None:
     """Print the table, and the names that are defined in several files."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+        return
     given = [Path(word) for word in sys.argv[1:]] or [SOURCE]
     paths: list[Path] = []
     for path in given:

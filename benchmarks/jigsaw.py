@@ -40,7 +40,7 @@ from oddframe.registry import member
 from oddframe.run import Run
 from oddframe.scoring.cross_validation import SALT, hold_out, segments_of
 from oddframe.scoring.run_folder import load_run
-from oddframe.serialization import read_weights
+from oddframe.training.checkpoints import read_checkpoint
 from oddframe.training.precision import Precision, autocast
 from oddframe.training.trainer import by_loss
 from oddframe.types import Bools, Bytes, Floats, Video
@@ -100,7 +100,7 @@ def tasks(
     print("last", result["last"], flush=True)
     kept: dict[int, dict[str, Any]] = {}
     for path in checkpoints.glob("*.pt") if checkpoints else []:
-        told = read_weights(path)
+        told = read_checkpoint(path)
         rows = told["state"]["rows"]
         if rows and rows[-1]["step"] == told["state"]["step"]:
             kept.setdefault(len(rows), {})[path.stem.rpartition("@")[0]] = told

@@ -27,7 +27,7 @@ from oddframe.methods.flowgrid import FlowGrid
 from oddframe.scoring.fitting import fit_videos
 from oddframe.scoring.pipeline import score_video
 from oddframe.types import ClipSpec, Video
-from oddframe.video.motion import _estimator, motion_cells
+from oddframe.video.motion import flow_estimator, motion_cells
 from oddframe.video.reader import read, times_of, video_of
 from oddframe.workflows.evaluate import evaluate
 
@@ -97,7 +97,7 @@ def parts(video: Video, detector: FlowGrid) -> dict[str, float]:
     pairs = list(pairwise(frames))
     began = _busy()
     for (before, _), (now, _) in pairs:
-        _estimator(detector.flow).calc(before, now, None)
+        flow_estimator(detector.flow).calc(before, now, None)
     flow = _busy() - began
     began = _busy()
     for (before, then), (now, seconds) in pairs:
