@@ -19,7 +19,7 @@ from oddframe.scoring.calibration import calibrate
 from oddframe.types import Event, Scores, Truth, Video
 from oddframe.visualization.report import rate, verdict, write_report
 from oddframe.visualization.report_data import Reason
-from oddframe.visualization.thumbnails import save
+from oddframe.visualization.thumbnails import save_picture
 from oddframe.visualization.timeline import Timeline
 
 HOSTILE = "</script><script>document.title='fooled'</script><img src=x onerror=alert(1)> & \"co\" {{plotly}}"
@@ -118,8 +118,8 @@ def test_a_name_that_is_no_text_is_written_all_the_same(tmp_path: Path) -> None:
 
 def test_every_event_is_there_in_words_with_its_picture(tmp_path: Path) -> None:
     picture, example = tmp_path / "events" / "peak.jpg", tmp_path / "normal.png"
-    save(picture, np.full((300, 400, 3), (200, 30, 30), np.uint8))
-    save(example, np.full((30, 40, 3), (30, 200, 30), np.uint8))
+    save_picture(picture, np.full((300, 400, 3), (200, 30, 30), np.uint8))
+    save_picture(example, np.full((30, 40, 3), (30, 200, 30), np.uint8))
     timeline = a_timeline(events=2)
     events = [
         replace(timeline.events[0], picture=picture, clip=tmp_path / "events" / "a 1.mp4"),
@@ -151,8 +151,8 @@ def test_a_card_shows_the_part_around_what_is_odd(tmp_path: Path) -> None:
     """Of a grey picture with a red corner, four parts in five of a card around the corner are red."""
     picture = np.full((300, 400, 3), 128, np.uint8)
     picture[:90, :120] = (220, 20, 20)
-    save(tmp_path / "peak.jpg", picture)
-    save(tmp_path / "normal.jpg", np.ascontiguousarray(picture[::-1, ::-1]))
+    save_picture(tmp_path / "peak.jpg", picture)
+    save_picture(tmp_path / "normal.jpg", np.ascontiguousarray(picture[::-1, ::-1]))
     timeline = a_timeline(events=1)
     small = replace(timeline.events[0], picture=tmp_path / "peak.jpg", box=(0.0, 0.0, 0.1, 0.1))
     reasons = {small: Reason("", tmp_path / "normal.jpg", (0.9, 0.9, 1.0, 1.0))}
