@@ -13,7 +13,7 @@ import torch
 from films import film
 from oddframe.errors import BadInput, BadVideo
 from oddframe.methods.jigsaw.cubes import (
-    BLOCK,
+    BLOCK_FRAMES,
     STRETCH,
     BoxedVideo,
     Cubes,
@@ -213,9 +213,9 @@ def test_windows_from_the_cache_are_the_frames_as_read_and_memory_is_bounded(
     video, spec = a_video(tmp_path), ClipSpec(length=7, size=None)
     frames = np.stack([frame.pixels for frame in read(video, spec)])
     marked = BoxedVideo(video, np.arange(90), np.zeros(0, np.int64), np.zeros((0, 4)))
-    tight = 2 * BLOCK * frames[0].nbytes
+    tight = 2 * BLOCK_FRAMES * frames[0].nbytes
     cache = FrameCache([marked], spec, tight)
-    for place in (3, BLOCK - 1, BLOCK + 2, 2 * BLOCK, 86, 3):
+    for place in (3, BLOCK_FRAMES - 1, BLOCK_FRAMES + 2, 2 * BLOCK_FRAMES, 86, 3):
         np.testing.assert_array_equal(cache.window(0, place), frames[place - 3 : place + 4])
         assert cache.bytes <= tight
 
@@ -241,7 +241,7 @@ def test_a_cube_depends_on_seed_epoch_and_number_alone(tmp_path: Path) -> None:
     assert cubes[0].shape == (1, 5, 32, 32)
     assert cubes[0].dtype == torch.uint8
     # little memory changes the order, not what an epoch holds, nor how often a frame is decoded
-    tight = Cubes(marked, spec, side=32, seed=1, memory=4 * BLOCK * H * W)
+    tight = Cubes(marked, spec, side=32, seed=1, memory=4 * BLOCK_FRAMES * H * W)
     assert len({tight[i].numpy().tobytes() for i in range(len(tight))}) == len(place)
     assert len(Cubes(marked, spec, side=32, count=5)) == 5
 
@@ -310,14 +310,14 @@ def test_long_video_is_decoded_about_once_an_epoch_in_little_memory(tmp_path: Pa
     )
     place = np.arange(3, 636, 3)
     box = np.tile(np.array([[4, 4, 30, 30]], np.float32), (len(place), 1))
-    memory = (STRETCH + 2) * BLOCK * 32 * 48 * 3
+    memory = (STRETCH + 2) * BLOCK_FRAMES * 32 * 48 * 3
     data = Cubes([BoxedVideo(video, np.arange(640), place, box)], spec, side=32, memory=memory)
     order = [data.order(0)[i] for i in range(len(place))]
     assert sorted(order) == list(range(len(place)))
     for i in range(len(data)):
         data[i]
         assert data.cache.bytes <= memory
-    assert data.cache.decoded <= 1.4 * 640 / BLOCK
+    assert data.cache.decoded <= 1.4 * 640 / BLOCK_FRAMES
 
 
 def test_no_cube_at_all_is_said(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from oddframe.errors import BadInput, BadRun
 from oddframe.methods.reconstruction import C3D, ConvLSTM, ReconstructionOptions
 from oddframe.methods.reconstruction.detector import Reconstruction
 from oddframe.methods.reconstruction.networks import ConvLSTMLayer
-from oddframe.methods.reconstruction.window_errors import CELL, WINDOW, window_errors
+from oddframe.methods.reconstruction.window_errors import ERROR_CELL, ERROR_WINDOW, window_errors
 from oddframe.run import Run
 from oddframe.serialization import load, save
 from oddframe.training.config import Training
@@ -110,8 +110,8 @@ def test_the_cell_is_the_published_equations() -> None:
 def test_window_errors_are_those_of_all_positions() -> None:
     error = np.random.default_rng(0).random((40, 48)).astype(np.float32)
     found = window_errors(error)
-    assert found.shape == (40 // CELL, 48 // CELL)
-    every = np.lib.stride_tricks.sliding_window_view(error, (WINDOW, WINDOW)).mean(
+    assert found.shape == (40 // ERROR_CELL, 48 // ERROR_CELL)
+    every = np.lib.stride_tricks.sliding_window_view(error, (ERROR_WINDOW, ERROR_WINDOW)).mean(
         (-1, -2)
     )  # 25 × 33 positions
     assert found.max() >= np.sqrt(every.max()) - 1e-6
@@ -175,8 +175,8 @@ def test_a_place_that_is_copied_badly_is_hot() -> None:
     heat = detector.score(given).map
     assert heat is not None
     row, column = np.unravel_index(heat[0].argmax(), heat[0].shape)
-    assert 30 <= CELL * row + 2 <= 40
-    assert 40 <= CELL * column + 2 <= 52
+    assert 30 <= ERROR_CELL * row + 2 <= 40
+    assert 40 <= ERROR_CELL * column + 2 <= 52
     assert heat[0][:4, :6].max() == 0
 
 

@@ -14,7 +14,7 @@ from numbers import Integral, Real
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-SHOWN = 60  # characters of a value in a message
+SHOWN_CHARACTERS = 60  # characters of a value in a message
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,10 +35,9 @@ class Range:
     def __contains__(self, value: float) -> bool:
         if not self.low <= value <= self.high:
             return False
-        at_open_end = (self.open_low and value == self.low) or (
-            self.open_high and value == self.high
-        )
-        return not at_open_end
+        below = self.open_low and value == self.low
+        above = self.open_high and value == self.high
+        return not below and not above
 
     def __str__(self) -> str:
         if not self.open_low and not self.open_high and math.isfinite(self.low + self.high):
@@ -83,7 +82,7 @@ def check_number(name: str, value: Any, number: RangedNumber) -> None:
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number:
         return
-    shown = str(value)[:SHOWN]
+    shown = str(value)[:SHOWN_CHARACTERS]
     if number.whole and not isinstance(value, Integral):
         raise ValueError(f"{name} is a whole number, got {shown}")
     if value not in number.range:

@@ -33,8 +33,8 @@ def entries(folder: str) -> dict[str, Member]:
     """
     found: dict[str, Member] = {}
     package = importlib.import_module(f"oddframe.{folder}")
-    for module, source in _sources_in(package.__name__, package.__path__):
-        for entry in _entries_in(module, source):
+    for module, source in sources_in(package.__name__, package.__path__):
+        for entry in members_in(module, source):
             found[entry.name] = entry
     return dict(sorted(found.items()))
 
@@ -65,7 +65,7 @@ def load_member(entry: Member) -> Any:
         raise missing_package(entry.name, error) from error
 
 
-def _sources_in(package: str, path: Iterable[str]) -> Iterator[tuple[str, str]]:
+def sources_in(package: str, path: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Name and text of the modules on a package's path, also of those in packages there."""
     for finder, leaf, is_package in pkgutil.iter_modules(path):
         spec = finder.find_spec(leaf, None)
@@ -73,21 +73,21 @@ def _sources_in(package: str, path: Iterable[str]) -> Iterator[tuple[str, str]]:
             continue
         name = f"{package}.{leaf}"
         if is_package:
-            yield from _sources_in(name, spec.submodule_search_locations or ())
+            yield from sources_in(name, spec.submodule_search_locations or ())
         else:
             source = spec.loader.get_source(leaf)  # type: ignore[attr-defined]
             yield name, source or ""
 
 
-def _entries_in(module: str, source: str) -> Iterator[Member]:
+def members_in(module: str, source: str) -> Iterator[Member]:
     """The classes of one module that give themselves a name."""
     for node in ast.parse(source).body:
-        if isinstance(node, ast.ClassDef) and (name := _name_in(node)):
+        if isinstance(node, ast.ClassDef) and (name := name_in(node)):
             paragraph = (ast.get_docstring(node) or "").partition("\n\n")[0]
             yield Member(name, module, node.name, " ".join(paragraph.split()))
 
 
-def _name_in(node: ast.ClassDef) -> str | None:
+def name_in(node: ast.ClassDef) -> str | None:
     """The string that a class body assigns to `name`."""
     for line in node.body:
         if isinstance(line, ast.Assign):

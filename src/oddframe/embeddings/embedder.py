@@ -199,7 +199,7 @@ def held_out_heads(
     heads: dict[int, Head] = {}
     for one, fold in zip(embedded, folds, strict=True):
         if fold not in heads:
-            others = outside_fold(embedded, folds, fold)
+            others = embeddings_outside(embedded, folds, fold)
             head = embedder.head.fresh()
             head.fit(others, run, validation)
             head.eval()
@@ -207,7 +207,7 @@ def held_out_heads(
         yield score_embeddings(heads[fold], one)
 
 
-def outside_fold(
+def embeddings_outside(
     embedded: Sequence[VideoEmbeddings], folds: Sequence[int], fold: int
 ) -> list[VideoEmbeddings]:
     """The embeddings of the videos of all other folds."""

@@ -48,8 +48,10 @@ def batches_from(
 
 def last_line(error: OddframeError) -> str:
     """The error's own line: from a worker process it comes behind the worker's whole traceback."""
+    kind = type(error)
+    name = f"{kind.__module__}.{kind.__qualname__}: "
     line = str(error).strip().splitlines()[-1]
-    return line.removeprefix(f"{type(error).__module__}.{type(error).__qualname__}: ")
+    return line.removeprefix(name)
 
 
 class EpochItems(Dataset[Any]):
@@ -83,8 +85,9 @@ class BatchOrder:
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         for batch in range(self.start, self.count):
             first = batch * self.size
-            items = range(first + self.rank, first + self.size, self.world)
-            yield [(self.epoch, item) for item in items]
+            end = first + self.size
+            own = range(first + self.rank, end, self.world)
+            yield [(self.epoch, item) for item in own]
 
     def __len__(self) -> int:
         return self.count - self.start

@@ -120,8 +120,7 @@ def unpickle(path: Path) -> Any:
         with torch.serialization.safe_globals([*shells, defaultdict, OrderedDict]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever the damage leads to
-        told = " ".join(str(error).split())
-        found = re.search(r"GLOBAL (\S+)", told)
+        found = re.search(r"GLOBAL\s+(\S+)", str(error))
         if isinstance(error, UnpicklingError) and found is not None:
             raise BadInput(
                 f"{path} holds code ({found[1]}), which is not run; save its state dict alone"

@@ -113,11 +113,16 @@ def rate_at(training: Training, step: int, epoch_steps: int, criteria: Sequence[
         return float(t.lr * t.step_factor ** plateaus(criteria, t.patience))
     if t.schedule == "cosine":
         whole = max(t.epochs - t.warm_up_epochs, 1e-9)
-        return t.lr * (1 + math.cos(math.pi * epoch / whole)) / 2
+        return cosine_between(t.lr, math.pi * epoch / whole)
     if t.schedule == "restarts":
         in_cycle = epoch % t.cycle_epochs
-        return t.lr * (1 + math.cos(math.pi * in_cycle / t.cycle_epochs)) / 2
+        return cosine_between(t.lr, math.pi * in_cycle / t.cycle_epochs)
     return t.lr
+
+
+def cosine_between(highest: float, angle: float) -> float:
+    """A rate that falls from the highest at angle 0 to nought at π."""
+    return highest * (1 + math.cos(angle)) / 2
 
 
 def plateaus(criteria: Sequence[float], patience: int) -> int:

@@ -85,10 +85,12 @@ def passes(x: Tensor, size: int) -> Iterator[tuple[Tensor, int]]:
     knows.
     """
     for start in range(0, max(1, len(x)), size):
-        rows = x[start : start + size]
+        end = start + size
+        rows = x[start:end]
         count = len(rows)
         if count < size:
-            missing = rows.new_zeros((size - count, *rows.shape[1:]))
+            shape = (size - count, *rows.shape[1:])
+            missing = rows.new_zeros(shape)
             rows = torch.cat([rows, missing])
         yield rows, count
 

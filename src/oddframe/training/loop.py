@@ -95,8 +95,9 @@ class Loop:
 
     def learning_rate(self, step: int) -> float:
         """The learning rate of a step."""
+        job = self.job
         criteria = [row["criterion"] for row in self.state.rows]
-        return rate_at(self.job.training, step, self.job.epoch_steps, criteria)
+        return rate_at(job.training, step, job.epoch_steps, criteria)
 
     def one_step(self, batches: Iterator[Any], log: Log, tick: Tick) -> None:
         """Descend once, over as many batches as are accumulated."""
@@ -110,8 +111,10 @@ class Loop:
         means: dict[str, float] = {}
         for part in range(training.accumulate):
             batch = next(batches)
-            for name, value in self.losses_of(batch, part).items():
-                means[name] = means.get(name, 0.0) + float(value) / training.accumulate
+            losses = self.losses_of(batch, part)
+            for name, value in losses.items():
+                share = float(value) / training.accumulate
+                means[name] = means.get(name, 0.0) + share
             if not math.isfinite(means["loss"]):
                 raise BadInput(self.diverged(means["loss"], batch))
         if training.grad_clip:
@@ -165,7 +168,10 @@ class Loop:
         if job.validate is not None:
             means["held_out"] = self.validated(job.validate)
         criterion = means.get("held_out", means["loss"])
-        row = {"epoch": float(len(state.rows) + 1), "step": float(state.step)}
+        row = {
+            "epoch": float(len(state.rows) + 1),
+            "step": float(state.step),
+        }
         row |= means
         row["criterion"] = criterion
         row["lr"] = self.learning_rate(state.step - 1)
@@ -273,10 +279,12 @@ def refuse_other(saved: Mapping[str, Any], job: Job) -> None:
 
 def epoch_line(job: Job, row: Mapping[str, float]) -> str:
     """What an epoch came to, for somebody who reads a log."""
-    line = f"{job.name}: epoch {row['epoch']:.0f} of {job.training.epochs}, loss {row['loss']:.4g}"
+    epoch = f"epoch {row['epoch']:.0f} of {job.training.epochs}"
+    parts = [epoch, f"loss {row['loss']:.4g}"]
     if "held_out" in row:
-        line += f", held out {row['held_out']:.4g}"
-    return f"{line}, {row['seconds']:.1f} s"
+        parts.append(f"held out {row['held_out']:.4g}")
+    parts.append(f"{row['seconds']:.1f} s")
+    return f"{job.name}: {', '.join(parts)}"
 
 
 def optimizer_of(module: nn.Module, training: Training) -> torch.optim.Optimizer:
@@ -296,7 +304,9 @@ def optimizer_of(module: nn.Module, training: Training) -> torch.optim.Optimizer
 
 def set_random_state(*words: int) -> None:
     """Set torch's random state to one that depends on the words alone."""
-    torch.manual_seed(int(np.random.SeedSequence(list(words)).generate_state(1)[0]))
+    sequence = np.random.SeedSequence(list(words))
+    (seed,) = sequence.generate_state(1).tolist()
+    torch.manual_seed(seed)
 
 
 def too_little_memory(training: Training) -> str:

@@ -92,10 +92,10 @@ class NetworkDetector(Detector, nn.Module):
     def load_state(
         self, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any] | None = None
     ) -> None:
-        state: dict[str, Any] = {}
+        state: dict[str, Any] = dict(metadata or {})
         for name, array in arrays.items():
-            state[name] = torch.from_numpy(np.array(array))
-        state |= metadata or {}
+            owned = np.array(array)
+            state[name] = torch.from_numpy(owned)
         load_module_state(self, state)
         self.check_learned()
         self.eval()
@@ -121,9 +121,11 @@ def load_module_state(module: nn.Module, state: dict[str, Any]) -> None:
     Raises ValueError, one line, where names, shapes or types do not fit.
     """
     for name, buffer in list(module.named_buffers()):
-        if buffer.numel() == 0 and isinstance(state.get(name), Tensor):
+        saved = state.get(name)
+        if buffer.numel() == 0 and isinstance(saved, Tensor):
             parent, _, leaf = name.rpartition(".")
-            setattr(module.get_submodule(parent), leaf, torch.empty_like(state[name]))
+            owner = module.get_submodule(parent)
+            setattr(owner, leaf, torch.empty_like(saved))
     try:
         module.load_state_dict(state)
     except (RuntimeError, TypeError, KeyError, AttributeError) as error:

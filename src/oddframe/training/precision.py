@@ -102,12 +102,14 @@ def bf16_support(device: torch.device | str) -> Support:
 
 def cpu_support(capabilities: Any, onednn: bool) -> Support:
     """Whether a processor has bfloat16, from its flags by name and from whether oneDNN uses it."""
-    found = [flag for flag in CPU_FLAGS if capabilities.get(flag)]
-    if not found:
-        return Support(False, "this processor has no bfloat16 instructions")
-    if not onednn:
-        return Support(False, f"this processor has {found[0]}, but oneDNN does not use it")
-    return Support(True, f"this processor has {found[0]}")
+    for flag in CPU_FLAGS:
+        if not capabilities.get(flag):
+            continue
+        found = f"this processor has {flag}"
+        if onednn:
+            return Support(True, found)
+        return Support(False, f"{found}, but oneDNN does not use it")
+    return Support(False, "this processor has no bfloat16 instructions")
 
 
 def onednn_bf16() -> bool:
@@ -121,13 +123,17 @@ def speed_ratio(trial: Trial) -> float:
     """How many times as fast a trial is in bfloat16 as in float32. torch's random state is left as
     it was.
     """
-    seconds = {}
     with torch.random.fork_rng(devices=[]):
-        for precision in ("float32", "bf16"):
-            trial(precision)  # the first run also sets up what later ones use again
-            rounds = [timed(trial, precision) for _ in range(ROUNDS)]
-            seconds[precision] = min(rounds)
-    return seconds["float32"] / max(seconds["bf16"], 1e-9)
+        plain = quickest(trial, "float32")
+        half = quickest(trial, "bf16")
+    return plain / max(half, 1e-9)
+
+
+def quickest(trial: Trial, precision: Dtype) -> float:
+    """Seconds of the quickest of some runs."""
+    trial(precision)  # the first run also sets up what later ones use again
+    rounds = [timed(trial, precision) for _ in range(ROUNDS)]
+    return min(rounds)
 
 
 def timed(trial: Trial, precision: Dtype) -> float:

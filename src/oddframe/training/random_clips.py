@@ -87,7 +87,8 @@ class RandomClips(Dataset[Sample]):
         """A short text that differs when the clips do."""
         content = [content_of(video) for video in self.videos]
         words = repr((content, self.spec, self.count, self.seed))
-        return blake2b(words.encode(), digest_size=8).hexdigest()
+        digest = blake2b(words.encode(), digest_size=8)
+        return digest.hexdigest()
 
     def __getitem__(self, item: int) -> Sample:
         if not 0 <= item < self.count:
@@ -122,15 +123,16 @@ class RandomClips(Dataset[Sample]):
 
     def clips_in(self, video: Video) -> int:
         """How many clips a video gives; one that gives none is noted in `skipped`."""
+        spec = self.spec
         try:
-            frames = len(frames_at_rate(video, self.spec))
+            frames = len(frames_at_rate(video, spec))
         except BadVideo as error:
             self.skipped.append(Skipped(video.name, str(error)))
             return 0
-        clips = max(0, frames - self.spec.span + 1)
-        if frames and self.spec.resample_short:
+        clips = max(0, frames - spec.span + 1)
+        if frames and spec.resample_short:
             clips = max(1, clips)
         if not clips:
-            reason = f"has {frames} frames, a clip needs {self.spec.span}"
+            reason = f"has {frames} frames, a clip needs {spec.span}"
             self.skipped.append(Skipped(video.name, reason))
         return clips

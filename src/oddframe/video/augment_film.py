@@ -1,4 +1,4 @@
-"""One variation of a film: the same warp, turn, colours, dropped pixels and blur in every frame.
+"""One variation of a film: the same warp, turn, colours, dropped pixels and soften in every frame.
 
 What the published system asks of albumentations' ReplayCompose, on OpenCV: each step happens with
 its own probability, with parameters drawn once a film. H × W pixels.
@@ -32,7 +32,7 @@ def variation(random: np.random.Generator, size: tuple[int, int]) -> Callable[[B
         (0.6, equalise),
         (0.5, lambda drawn, shape: drop_pixels(drawn, shape, 0)),
         (0.5, lambda drawn, shape: drop_pixels(drawn, shape, 255)),
-        (0.5, blur),
+        (0.5, soften),
     )
     steps = []
     for chance, make in makers:
@@ -110,7 +110,7 @@ def drop_pixels(random: np.random.Generator, size: tuple[int, int], value: int) 
     return step
 
 
-def blur(random: np.random.Generator, _size: tuple[int, int]) -> ChangeFrame:
-    """A blur over 2 to 4 pixels."""
+def soften(random: np.random.Generator, _size: tuple[int, int]) -> ChangeFrame:
+    """A soften over 2 to 4 pixels."""
     side = int(random.integers(2, 5))
     return lambda frame: cv2.blur(frame, (side, side))

@@ -196,8 +196,9 @@ class Embedding(Embedder):
             "numbers": self.encoder.width,
         }
         self.net = net.to(run.device)
-        pixels = torch.zeros((1, 3, self.clip_length, self.size, self.size), dtype=torch.uint8)
-        self.choose_precision(net, self.prepare(pixels.to(run.device)), run)
+        shape = (1, 3, self.clip_length, self.size, self.size)
+        pixels = torch.zeros(shape, dtype=torch.uint8, device=run.device)
+        self.choose_precision(net, self.prepare(pixels), run)
         if self.unfreeze_epoch is not None:
             self.finetune_network(net, self.unfreeze_epoch, videos, run)
 

@@ -32,9 +32,8 @@ EncoderName = Literal[
     "image-vit-b-16",
     "run",  # not one of these: a run of one's own
 ]
-Colours = tuple[
-    tuple[float, float, float], tuple[float, float, float]
-]  # mean and deviation in 0 … 1
+# mean and deviation of red, green and blue in 0 … 1
+Colours = tuple[tuple[float, float, float], tuple[float, float, float]]
 KINETICS = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 FACEBOOK = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -71,7 +70,8 @@ class Encoder:
 
     def check(self, clip_length: int, size: int) -> None:
         """Raise ValueError, one line, for clips that the network cannot take."""
-        if self.fixed and (clip_length, size) != (self.clip_length, self.size):
+        published = (self.clip_length, self.size)
+        if self.fixed and (clip_length, size) != published:
             raise ValueError(
                 f"{self.name} takes {self.clip_length} frames of {self.size}² pixels and no others"
             )
@@ -103,8 +103,10 @@ class FrameAverage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         N, C, T, H, W = x.shape
-        out: Tensor = self.picture(x.transpose(1, 2).reshape(N * T, C, H, W))  # (N T, D)
-        return out.reshape(N, T, -1).mean(1)
+        frames = x.transpose(1, 2).reshape(N * T, C, H, W)
+        out: Tensor = self.picture(frames)  # (N T, D)
+        by_clip = out.reshape(N, T, -1)
+        return by_clip.mean(1)
 
 
 class TokenAverage(nn.Module):
@@ -118,7 +120,9 @@ class TokenAverage(nn.Module):
         self.argument = argument
         # under the name that VideoMAE's weights have for it; a model that was tuned has it instead
         # of its last layer's
-        self.fc_norm = nn.LayerNorm(normed) if normed else nn.Identity()
+        self.fc_norm: nn.Module = nn.Identity()
+        if normed:
+            self.fc_norm = nn.LayerNorm(normed)
 
     def forward(self, x: Tensor) -> Tensor:
         given: dict[str, Any] = {self.argument: x.transpose(1, 2)}  # (N, T, C, H, W)
@@ -151,17 +155,24 @@ def make_torchvision(
     """A network of torchvision, its layer `last` taken off; one for pictures is averaged over
     frames.
     """
-    module = "torchvision.models" if picture else "torchvision.models.video"
+    module = "torchvision.models.video"
+    if picture:
+        module = "torchvision.models"
     models = library(module, name, "networks")
-    options = {"image_size": size} if name == "vit_b_16" else {}
+    options = {}
+    if name == "vit_b_16":
+        options["image_size"] = size
     net: nn.Module = getattr(models, name)(weights=None, **options)
     setattr(net, last, nn.Identity())
-    return FrameAverage(net) if picture else net
+    if picture:
+        return FrameAverage(net)
+    return net
 
 
 def make_own(module: str, name: str, _clip_length: int, _size: int) -> nn.Module:
     """A network of this package."""
-    net: nn.Module = getattr(import_module(f"oddframe.methods.embedding.{module}"), name)()
+    found = import_module(f"oddframe.methods.embedding.{module}")
+    net: nn.Module = getattr(found, name)()
     return net
 
 
@@ -175,8 +186,11 @@ def make_transformers(
     else:
         sizes = {"num_frames": clip_length, "image_size": size}
     config = getattr(found, f"{kind}Config")(**settings, **sizes)
-    normed = config.hidden_size if getattr(config, "use_mean_pooling", False) else 0
-    return TokenAverage(getattr(found, f"{kind}Model")(config), argument, normed)
+    model = getattr(found, f"{kind}Model")(config)
+    normed = 0
+    if getattr(config, "use_mean_pooling", False):
+        normed = config.hidden_size
+    return TokenAverage(model, argument, normed)
 
 
 _ZOO = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics"
@@ -334,7 +348,8 @@ ENCODERS = (
 
 def normalise(pixels: Tensor, encoder: Encoder) -> Tensor:
     """(N, 3, T, H, W) float from uint8, in the colours that the network was trained on."""
-    mean, deviation = (
-        torch.tensor(part, device=pixels.device).view(1, 3, 1, 1, 1) for part in encoder.colours
-    )
-    return (pixels.float() / 255 - mean) / deviation
+    colours = torch.tensor(encoder.colours, device=pixels.device)  # (2, 3)
+    mean, deviation = colours.view(2, 1, 3, 1, 1, 1)
+    share = pixels.float() / 255
+    normal: Tensor = (share - mean) / deviation
+    return normal

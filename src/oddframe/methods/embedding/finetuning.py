@@ -87,15 +87,23 @@ class EncoderWithAutoencoder(nn.Module):
         """The losses of clips (N, C, T, H, W); "loss" is what is descended."""
         e = self.net(self.prepare(pixels)).float()  # (N, D)
         # how far embeddings are from each other: 0 when they have collapsed
-        variance = (e - e.mean(0)).square().sum(1).mean()
+        distances = (e - e.mean(0)).square().sum(1)
+        variance = distances.mean()
+        spread = variance.detach()
         if not self.detach:
-            return {**self.autoencoder.loss(e, e), "spread": variance.detach()}
+            losses = self.autoencoder.loss(e, e)
+            losses["spread"] = spread
+            return losses
+        unit = spread.clamp_min(TINY)
         if not self.first:
-            self.first.copy_(variance.detach().clamp_min(TINY))
+            self.first.copy_(unit)
         losses = self.autoencoder.loss(e, e.detach())
-        scale = (variance.clamp_min(TINY) / self.first).log().square()
-        loss = losses.pop("loss") / variance.detach().clamp_min(TINY) + scale
-        return {"loss": loss, **losses, "scale": scale.detach(), "spread": variance.detach()}
+        ratio = variance.clamp_min(TINY) / self.first
+        scale = ratio.log().square()
+        losses["loss"] = losses["loss"] / unit + scale
+        losses["scale"] = scale.detach()
+        losses["spread"] = spread
+        return losses
 
 
 def unfreeze(net: nn.Module, first: str) -> list[str]:

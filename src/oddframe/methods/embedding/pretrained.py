@@ -144,7 +144,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if path.suffix != ".safetensors":
         return read_published(path)
     tensors = library("safetensors.torch", path.name, "hub")
-    damaged = library("safetensors", path.name, "hub").SafetensorError
+    safetensors = library("safetensors", path.name, "hub")
+    damaged = safetensors.SafetensorError
     try:
         state: dict[str, Tensor] = tensors.load_file(path)
     except (OSError, damaged) as error:
@@ -173,7 +174,8 @@ def with_our_names(state: Weights) -> dict[str, Tensor]:
         plain = without_prefixes(name)
         found = re.search(r"\.attention\.([qv])_bias$", plain)
         if found:
-            plain = plain[: found.start()] + VIDEOMAE_BIASES[found[1]]
+            begin = plain[: found.start()]
+            plain = begin + VIDEOMAE_BIASES[found[1]]
         renamed[plain] = value
     return renamed
 

@@ -152,7 +152,9 @@ class FastToSlow(nn.Module):
 
     def forward(self, x: Sequence[Tensor]) -> Sequence[Tensor]:
         slow, fast = x
-        return [torch.cat([slow, self.norm(self.conv_fast_to_slow(fast)).relu()], 1), fast]
+        thinned = self.norm(self.conv_fast_to_slow(fast))
+        fused = torch.cat([slow, thinned.relu()], 1)
+        return [fused, fast]
 
 
 class SlowFastR50(nn.Module):
@@ -176,10 +178,12 @@ class SlowFastR50(nn.Module):
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Any = [x[:, :, slow_frames(x.shape[2])], x]
+        frames = slow_frames(x.shape[2])
+        pathways: Any = [x[:, :, frames], x]
         for block in list(self.blocks)[:5]:
-            out = block(out)
-        return torch.cat([pooled(part) for part in out], 1)
+            pathways = block(pathways)
+        slow, fast = pathways
+        return torch.cat([pooled(slow), pooled(fast)], 1)
 
 
 def slow_frames(count: int) -> Tensor:
@@ -197,7 +201,8 @@ def pooled(x: Tensor) -> Tensor:
     """
     T, H, W = x.shape[2:]
     window = (T, min(POOLED, H), min(POOLED, W))
-    return nn.functional.avg_pool3d(x, window, 1).mean((2, 3, 4))
+    averages = nn.functional.avg_pool3d(x, window, 1)
+    return averages.mean((2, 3, 4))
 
 
 def convolution(
@@ -205,4 +210,5 @@ def convolution(
 ) -> nn.Conv3d:
     """A 3-D convolution without bias whose output is as large as its input, but for the stride."""
     t, h, w = kernel
-    return nn.Conv3d(before, after, kernel, stride, (t // 2, h // 2, w // 2), bias=False)
+    padding = (t // 2, h // 2, w // 2)
+    return nn.Conv3d(before, after, kernel, stride, padding, bias=False)

@@ -60,10 +60,12 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         rows, tokens, D = x.shape
-        qkv = self.attention(x).reshape(rows, tokens, 3, self.heads, D // self.heads)
+        heads = self.heads
+        qkv = self.attention(x).reshape(rows, tokens, 3, heads, D // heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (rows, heads, tokens, D / heads) each
         mixed = nn.functional.scaled_dot_product_attention(q, k, v)
-        out: Tensor = self.output(mixed.transpose(1, 2).reshape(rows, tokens, D))
+        by_token = mixed.transpose(1, 2).reshape(rows, tokens, D)
+        out: Tensor = self.output(by_token)
         return out
 
 
@@ -88,17 +90,22 @@ class DividedAttention(nn.Module):
         first = x[:, :1]  # (N, 1, D)
         patches = x[:, 1:]  # (N, P T, D): all frames of a patch follow each other
         P = patches.shape[1] // T
-        mixed = self.temporal_attention(self.temporal_layernorm(patches.reshape(N * P, T, D)))
-        patches = patches + self.temporal_dense(mixed).reshape(N, P * T, D)
-        frames = patches.reshape(N, P, T, D).transpose(1, 2).reshape(N * T, P, D)
+        times = self.temporal_layernorm(patches.reshape(N * P, T, D))
+        through_time = self.temporal_dense(self.temporal_attention(times))
+        patches = patches + through_time.reshape(N, P * T, D)
+        frames = patches.reshape(N, P, T, D).transpose(1, 2)
+        frames = frames.reshape(N * T, P, D)
         # the class token joins each frame
-        frames = torch.cat([first.expand(N, T, D).reshape(N * T, 1, D), frames], 1)
-        mixed = self.attention(self.layernorm_before(frames)).reshape(N, T, P + 1, D)
+        tokens = first.expand(N, T, D).reshape(N * T, 1, D)
+        frames = torch.cat([tokens, frames], 1)
+        mixed = self.attention(self.layernorm_before(frames))
+        mixed = mixed.reshape(N, T, P + 1, D)
         token = mixed[:, :, 0].mean(1, keepdim=True)  # and is the mean of what it becomes there
-        space = mixed[:, :, 1:].transpose(1, 2).reshape(N, P * T, D)
-        x = torch.cat([first + token, patches + space], 1)
-        inner = nn.functional.gelu(self.intermediate(self.layernorm_after(x)))
-        out: Tensor = x + self.output(inner)
+        space = mixed[:, :, 1:].transpose(1, 2)
+        patches = patches + space.reshape(N, P * T, D)
+        x = torch.cat([first + token, patches], 1)
+        inner = self.intermediate(self.layernorm_after(x))
+        out: Tensor = x + self.output(nn.functional.gelu(inner))
         return out
 
 
@@ -118,13 +125,18 @@ class TokenEmbeddings(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         N, C, T, H, W = x.shape
-        patches = self.patch_embeddings(x.transpose(1, 2).reshape(N * T, C, H, W))
-        place = self.place_embeddings(patches.shape[-2], patches.shape[-1])
-        patches = patches.flatten(2).transpose(1, 2) + place[:, 1:]  # (N T, P, D)
+        frames = x.transpose(1, 2).reshape(N * T, C, H, W)
+        patches = self.patch_embeddings(frames)
+        h, w = patches.shape[-2:]
+        place = self.place_embeddings(h, w)
+        patches = patches.flatten(2).transpose(1, 2)  # (N T, P, D)
+        patches = patches + place[:, 1:]
         D = patches.shape[-1]
-        patches = patches.reshape(N, T, -1, D) + self.times(T)[:, :, None]
+        time = self.times(T)[:, :, None]
+        patches = patches.reshape(N, T, -1, D) + time
         patches = patches.transpose(1, 2).reshape(N, -1, D)  # (N, P T, D)
-        first = (self.cls_token + place[:, :1]).expand(N, -1, -1)
+        token = self.cls_token + place[:, :1]
+        first = token.expand(N, -1, -1)
         return torch.cat([first, patches], 1)
 
     def place_embeddings(self, h: int, w: int) -> Tensor:
@@ -133,16 +145,20 @@ class TokenEmbeddings(nn.Module):
         side = round((place.shape[1] - 1) ** 0.5)
         if (h, w) == (side, side):
             return place
-        grid = place[:, 1:].transpose(1, 2).reshape(1, -1, side, side)
+        grid = place[:, 1:].transpose(1, 2)
+        grid = grid.reshape(1, -1, side, side)
         near = nn.functional.interpolate(grid, (h, w), mode="nearest")
-        return torch.cat([place[:, :1], near.flatten(2).transpose(1, 2)], 1)
+        patches = near.flatten(2).transpose(1, 2)
+        return torch.cat([place[:, :1], patches], 1)
 
     def times(self, T: int) -> Tensor:
         """(1, T, D) for T frames."""
         time = self.time_embeddings
         if time.shape[1] == T:
             return time
-        return nn.functional.interpolate(time.transpose(1, 2), T, mode="nearest").transpose(1, 2)
+        last = time.transpose(1, 2)
+        near = nn.functional.interpolate(last, T, mode="nearest")
+        return near.transpose(1, 2)
 
 
 class LayerStack(nn.Module):

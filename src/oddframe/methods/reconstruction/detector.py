@@ -164,9 +164,10 @@ class Reconstruction(NetworkDetector):
         torch.manual_seed(run.seed)
         self.net.load_state_dict(self.build().state_dict())  # what was learned before is forgotten
         # as many clips an epoch as there are without overlap, as published; but drawn anywhere
-        overlapping = sum(len(clip_windows(video, self.spec)) for video in videos)
-        count = max(1, overlapping // self.spec.span)
-        data = RandomClips(videos, self.spec, count=count, seed=run.seed)
+        spec = self.spec
+        overlapping = sum(len(clip_windows(video, spec)) for video in videos)
+        count = max(1, overlapping // spec.span)
+        data = RandomClips(videos, spec, count=count, seed=run.seed)
         history = train(self.net, data, by_loss(self.loss), run, self.training_options)
         self.use_precision(history.precision)
         run.notes["training"] = {
@@ -175,7 +176,7 @@ class Reconstruction(NetworkDetector):
             "seconds": sum(history.column("seconds")),  # also those before an interruption
         }
         self.renew_statistics(data)
-        normal = RandomClips(videos, self.spec, count=REFERENCE_CLIPS, seed=run.seed + 1)
+        normal = RandomClips(videos, spec, count=REFERENCE_CLIPS, seed=run.seed + 1)
         self.learn_reference(normal)
 
     def loss(self, net: nn.Module, batch: Any) -> Tensor:
@@ -194,8 +195,10 @@ class Reconstruction(NetworkDetector):
             wanted = clip[:, :, -1:]
         if not self.copying.motion_weight:
             return Exercise(given, wanted, torch.ones((), device=clip.device))
-        change = (clip[:, :, 1:] - clip[:, :, :-1]).abs().mean(1, keepdim=True)
-        change = torch.cat([change[:, :, :1], change], 2)[:, :, -wanted.shape[2] :]
+        differences = clip[:, :, 1:] - clip[:, :, :-1]
+        change = differences.abs().mean(1, keepdim=True)
+        change = torch.cat([change[:, :, :1], change], 2)  # the first frame changes as the second
+        change = change[:, :, -wanted.shape[2] :]
         moving = F.avg_pool3d(change, (1, 5, 5), 1, (0, 2, 2)) / CHANGE
         weight = 1 + self.copying.motion_weight * moving.clamp(max=1)
         return Exercise(given, wanted, weight)
@@ -278,9 +281,11 @@ class Reconstruction(NetworkDetector):
 
     def reconstruct(self, clips: Clips) -> tuple[Floats, Floats]:
         """Pixels (N, T, H, W, C) that were wanted and what the network made, both from 0 to 1."""
-        wanted, made, _ = self.copied(torch.from_numpy(clips.pixels))
-        pictures = wanted.permute(0, 2, 3, 4, 1).cpu().numpy()
-        copies = made.permute(0, 2, 3, 4, 1).cpu().numpy()
+        pixels = torch.from_numpy(clips.pixels)
+        wanted, made, _ = self.copied(pixels)
+        channels_last = (0, 2, 3, 4, 1)
+        pictures = wanted.permute(channels_last).cpu().numpy()
+        copies = made.permute(channels_last).cpu().numpy()
         return pictures, np.clip(copies, 0, 1)
 
     def copied(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -302,7 +307,8 @@ class Reconstruction(NetworkDetector):
         T is 1 where the error is of one frame.
         """
         wanted, made, weight = self.copied(pixels)
-        error = (weight * (made - wanted) ** 2).mean(1) * 255**2
+        squared = (made - wanted) ** 2
+        error = (weight * squared).mean(1) * 255**2
         if self.copying.error_of == "frame":
             at = 0
             if self.copying.task == "copy":
@@ -320,7 +326,8 @@ class Reconstruction(NetworkDetector):
         at = 0
         if self.copying.error_of == "clip":
             at = self.target_place
-        heat = np.stack([window_errors(one[at]) for one in error])
+        maps = [window_errors(one[at]) for one in error]
+        heat = np.stack(maps)
         if not self.reference.numel():
             return heat
         above: Floats = np.maximum(heat - self.reference.cpu().numpy(), 0)

@@ -39,14 +39,16 @@ class ConvLSTMNet(nn.Module):
 
     def forward(self, clip: Tensor) -> Tensor:
         N, _, T = clip.shape[:3]
-        frames = (
-            clip.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        )  # (N·T, C, H, W)
+        frames = clip.transpose(1, 2).flatten(0, 1)  # (N·T, C, H, W)
+        frames = frames.contiguous(memory_format=torch.channels_last)
         hidden = self.encode(frames)
         for layer, norm in zip(self.remember, self.norms, strict=True):
-            hidden = norm(layer(hidden.unflatten(0, (N, T))).flatten(0, 1))
+            by_clip = hidden.unflatten(0, (N, T))
+            states = layer(by_clip)
+            hidden = norm(states.flatten(0, 1))
         made: Tensor = self.decode(hidden)
-        return made.reshape(N, T, *made.shape[1:]).transpose(1, 2)
+        by_clip = made.reshape(N, T, *made.shape[1:])
+        return by_clip.transpose(1, 2)
 
 
 class ConvLSTMLayer(nn.Module):
@@ -68,9 +70,11 @@ class ConvLSTMLayer(nn.Module):
         others.
         """
         nn.init.orthogonal_(self.of_state.weight)
-        assert self.of_input.bias is not None
+        bias = self.of_input.bias
+        assert bias is not None
+        end = 2 * self.width
         with torch.no_grad():
-            self.of_input.bias[self.width : 2 * self.width] = 1
+            bias[self.width : end] = 1
 
     def forward(self, clip: Tensor) -> Tensor:
         N, T = clip.shape[:2]
@@ -93,8 +97,12 @@ def c3d_light(channels: int, output: Output) -> nn.Sequential:
     layers: list[nn.Module] = []
     before = channels
     for width, kernel in ((32, 5), (64, 5), (128, 3), (256, 3)):
-        layers += [nn.Conv3d(before, width, kernel, padding=kernel // 2), *norm3d(width)]
-        layers += [nn.MaxPool3d(2), nn.Dropout(0.25)]
+        layers += [
+            nn.Conv3d(before, width, kernel, padding=kernel // 2),
+            *norm3d(width),
+            nn.MaxPool3d(2),
+            nn.Dropout(0.25),
+        ]
         before = width
     for width, kernel in ((256, 3), (128, 3), (64, 5), (32, 5)):
         layers += [
@@ -136,7 +144,14 @@ def down(channels: int, width: int, kernel: int, stride: int) -> nn.Conv2d:
     Where padding is odd, the pixel more goes above and to the left (TensorFlow: below and to the
     right), here and in `up` alike: so neither needs a copy of its picture for it.
     """
-    return nn.Conv2d(channels, width, kernel, stride, padding=(kernel - stride + 1) // 2)
+    padding = (kernel - stride + 1) // 2
+    return nn.Conv2d(
+        channels,
+        width,
+        kernel,
+        stride,
+        padding,
+    )
 
 
 def up(

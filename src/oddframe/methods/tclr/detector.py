@@ -200,7 +200,12 @@ class TCLR(Embedder):
     @property
     def spec(self) -> ClipSpec:
         width = round(self.size * ASPECT)
-        return ClipSpec(self.timing.length, self.frame_step, self.hop, width)
+        return ClipSpec(
+            length=self.timing.length,
+            stride=self.frame_step,
+            hop=self.hop,
+            size=width,
+        )
 
     def core(self) -> nn.Module:
         """(N, 512), or (N, 512 moments) where time is kept: the features before the projection."""

@@ -73,11 +73,14 @@ def nt_xent(one: Tensor, other: Tensor, temperature: float) -> Tensor:
     similarity = both @ both.transpose(-1, -2) / temperature  # (…, 2n, 2n)
     itself = torch.eye(2 * n, dtype=torch.bool, device=both.device)
     similarity = similarity.masked_fill(itself, -torch.inf)
-    counterpart = torch.arange(2 * n, device=both.device).roll(n).expand(similarity.shape[:-1])
+    rows = similarity.shape[:-1]  # (…, 2n)
+    counterpart = torch.arange(2 * n, device=both.device).roll(n).expand(rows)
     losses = functional.cross_entropy(
-        similarity.reshape(-1, 2 * n), counterpart.reshape(-1), reduction="none"
+        similarity.reshape(-1, 2 * n),
+        counterpart.reshape(-1),
+        reduction="none",
     )
-    return losses.reshape(similarity.shape[:-1]).mean(-1)
+    return losses.reshape(rows).mean(-1)
 
 
 def local_instances(local_clips: Tensor, temperature: float) -> Tensor:
@@ -87,8 +90,12 @@ def local_instances(local_clips: Tensor, temperature: float) -> Tensor:
     Published: every ordered pair counts a quarter, so each of the 28 pairs a half.
     """
     clips = local_clips.flatten(0, 1)  # (V P, B, D)
-    pairs = torch.tensor(list(combinations(range(len(clips)), 2)), device=local_clips.device)
-    return nt_xent(clips[pairs[:, 0]], clips[pairs[:, 1]], temperature).sum() / 2
+    numbers = list(combinations(range(len(clips)), 2))
+    pairs = torch.tensor(numbers, device=local_clips.device)
+    one = clips[pairs[:, 0]]
+    other = clips[pairs[:, 1]]
+    losses = nt_xent(one, other, temperature)
+    return losses.sum() / 2
 
 
 def local_local(local_clips: Tensor, temperature: float, reduce: Reduction = "sum") -> Tensor:

@@ -68,9 +68,13 @@ class VideoResNet(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Features that still say when: (N, width, T / 4, 1, 1)."""
-        x = self.layer2(self.layer1(self.stem(clips)))
-        x = self.layer4(self.layer3(x))  # (N, width, T / 4, h, w)
-        return functional.adaptive_avg_pool3d(x, (x.shape[2], 1, 1))
+        x = self.stem(clips)
+        x = self.layer1(x)
+        x = self.layer2(x)
+        x = self.layer3(x)
+        x = self.layer4(x)  # (N, width, T / 4, h, w)
+        times = x.shape[2]
+        return functional.adaptive_avg_pool3d(x, (times, 1, 1))
 
 
 class PooledFeatures(nn.Module):
@@ -104,9 +108,10 @@ class ProjectionHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, size), each of length one."""
-        hidden = functional.relu(self.bn1(self.fc1(features)))
+        hidden = self.bn1(self.fc1(features))
+        projected = self.bn2(self.fc2(functional.relu(hidden)))
         # in full precision: half a precision's unit vectors are not of length one
-        return functional.normalize(self.bn2(self.fc2(hidden)).float(), dim=1)
+        return functional.normalize(projected.float(), dim=1)
 
 
 class ContrastedNetwork(nn.Sequential):
@@ -125,11 +130,12 @@ class ContrastedNetwork(nn.Sequential):
         With `by_time` (mode `s`) then one vector (N, size) for each position in time. The head sees
         each of these as a batch of its own, which matters to its batch norm.
         """
-        features = self[0](clips)[..., 0, 0]  # (N, width, T / 4)
-        vectors = [self[1](features.mean(2))]
+        network, head = self
+        features = network(clips)[..., 0, 0]  # (N, width, T / 4)
+        vectors = [head(features.mean(2))]
         if by_time:
             for moment in features.unbind(2):
-                vectors.append(self[1](moment))
+                vectors.append(head(moment))
         return tuple(vectors)
 
 
@@ -145,7 +151,8 @@ def load_tclr(model: ContrastedNetwork, path: Path) -> None:
     head = {}
     for name, value in weights.items():
         if name.startswith("1."):
-            head[name.removeprefix("1.")] = value
+            own_name = name.removeprefix("1.")
+            head[own_name] = value
     if head:
         put_published(model[1], head, path)
 

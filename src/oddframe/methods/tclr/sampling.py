@@ -47,10 +47,12 @@ class Timing:
         >>> Timing(length=8, parts=2).clips()[:2]
         [[0, 2, 4, 6, 8, 10, 12, 14], [0, 1, 2, 3, 4, 5, 6, 7]]
         """
-        clips = [list(range(0, self.span, self.parts * self.step))]
+        whole = range(0, self.span, self.parts * self.step)
+        clips = [list(whole)]
         local = self.length * self.step  # frames that a local clip spans
-        for part in range(self.parts):
-            clips.append(list(range(part * local, (part + 1) * local, self.step)))
+        for start in range(0, self.span, local):
+            part = range(start, start + local, self.step)
+            clips.append(list(part))
         return clips
 
 
@@ -125,10 +127,12 @@ class TwoViews(Dataset[Tensor]):
         if not 0 <= item < len(self):
             raise IndexError(f"an epoch has {len(self)} samples, there is no number {item}")
         count = len(self.videos)
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(count)
+        of_epoch = np.random.default_rng([self.seed, self.epoch])
+        order = of_epoch.permutation(count)
         random = np.random.default_rng([self.seed, self.epoch, item])
         for attempt in range(DRAWS):
-            number = int(order[(item + attempt // TRIES) % count])
+            place = item + attempt // TRIES
+            number = int(order[place % count])
             decoded = self.decode(number, random)
             if decoded is not None:
                 return self.draw_views(*decoded, random)
@@ -143,7 +147,8 @@ class TwoViews(Dataset[Tensor]):
         damage is.
         """
         frames = self.frames[number]
-        start = int(random.integers(max(1, len(frames) - self.timing.span)))
+        latest = max(1, len(frames) - self.timing.span)
+        start = int(random.integers(latest))
         rest = len(frames) - start
         clips = np.array([mirrored(clip, rest) for clip in self.timing.clips()])  # (1 + P, T)
         needed, places = np.unique(clips, return_inverse=True)
@@ -174,7 +179,9 @@ class TwoViews(Dataset[Tensor]):
 
 def take_frames(frames: Tensor, clip: list[int]) -> Tensor:
     """The frames at these positions, as a view where they are at equal distances."""
-    step = max(1, clip[1] - clip[0])
-    if clip == list(range(clip[0], clip[-1] + 1, step)):
-        return frames[clip[0] :: step][: len(clip)]
+    first = clip[0]
+    step = max(1, clip[1] - first)
+    even = list(range(first, clip[-1] + 1, step))
+    if clip == even:
+        return frames[first::step][: len(clip)]
     return frames[clip]

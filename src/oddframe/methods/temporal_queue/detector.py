@@ -60,8 +60,8 @@ QUEUE_TRAINING = Training(epochs=20, batch=1, optimizer="adam", lr=1e-4, precisi
 # frames, spread over all films, whose embeddings are kept from before and after training
 KEPT_EMBEDDINGS = 1500
 # of ImageNet, for which ResNets were published
-MEAN = (0.485, 0.456, 0.406)
-DEVIATION = (0.229, 0.224, 0.225)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 def make_frame_encoder(network: FrameNetwork, size: int, embedding_size: int) -> nn.Module:
@@ -129,7 +129,10 @@ def contrast_queues(
         if single:
             return {"loss": loss(vectors[0], vectors[1])}
         every = torch.cat(vectors)
-        each = [loss(*split(every, start)) for start in starts]
+        each = []
+        for start in starts:
+            inside, outside = split(every, start)
+            each.append(loss(inside, outside))
         return {"loss": torch.stack(each).mean()}
 
     def run_pass(rows: Tensor) -> tuple[Tensor, ...]:
@@ -200,7 +203,8 @@ class TemporalQueue(Embedder):
 
     @property
     def spec(self) -> ClipSpec:
-        return ClipSpec(length=1, hop=self.hop, size=(self.size, self.size))
+        square = (self.size, self.size)
+        return ClipSpec(length=1, hop=self.hop, size=square)
 
     def core(self) -> nn.Module:
         """(N, D), of length one, from frames (N, 3, size, size)."""
@@ -219,10 +223,11 @@ class TemporalQueue(Embedder):
     def prepare_frames(self, frames: Tensor) -> Tensor:
         """Frames (N, 3, H, W) uint8 of RGB as the network is given them."""
         pixels = frames.float() / 255
+        device = pixels.device
         if self.normalise:
-            mean = torch.tensor(MEAN, device=pixels.device)[:, None, None]
-            deviation = torch.tensor(DEVIATION, device=pixels.device)[:, None, None]
-            pixels = (pixels - mean) / deviation
+            mean = torch.tensor(IMAGENET_MEAN, device=device)
+            deviation = torch.tensor(IMAGENET_DEVIATION, device=device)
+            pixels = (pixels - mean[:, None, None]) / deviation[:, None, None]
         if self.channel_order == "bgr":
             return pixels.flip(1)
         return pixels
@@ -303,7 +308,8 @@ class TemporalQueue(Embedder):
         for one, part in spread_frames(data.segments, every):
             decoded = frames_at(one.video, data.spec, part.tolist())  # (n, H, W, C)
             frame = torch.from_numpy(decoded).permute(0, 3, 1, 2)
-            vector = self.embed(frame[:, :, None])  # of (n, C, 1, H, W)
+            clips = frame[:, :, None]  # (n, C, 1, H, W)
+            vector = self.embed(clips)
             vectors.append(vector.cpu().numpy())
             names += [one.video.name] * len(part)
             frames.append(part)
@@ -318,7 +324,8 @@ def spread_frames(segments: Sequence[Segment], every: int) -> Iterator[tuple[Seg
     """Every so many frames, counted through all segments."""
     passed = 0
     for one in segments:
-        part = one.frames[-passed % every :: every]
+        first = -passed % every
+        part = one.frames[first::every]
         passed += len(one.frames)
         if len(part):
             yield one, part

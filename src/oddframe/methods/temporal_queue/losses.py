@@ -62,8 +62,10 @@ def pairwise(inside: Tensor, outside: Tensor, temperature: float, diagonal: bool
         itself = torch.eye(len(within), dtype=torch.bool, device=within.device)
         within = within.masked_fill(itself, -torch.inf)
         pairs -= len(within)
-    log_repulsion = across.logsumexp((0, 1)) - math.log(across.numel())
-    log_attraction = within.logsumexp((0, 1)) - math.log(pairs)
+    sum_across = across.logsumexp((0, 1))
+    sum_within = within.logsumexp((0, 1))
+    log_repulsion = sum_across - math.log(across.numel())
+    log_attraction = sum_within - math.log(pairs)
     return log_repulsion - log_attraction
 
 
@@ -75,9 +77,12 @@ def infonce(inside: Tensor, outside: Tensor, temperature: float) -> Tensor:
     equation 4.
     """
     within = inside @ inside.T / temperature  # (Q, Q)
-    across = (inside @ outside.T / temperature).logsumexp(1, keepdim=True)  # (Q, 1)
+    similarity = inside @ outside.T / temperature  # (Q, R)
+    across = similarity.logsumexp(1, keepdim=True)  # (Q, 1)
     nll = torch.logaddexp(within, across) - within  # −log probability of each pair
-    return (nll.sum() - nll.diagonal().sum()) / (nll.numel() - len(nll))
+    of_pairs = nll.sum() - nll.diagonal().sum()  # without each frame and itself
+    pairs = nll.numel() - len(nll)
+    return of_pairs / pairs
 
 
 LOSSES: dict[Loss, Callable[..., Tensor]] = {

@@ -95,9 +95,11 @@ class Queues(Dataset[tuple[Tensor, Tensor]]):
         number, positions = self.items[item]
         if self.last_decoded is None or self.last_decoded[0] != number:
             one = self.segments[number]
-            pixels = frames_at(one.video, self.spec, one.frames.tolist())
-            self.last_decoded = number, torch.from_numpy(pixels).permute(0, 3, 1, 2)
-        return self.last_decoded[1], torch.tensor(positions)
+            pixels = frames_at(one.video, self.spec, one.frames.tolist())  # (n, H, W, C)
+            frames = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+            self.last_decoded = number, frames
+        _, frames = self.last_decoded
+        return frames, torch.tensor(positions)
 
     def starts(self, n: int) -> list[int]:
         """Where queues begin in a segment of n frames.
@@ -106,4 +108,5 @@ class Queues(Dataset[tuple[Tensor, Tensor]]):
         queue.
         """
         last = n - self.queue
-        return sorted({*range(0, last + 1, self.offset), last})
+        starts = list(range(0, last, self.offset))
+        return [*starts, last]
