@@ -77,9 +77,10 @@ class ClipCutter:
     def finish(self) -> list[Clips]:
         """The clips that are left, when no more frames follow these; the next frame begins anew."""
         done = []
-        if self.strip is not None and self.filled >= self.spec.span:
+        spec = self.spec
+        if self.strip is not None and self.filled >= spec.span:
             done.append(self._cut())
-        elif self.filled and self.spec.resample_short and not self.any_clip:
+        elif self.filled and spec.resample_short and not self.any_clip:
             done.append(self.resample())
         self.any_clip = self.any_clip or bool(done)
         self._begin()

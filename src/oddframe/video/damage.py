@@ -104,7 +104,8 @@ class LostPictures:
     def _sort_of(self, pixels: Bytes) -> str:
         step = max(1, max(pixels.shape[:2]) // self.SAMPLES)
         sample = pixels[::step, ::step]
-        if min(sample.shape[:2]) > 1 and float(sample.std(axis=(0, 1)).max()) < self.FLAT:
+        spread = float(sample.std(axis=(0, 1)).max())
+        if min(sample.shape[:2]) > 1 and spread < self.FLAT:
             level = float(sample.mean())
             if level < 40:
                 return "black"

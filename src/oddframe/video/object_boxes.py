@@ -68,9 +68,10 @@ class OnnxDetector:
                 f"the detector does not take pictures of {self.side}×{self.side}: "
                 f"{first_line(error)}"
             ) from error
-        boxes = boxes[boxes[:, 4] >= self.min_confidence]
-        boxes = boxes[non_maximum_suppression(boxes)]
-        return np.asarray(boxes * np.array([W, H, W, H, 1], np.float32))
+        sure = boxes[boxes[:, 4] >= self.min_confidence]
+        kept = sure[non_maximum_suppression(sure)]
+        pixels = np.array([W, H, W, H, 1], np.float32)
+        return np.asarray(kept * pixels)
 
     def network(self) -> Any:
         """This thread's own network."""

@@ -98,10 +98,12 @@ def shake_of(frames: Bytes, background: Bytes) -> float:
     picture.
     """
     still = edges_of(background)
+    width = background.shape[1]
     distances = []
     for frame in frames:
         x, y = shift_between(still, edges_of(frame))
-        distances.append(np.hypot(x, y) / frame.shape[1])
+        pixels = np.hypot(x, y)
+        distances.append(pixels / width)
     return float(np.median(distances))
 
 
@@ -123,9 +125,9 @@ def shift_between(edges: Floats, others: Floats) -> tuple[float, float]:
     """
     h, w = edges.shape
     window = cv2.createHanningWindow((w, h), cv2.CV_32F)
-    (x, y), _ = cv2.phaseCorrelate(
-        np.ascontiguousarray(edges, np.float32), np.ascontiguousarray(others, np.float32), window
-    )
+    first = np.ascontiguousarray(edges, np.float32)
+    second = np.ascontiguousarray(others, np.float32)
+    (x, y), _ = cv2.phaseCorrelate(first, second, window)
     return x, y
 
 
@@ -294,7 +296,8 @@ def view_change(view: Bytes, sample: SceneSample) -> str | None:
     """How a video's view differs from the one that was learned, as the rest of a sentence; None
     where it does not.
     """
-    if abs(aspect_of(sample.background) / aspect_of(view) - 1) > SHAPE:
+    ratio = aspect_of(sample.background) / aspect_of(view)
+    if abs(ratio - 1) > SHAPE:
         return "the picture has another shape"
     blank = blank_picture(sample)
     if blank:
@@ -323,8 +326,10 @@ def aligned_agreement(view: Bytes, other: Bytes, x: float, y: float) -> float:
     dx, dy = round(x), round(y)
     if abs(dx) >= w // 2 or abs(dy) >= h // 2:
         return 0.0
-    ours = edges_of(view)[max(0, -dy) : h - max(0, dy), max(0, -dx) : w - max(0, dx)]
-    theirs = edges_of(other)[max(0, dy) : h - max(0, -dy), max(0, dx) : w - max(0, -dx)]
+    up, down = max(0, -dy), max(0, dy)  # the second picture lies so many pixels off
+    left, right = max(0, -dx), max(0, dx)
+    ours = edges_of(view)[up : h - down, left : w - right]
+    theirs = edges_of(other)[down : h - up, right : w - left]
     return correlation(squares_of(ours), squares_of(theirs))
 
 

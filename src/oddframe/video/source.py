@@ -105,7 +105,8 @@ class SourceMemory:
     def find(self, path: Path, state: State) -> Source | None:
         """What is remembered of a path in this state."""
         with self.lock:
-            state_known, source = self.known.get(path, ((), None))
+            nothing: tuple[State, Source | None] = ((), None)
+            state_known, source = self.known.get(path, nothing)
             if source is None or state_known != state:
                 return None
             self.known.move_to_end(path)

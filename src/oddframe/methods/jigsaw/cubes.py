@@ -64,7 +64,7 @@ class BoxedVideo:
 
 def without_truth(boxed: Sequence[BoxedVideo]) -> list[BoxedVideo]:
     """The same for another process, which needs no ground truth, and cannot always be sent it."""
-    found: list[BoxedVideo] = []
+    found = []
     for one in boxed:
         video = replace(one.video, truth=None)
         found.append(replace(one, video=video))

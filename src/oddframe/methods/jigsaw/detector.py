@@ -124,7 +124,8 @@ class PuzzleDetector(NetworkDetector):
         if not boxes.shape[1]:
             return clip[None]
         training = self.ensemble_training
-        return crop_cubes(clip, expand_boxes(boxes, training.margin), training.side)
+        grown = expand_boxes(boxes, training.margin)
+        return crop_cubes(clip, grown, training.side)
 
     def head_scores(self, core: nn.Module, cubes: Bytes, cut_off: Bools) -> Floats:
         """(n, heads) scores of cubes (n, T, S, S, C).
@@ -159,7 +160,8 @@ class PuzzleDetector(NetworkDetector):
             self.reference_scores.cpu().numpy(),
             self.reference_features.cpu().numpy(),
         )
-        return np.asarray(above / self.reference_level.cpu().numpy())
+        unit = self.reference_level.cpu().numpy()
+        return np.asarray(above / unit)
 
     def score_normal(
         self, net: nn.Module, boxed: Sequence[BoxedVideo], cache: FrameCache
@@ -197,8 +199,10 @@ class PuzzleDetector(NetworkDetector):
         features = np.concatenate([one.features for one in normal])
         scores = np.concatenate([one.scores for one in normal])
         above = local_zscore(scores, features, scores, features)
-        ends = np.cumsum([len(one.scores) for one in normal])[:-1]
-        level = reference_level(np.split(above, ends), [one.clip for one in normal])
+        counts = [len(one.scores) for one in normal]
+        ends = np.cumsum(counts)[:-1]
+        by_network = np.split(above, ends)
+        level = reference_level(by_network, [one.clip for one in normal])
         self.reference_features = torch.from_numpy(features).float()
         self.reference_scores = torch.from_numpy(scores).float()
         self.reference_level = torch.from_numpy(level).float()

@@ -44,16 +44,20 @@ class WideBranchNet(nn.Module):
         )
         # smaller cubes are not pooled a fourth time: nine tiles cannot be told apart on a grid of
         # 2 × 2
-        large = side >= 64
+        last_pool: nn.Module = nn.Identity()
+        shrunk = side // 8
+        if side >= 64:
+            last_pool = nn.MaxPool2d(2)
+            shrunk = side // 16
         self.flat = nn.Sequential(
             nn.Conv2d(2 * w, 2 * w, 3, padding=1),
             nn.InstanceNorm2d(2 * w),
             nn.ReLU(inplace=True),
             nn.Dropout2d(DROPOUT),
-            nn.MaxPool2d(2) if large else nn.Identity(),
+            last_pool,
             nn.Flatten(),
         )
-        size = 2 * w * (side // (16 if large else 8)) ** 2
+        size = 2 * w * shrunk**2
         self.temporal = wide_head(size, frames**2)
         self.spatial = wide_head(size, TILES**4)
 
@@ -213,7 +217,9 @@ def number_of_pieces(head: str, frames: int, clips: int) -> int:
     """Of how many pieces a head's puzzle consists."""
     if head.endswith("spatial"):
         return TILES**2
-    return clips if head.startswith("clip") else frames
+    if head.startswith("clip"):
+        return clips
+    return frames
 
 
 def piece_encoder(given: int, side: int, width: int) -> nn.Sequential:
@@ -269,8 +275,9 @@ def wide_head(given: int, out: int) -> nn.Sequential:
 def conv2d_block(given: int, out: int, size: int = 3, stride: int = 1) -> list[nn.Module]:
     """A convolution over one piece, normalised within it."""
     groups = math.gcd(8, out)
+    padding = size // 2
     return [
-        nn.Conv2d(given, out, size, stride, size // 2, bias=False),
+        nn.Conv2d(given, out, size, stride, padding, bias=False),
         nn.GroupNorm(groups, out),
         nn.ReLU(inplace=True),
     ]

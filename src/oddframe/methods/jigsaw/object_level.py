@@ -111,7 +111,12 @@ class ObjectPuzzles(PuzzleDetector):
                 model = self.detector_model.cpu().numpy()
                 detector = OnnxDetector(model, self.boxes.confidence)
             height, width = self.frame_size.tolist()
-            self.box_finder = BoxFinder(self.boxes, self.scene(), detector, (height, width))
+            self.box_finder = BoxFinder(
+                self.boxes,
+                self.scene(),
+                detector,
+                (height, width),
+            )
         return self.box_finder
 
     def scene(self) -> Scene | None:
@@ -147,19 +152,23 @@ class ObjectPuzzles(PuzzleDetector):
                 for clip, frame in zip(pixels, clips.frame_index, strict=True)
             ]
             found = [job.result() for job in jobs]
-        boxes = np.concatenate([of_clip for of_clip, _ in found])
-        cubes = np.concatenate([of_clip for _, of_clip in found])
+        boxes_of, cubes_of = zip(*found, strict=True)
+        boxes = np.concatenate(boxes_of)
+        cubes = np.concatenate(cubes_of)
         values = self.zscores(cubes, boxes, (H, W))  # (n, heads)
         peaks = np.zeros((len(clips), len(self.heads)))
         maps: list[Floats] = []
         scored_boxes: list[Floats] = []
         start = 0
-        for number, (of_clip, _) in enumerate(found):
-            own = values[start : start + len(of_clip)]
-            start += len(of_clip)
+        for number, of_clip in enumerate(boxes_of):
+            end = start + len(of_clip)
+            own = values[start:end]
+            start = end
+            mean = own.mean(1)
             peaks[number] = own.max(0, initial=0)
-            maps.append(paint_boxes(of_clip, own.mean(1), (H, W)))
-            columns = np.column_stack([of_clip / [W, H, W, H], own.mean(1)])
+            maps.append(paint_boxes(of_clip, mean, (H, W)))
+            shares = of_clip / [W, H, W, H]
+            columns = np.column_stack([shares, mean])
             scored_boxes.append(columns.astype(np.float32))
         return Scores(
             clips.video,

@@ -88,7 +88,9 @@ def split_part(
     nearest = nearest_mean(features, means)
     boxes: list[tuple[float, float, float, float]] = []
     for k in range(len(means)):
-        own_rows, own_columns = rows[nearest == k], columns[nearest == k]
+        own = nearest == k
+        own_rows = rows[own]
+        own_columns = columns[own]
         if len(own_rows) < SPECK * FILL * height * width:
             continue
         # the outermost fiftieth are stray pixels of a neighbour
@@ -199,15 +201,20 @@ def crop_cubes(clip: Bytes, boxes: Floats, side: int) -> Bytes:
     cubes = np.empty((len(boxes), T, side, side, C), np.uint8)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     for cube, (x1, y1, x2, y2) in zip(cubes, boxes, strict=True):
-        left, right = max(0, int(x1) - 1), int(np.ceil(x2)) + 1
-        top, bottom = max(0, int(y1) - 1), int(np.ceil(y2)) + 1
+        left = max(0, int(x1) - 1)
+        top = max(0, int(y1) - 1)
+        right = int(np.ceil(x2)) + 1
+        bottom = int(np.ceil(y2)) + 1
         part = clip[:, top:bottom, left:right]
         h, w = part.shape[1:3]
         # pixels of the picture that one of the cube spans
         dx = float(x2 - x1) / side
         dy = float(y2 - y1) / side
-        small = shrunk_size(w, dx), shrunk_size(h, dy)
-        fx, fy = small[0] / w, small[1] / h
+        small_w = shrunk_size(w, dx)
+        small_h = shrunk_size(h, dy)
+        small = (small_w, small_h)
+        fx = small_w / w
+        fy = small_h / h
         # pixel i of the cube is sampled at x + (i + 0.5) · dx, where pixel centres are at + 0.5
         x = float(x1) - left + 0.5 * dx
         y = float(y1) - top + 0.5 * dy

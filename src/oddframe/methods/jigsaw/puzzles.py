@@ -110,7 +110,9 @@ def excess_nll(logits: Tensor, reduce: Reduce = "max", ends: bool = False) -> Te
 
 def reduced(pieces: Tensor, reduce: Reduce) -> Tensor:
     """(B,) of values of pieces (B, K): their maximum, or their mean."""
-    return pieces.amax(1) if reduce == "max" else pieces.mean(1)
+    if reduce == "max":
+        return pieces.amax(1)
+    return pieces.mean(1)
 
 
 def unit_range(cubes: Tensor) -> Tensor:
@@ -209,8 +211,9 @@ class ShuffledTask:
         """What a level learns from: at frame level a short clip anywhere in the long one."""
         if level != "frame":
             return cubes
-        start = torch.randint(self.short_clips(cubes), ())
-        return self.short_clip(cubes, int(start))
+        count = self.short_clips(cubes)
+        start = int(torch.randint(count, ()))
+        return self.short_clip(cubes, start)
 
     def short_clips(self, cubes: Tensor) -> int:
         """How many short clips lie in a long one."""
@@ -225,7 +228,9 @@ def temporal_pieces_of(net: Any, temporal: Sequence[str]) -> int:
     """The number of pieces of a network's temporal puzzle, also where Fabric has wrapped it."""
     if not temporal:
         return 1
-    pieces = getattr(net, "pieces", None) or net.module.pieces
+    pieces = getattr(net, "pieces", None)
+    if pieces is None:
+        pieces = net.module.pieces
     return int(pieces[temporal[0]])
 
 
@@ -284,7 +289,8 @@ class ValidationLoss:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             for cubes in torch.split(self.cubes, BATCH):
-                total += float(self.task(net, cubes.to(device))["loss"]) * len(cubes)
+                losses = self.task(net, cubes.to(device))
+                total += float(losses["loss"]) * len(cubes)
         return total / len(self.cubes)
 
 
