@@ -28,6 +28,7 @@ from oddframe.run import refuse_device
 from oddframe.scoring.calibration import Calibration, Threshold
 from oddframe.scoring.calibration_file import load_calibration, save_calibration
 from oddframe.scoring.events import find_events
+from oddframe.scoring.live import LiveScores
 from oddframe.scoring.pipeline import concatenate, score_video
 from oddframe.serialization import STATE, load, read_json, read_words, save
 from oddframe.types import Event, Floats, Scores, Video
@@ -79,6 +80,20 @@ class FittedDetector(Result):
         video = self.as_learned(video)
         batches = score_video(self.detector, video, damage=damage)
         return self.rare(concatenate(batches, video.name))
+
+    def stream(self, name: str = "stream") -> LiveScores:
+        """Scores of pictures in memory, given as they come: `push`, and `finish` at the end.
+
+        `name` is what the scores bear. What `score` says of a film with the same pictures is said
+        here. Raises BadInput for a run learned from pictures of more than 8 bits, which are no
+        uint8.
+        """
+        if self.facts.get("levels") is not None:
+            raise BadInput(
+                f"{self.folder} learned from pictures of more than 8 bits, which are scored from "
+                "files alone"
+            )
+        return LiveScores(self.detector, self.rare, name)
 
     def as_learned(self, video: Video) -> Video:
         """The video at the grey levels, and a folder of pictures at the rate, of what was learned
