@@ -114,6 +114,9 @@ def test_scoring_at_another_rate_says_so(
         assert not caplog.records
         fitted.as_learned(video_of(thermal / "day1", fps=5))
     assert "scored at 5 frames a second, learned at 10: speeds do not compare" in caplog.text
+    with caplog.at_level(logging.WARNING, logger="oddframe"):
+        fitted.as_learned(video_of(thermal / "day1", fps=20))  # faster than the method looks at
+    assert "said to be 20 pictures a second, learned at 10" in caplog.text
 
 
 def test_a_rate_is_that_of_the_truth_too(tmp_path: Path) -> None:

@@ -117,6 +117,10 @@ class FittedDetector(Result):
                 f"{video.name}: scored at {facts.fps:g} frames a second, learned at {learned:g}:"
                 " speeds do not compare"
             )
+        elif facts.codec == "pictures" and abs(facts.fps / float(learned) - 1) > OTHER_RATE:
+            logger.warning(  # nothing in pictures themselves says how fast they were taken
+                f"{video.name}: said to be {facts.fps:g} pictures a second, learned at {learned:g}"
+            )
         return video
 
     def rare(self, scores: Scores) -> Scores:
