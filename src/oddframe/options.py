@@ -127,3 +127,4 @@ Seed = Annotated[int, Range(0, 2**32 - 1)]
 Threads = Annotated[int, Range(1, 1024)]
 FramesPerSecond = Annotated[float, Range(1e-3, 1000)]
 AlarmsPerHour = Annotated[float, Range(1e-6, 1e6)]
+Lookahead = Annotated[float, Range(0, 60)]  # seconds

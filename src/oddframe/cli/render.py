@@ -103,6 +103,8 @@ def score_lines(found: "ScoreResult") -> list[str]:
     lines = []
     for video in found.videos:
         lines += video_lines(video)
+    if found.lookahead_seconds:
+        lines.append(f"smoothed with {found.lookahead_seconds:g} s of what comes after: not live")
     lines.append(f"threshold: rarity {found.threshold.rarity:.2f}; {found.threshold.note}")
     lines.append(f"report: {found.report}")
     return lines
@@ -155,6 +157,8 @@ def evaluation(found: "EvaluationResult") -> list[str]:
     for kind, numbers in found.kinds.items():
         met = f"{numbers['found']} of {numbers['stretches']} raised an event"
         lines.append(f"{'auc of ' + kind:30}{number(numbers['auc']):>12}   {met}")
+    if found.lookahead_seconds:
+        lines.append(f"smoothed with {found.lookahead_seconds:g} s of what comes after: not live")
     expected = found.expected["false_alarms_per_hour"]
     if expected is not None:
         what = "expected false alarms per hour, by calibration on normal video"

@@ -112,6 +112,7 @@ def measure_run(
         "detector": fitted.detector.name,
         **found.to_dict(),
         "baselines": measure_baselines([stored.video for stored in kept], judged),
+        "lookahead_seconds": fitted.lookahead_seconds,
         "seconds": seconds,
         "threshold": {"rarity": threshold.rarity, "note": threshold.note},
         "flagged_normal_frames": asdict(flagged_normal_frames(judged, threshold)),

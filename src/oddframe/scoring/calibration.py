@@ -48,6 +48,14 @@ class Threshold:
 
 
 @dataclass(frozen=True)
+class RawSegment:
+    """Scores of N frames of normal video before smoothing, to calibrate again for another one."""
+
+    seconds: Floats  # (N,)
+    value: Floats  # (N,) float32
+
+
+@dataclass(frozen=True)
 class Calibration:
     """What normal video scores, by detectors that had not seen it."""
 
@@ -57,6 +65,8 @@ class Calibration:
     alarms: Floats  # (pieces, len(GRID)) events that begin in each, at each rarity of GRID
     # (h, w) the background that most of it shows, if any
     view: Bytes | None = field(default=None, kw_only=True)
+    # of each held-out segment; empty where they were not kept
+    raw: tuple[RawSegment, ...] = field(default=(), kw_only=True)
     how: str  # "leave one video out" or "held-out share"
 
     @property
@@ -240,6 +250,16 @@ def calibrate(held_out: Sequence[Scores], how: str) -> Calibration:
         rare = replace(scores, value=bare.rarity(scores.value), map=None, boxes=None)
         alarms.append(count_alarms(rare, scores.seconds[piece_starts(scores)]))
     return replace(bare, alarms=np.concatenate(alarms))
+
+
+def raw_segments(held_out: Sequence[Scores]) -> tuple[RawSegment, ...]:
+    """Unsmoothed scores as a run keeps them, of the segments that have any."""
+    kept = []
+    for scores in held_out:
+        if len(scores):
+            seconds = np.asarray(scores.seconds, np.float64)
+            kept.append(RawSegment(seconds, np.asarray(scores.value, np.float32)))
+    return tuple(kept)
 
 
 def piece_starts(scores: Scores) -> Ints:

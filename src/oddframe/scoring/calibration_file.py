@@ -11,7 +11,7 @@ import numpy as np
 
 from oddframe.errors import BadRun
 from oddframe.files import aside
-from oddframe.scoring.calibration import GRID, Calibration
+from oddframe.scoring.calibration import GRID, Calibration, RawSegment
 from oddframe.types import Bytes, Floats, Ints
 
 SMALL_ARRAY = 1 << 26  # bytes of an array with a number a piece: ten million minutes of video
@@ -27,6 +27,10 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
         "alarms": calibration.alarms,
         "how": np.array(calibration.how),
     }
+    if calibration.raw:
+        arrays["raw"] = np.concatenate([one.value for one in calibration.raw])
+        arrays["raw_seconds"] = np.concatenate([one.seconds for one in calibration.raw])
+        arrays["raw_frames"] = np.array([len(one.value) for one in calibration.raw])
     if calibration.view is not None:
         arrays["view"] = calibration.view
     with aside(path) as part, part.open("wb") as file:
@@ -39,14 +43,15 @@ def load_calibration(path: Path) -> Calibration:
         raise BadRun(f"{path.parent} is incomplete: {path.name} is missing; fit again")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            small = ("frames.npy", "seconds.npy", "how.npy", "view.npy")
+            small = ("frames.npy", "seconds.npy", "how.npy", "view.npy", "raw_frames.npy")
             refuse_large(stored.zip.infolist(), small, SMALL_ARRAY)
             frames = stored["frames"]
             seconds = stored["seconds"]
             rows = len(frames) * len(GRID)
             refuse_large(stored.zip.infolist(), ("alarms.npy",), rows * 8 + HEADER)
             frames_in_all = int(frames.sum())
-            refuse_large(stored.zip.infolist(), ("scores.npy",), frames_in_all * 8 + HEADER)
+            a_frame = ("scores.npy", "raw.npy", "raw_seconds.npy")
+            refuse_large(stored.zip.infolist(), a_frame, frames_in_all * 8 + HEADER)
             scores = stored["scores"]
             alarms = stored["alarms"]
             refuse_misfit(scores, frames, seconds, alarms)
@@ -56,6 +61,7 @@ def load_calibration(path: Path) -> Calibration:
                 alarms=alarms,
                 how=str(stored["how"]),
                 view=view_in(stored),
+                raw=raw_in(stored, frames_in_all),
             )
     except Exception as error:  # zipfile, numpy and zlib each have their own words for damage
         raise BadRun(f"{path} is damaged ({error}); fit again or copy it anew") from error
@@ -69,6 +75,25 @@ def view_in(stored: Any) -> Bytes | None:
     if view.ndim != 2 or view.dtype != np.uint8 or not 0 < view.size <= SMALL_ARRAY:
         raise ValueError("its view is no picture")
     return np.asarray(view, np.uint8)
+
+
+def raw_in(stored: Any, frames_in_all: int) -> tuple[RawSegment, ...]:
+    """The unsmoothed scores in a stored calibration, none of an earlier version. Raises ValueError
+    for arrays that do not fit.
+    """
+    if "raw" not in stored.files:
+        return ()
+    value, seconds, frames = stored["raw"], stored["raw_seconds"], stored["raw_frames"]
+    shape = (frames_in_all,)
+    if value.shape != shape or seconds.shape != shape or frames.ndim != 1 or not len(frames):
+        raise ValueError("its unsmoothed scores do not fit the others")
+    if frames.min() < 1 or frames.sum() != frames_in_all:
+        raise ValueError("its segments do not fit its unsmoothed scores")
+    if not np.isfinite(value).all() or not np.isfinite(seconds).all():
+        raise ValueError("some of its unsmoothed scores are not finite")
+    edges = np.cumsum(frames)[:-1]
+    pairs = zip(np.split(seconds, edges), np.split(value, edges), strict=True)
+    return tuple(RawSegment(*pair) for pair in pairs)
 
 
 def refuse_large(members: Sequence[ZipInfo], names: Sequence[str], most: int) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from oddframe.detector import Detector, FastFolds
 from oddframe.errors import BadInput
 from oddframe.run import Run
-from oddframe.scoring.pipeline import concatenate, score_video
+from oddframe.scoring.pipeline import concatenate, score_video, values_of
 from oddframe.scoring.smoothing import smooth
 from oddframe.types import Floats, Scores, Video
 from oddframe.video.filmed_time import filmed_seconds, usual_step
@@ -39,9 +39,10 @@ CLIP_OF_GROUP = re.compile(r"^(.*_g\d+)_c\d+(_\d+)?$")
 
 @dataclass(frozen=True)
 class HeldOutScores:
-    """Smoothed scores, without maps, of normal video by detectors that were not fitted on it."""
+    """Scores, without maps, of normal video by detectors that were not fitted on it."""
 
-    scores: list[Scores]
+    scores: list[Scores]  # smoothed, one a segment
+    raw: list[Scores]  # the same before smoothing
     how: str  # in words, for the run folder and the report
     learned_from: tuple[str, ...]  # names of the videos that the detector itself was fitted on
     held_out: tuple[str, ...]  # names of those kept from it; empty where all were left out in turn
@@ -204,7 +205,7 @@ def score_video_unsmoothed(detector: Detector, video: Video) -> Iterator[Scores]
     looked at.
     """
     for scores in score_video(detector, video, half_life=0.0, warm_up=False):
-        yield without_maps(scores)
+        yield values_of(scores)
 
 
 def filmed_length(video: Video) -> float:
@@ -218,15 +219,16 @@ def score_by_folds(
     """Fit on everything; score each fold by a detector fitted without it."""
     detector.fit(segments, run)
     if isinstance(detector, FastFolds):
-        raw = detector.score_folds(segments, folds, run)
+        found = detector.score_folds(segments, folds, run)
     else:
-        raw = refit_each_fold(detector, segments, folds, run)
-    smoothed = [without_maps(concatenate(smooth([one], detector.half_life))) for one in raw]
+        found = refit_each_fold(detector, segments, folds, run)
+    raw = [values_of(one) for one in found]
+    smoothed = [concatenate(smooth([one], detector.half_life)) for one in raw]
     unit = "parts"
     if len(set(map(group_of, segments))) >= FEWEST_GROUPS:
         unit = "videos"
     how = f"leave one out, {len(set(folds))} folds of {unit}"
-    return HeldOutScores(smoothed, how, distinct_names(segments), ())
+    return HeldOutScores(smoothed, raw, how, distinct_names(segments), ())
 
 
 def score_held_out(detector: Detector, segments: Sequence[Video], run: Run) -> HeldOutScores:
@@ -234,9 +236,12 @@ def score_held_out(detector: Detector, segments: Sequence[Video], run: Run) -> H
     learned, rest = hold_out(segments, run.random(SALT))
     detector.fit(learned, run)
     scores = []
+    raw = []
     for segment in rest:
-        batches = score_video(detector, segment)
-        scores.append(concatenate(map(without_maps, batches), segment.name))
+        unsmoothed: list[Scores] = []
+        batches = score_video(detector, segment, raw=unsmoothed)
+        scores.append(concatenate(map(values_of, batches), segment.name))
+        raw.append(concatenate(unsmoothed, segment.name))
     names = distinct_names(rest)
     how = f"held-out share, {len(rest)} of {len(segments)} parts"
     if len(set(map(group_of, segments))) >= FEWEST_GROUPS:
@@ -245,7 +250,7 @@ def score_held_out(detector: Detector, segments: Sequence[Video], run: Run) -> H
             drawn = "by class and source"
         how += f": {len(names)} of {len(distinct_names(segments))} videos, drawn {drawn}"
         run.notes["held_out"] = list(names)
-    return HeldOutScores(scores, how, distinct_names(learned), names)
+    return HeldOutScores(scores, raw, how, distinct_names(learned), names)
 
 
 def recordings_to_hold_out(
@@ -285,11 +290,6 @@ def shuffled(names: Sequence[str], random: np.random.Generator) -> list[str]:
 def distinct_names(segments: Sequence[Video]) -> tuple[str, ...]:
     """The names of the videos that segments were cut from, each once."""
     return tuple(dict.fromkeys(segment.name for segment in segments))
-
-
-def without_maps(scores: Scores) -> Scores:
-    """The scores alone: maps of all normal video would fill the memory."""
-    return replace(scores, map=None, boxes=None, components={})
 
 
 def times_within(video: Video) -> Floats:

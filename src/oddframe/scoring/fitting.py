@@ -14,7 +14,7 @@ from oddframe.left_out import do_each
 from oddframe.progress import logger
 from oddframe.run import Run, rank, refuse_device
 from oddframe.scoring.attempts import Attempts
-from oddframe.scoring.calibration import calibrate
+from oddframe.scoring.calibration import calibrate, raw_segments
 from oddframe.scoring.cross_validation import fit_and_cross_validate
 from oddframe.scoring.run_folder import (
     UNFINISHED,
@@ -104,7 +104,11 @@ def fit_and_save(
     videos = [video for video in videos if video.name not in strange]
     attempts = Attempts(folder / UNFINISHED[0])
     held_out = fit_and_cross_validate(detector, videos, run)
-    calibration = replace(calibrate(held_out.scores, held_out.how), view=check.view)
+    calibration = replace(
+        calibrate(held_out.scores, held_out.how),
+        view=check.view,
+        raw=raw_segments(held_out.raw),
+    )
     threshold = calibration.threshold(false_alarms_per_hour, run.seed)
     learned_from = []
     for video in videos:

@@ -25,6 +25,7 @@ def score_video(
     half_life: float | None = None,
     warm_up: bool = True,
     seen: Callable[[int], None] = lambda _frames: None,
+    raw: list[Scores] | None = None,
 ) -> Iterator[Scores]:
     """Scores of a video, batch by batch, in bounded memory.
 
@@ -33,7 +34,8 @@ def score_video(
     unless `warm_up` is False.
 
     `damage` receives what could not be read; `seen` is called with the source index of the latest
-    frame scored. Raises BadVideo when nothing can be read.
+    frame scored; `raw` receives the scores before smoothing, without maps. Raises BadVideo when
+    nothing can be read.
     """
     spec = detector.spec
     begins = 0.0
@@ -44,11 +46,24 @@ def score_video(
     frames = prefetch(read(video, spec, damage), depth=2 * batch)
     if half_life is None:
         half_life = detector.half_life
-    for scores in smooth(score_frames(detector, frames, video.name, batch), half_life):
-        kept = select(scores, scores.seconds >= begins)
+    before: list[Scores] = []
+    stream = passing(score_frames(detector, frames, video.name, batch), before)
+    for scores in smooth(stream, half_life):
+        inside = scores.seconds >= begins
+        unsmoothed = before.pop()
+        if raw is not None:
+            raw.append(select(values_of(unsmoothed), inside))
+        kept = select(scores, inside)
         if len(kept):
             seen(int(kept.frame[-1]))
             yield kept
+
+
+def passing(stream: Iterable[Scores], seen: list[Scores]) -> Iterator[Scores]:
+    """The same stream; `seen` is given each batch before it is passed on."""
+    for scores in stream:
+        seen.append(scores)
+        yield scores
 
 
 def score_frames(
@@ -131,6 +146,31 @@ def concatenate(stream: Iterable[Scores], video: str = "") -> Scores:
 def without_nan(scores: Scores) -> Scores:
     """The scores that are numbers."""
     return select(scores, ~np.isnan(scores.value))
+
+
+def values_of(scores: Scores) -> Scores:
+    """The scores alone: maps of all normal video would fill the memory."""
+    return replace(scores, map=None, boxes=None, components={})
+
+
+def slice_scores(scores: Scores, start: int, end: int) -> Scores:
+    """The scores of frames [start, end) of N, by position; views of the same arrays."""
+    part = slice(start, end)
+    boxes = None
+    heat = None
+    if scores.boxes is not None:
+        boxes = scores.boxes[part]
+    if scores.map is not None:
+        heat = scores.map[part]
+    return replace(
+        scores,
+        frame=scores.frame[part],
+        seconds=scores.seconds[part],
+        value=scores.value[part],
+        map=heat,
+        boxes=boxes,
+        components={name: values[part] for name, values in scores.components.items()},
+    )
 
 
 def select(scores: Scores, keep: Bools) -> Scores:

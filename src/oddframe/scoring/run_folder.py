@@ -30,6 +30,7 @@ from oddframe.scoring.calibration_file import load_calibration, save_calibration
 from oddframe.scoring.events import find_events
 from oddframe.scoring.live import LiveScores
 from oddframe.scoring.pipeline import concatenate, score_video
+from oddframe.scoring.two_sided import LONGEST_LOOKAHEAD, calibrate_again, smooth_both
 from oddframe.serialization import STATE, load, read_json, read_words, save
 from oddframe.types import Event, Floats, Scores, Video
 from oddframe.video.reader import facts_of, video_of
@@ -70,6 +71,38 @@ class FittedDetector(Result):
     calibration: Calibration
     threshold: Threshold
     facts: Mapping[str, Any]  # run.json
+    # seconds that smoothing looks ahead; the calibration and the threshold are of such scores
+    lookahead_seconds: float = 0.0
+
+    def with_lookahead(self, seconds: float) -> "FittedDetector":
+        """The same run, whose scores are a mean that also looks so many seconds ahead; for files.
+
+        It is calibrated again, on the run's held-out scores smoothed in the same way; the threshold
+        is for the same rate of false alarms. 0 is the run as it was fitted. Raises BadInput for a
+        run that cannot be calibrated again.
+        """
+        if not 0 <= seconds <= LONGEST_LOOKAHEAD:
+            raise BadInput(
+                f"a lookahead is from 0 to {LONGEST_LOOKAHEAD:g} seconds, got {seconds:g}"
+            )
+        if seconds == self.lookahead_seconds:
+            return self
+        if self.lookahead_seconds or not seconds:
+            raise BadInput("a lookahead is given once, to a run as it was loaded")
+        half_life = self.detector.half_life
+        if not half_life:
+            raise BadInput(
+                f"{self.folder} does not smooth its scores (half-life 0), so there is nothing to "
+                "look ahead for; leave --lookahead away"
+            )
+        try:
+            calibration = calibrate_again(self.calibration, half_life, seconds)
+        except BadInput as error:
+            raise BadInput(f"{self.folder}: {error}") from error
+        threshold = calibration.threshold(self.threshold.asked, int(self.facts.get("seed", 0)))
+        return replace(
+            self, calibration=calibration, threshold=threshold, lookahead_seconds=seconds
+        )
 
     def score(self, video: Video | str | Path, damage: list[str] | None = None) -> Scores:
         """Rarities (−log10 p) of a whole video, smoothed, with maps where the method has them.
@@ -78,16 +111,22 @@ class FittedDetector(Result):
         if not isinstance(video, Video):
             video = video_of(video)
         video = self.as_learned(video)
-        batches = score_video(self.detector, video, damage=damage)
-        return self.rare(concatenate(batches, video.name))
+        if not self.lookahead_seconds:
+            batches = score_video(self.detector, video, damage=damage)
+            return self.rare(concatenate(batches, video.name))
+        unsmoothed = score_video(self.detector, video, damage=damage, half_life=0.0)
+        both = smooth_both(unsmoothed, self.detector.half_life, self.lookahead_seconds)
+        return self.rare(concatenate((smoothed for _, smoothed in both), video.name))
 
     def stream(self, name: str = "stream") -> LiveScores:
         """Scores of pictures in memory, given as they come: `push`, and `finish` at the end.
 
         `name` is what the scores bear. What `score` says of a film with the same pictures is said
         here. Raises BadInput for a run learned from pictures of more than 8 bits, which are no
-        uint8.
+        uint8, and for one with a lookahead.
         """
+        if self.lookahead_seconds:
+            raise BadInput("a stream cannot look ahead; a lookahead is for files")
         if self.facts.get("levels") is not None:
             raise BadInput(
                 f"{self.folder} learned from pictures of more than 8 bits, which are scored from "
@@ -175,8 +214,12 @@ class FittedDetector(Result):
 
     @property
     def lookahead(self) -> int:
-        """Frames, at the rate the method looks at, that a score reads ahead."""
-        return self.detector.spec.lookahead
+        """Frames, at the rate the method looks at, that a score reads ahead, smoothing included."""
+        spec = self.detector.spec
+        if not self.lookahead_seconds:
+            return spec.lookahead
+        rate = min(spec.fps or math.inf, float(self.facts.get("frame_rate") or 25.0))
+        return spec.lookahead + math.ceil(self.lookahead_seconds * rate - 1e-6)
 
 
 def save_run(

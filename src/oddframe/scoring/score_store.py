@@ -22,7 +22,7 @@ from oddframe.files import aside, listing, open_results
 from oddframe.progress import progress
 from oddframe.scoring.pipeline import score_video
 from oddframe.scoring.run_folder import PARTS, FittedDetector
-from oddframe.scoring.smoothing import smooth
+from oddframe.scoring.two_sided import smooth_both
 from oddframe.types import Floats, Ints, Scores, Video
 from oddframe.video.reader import content_hash, times_of
 from oddframe.video.scene_check import change_of_view
@@ -61,6 +61,8 @@ def score_to(path: Path, fitted: FittedDetector, video: Video, *, maps: bool = T
     which = {"video": content, "fps": video.fps, "span": video.span}
     if video.levels is not None:
         which["levels"] = video.levels
+    if fitted.lookahead_seconds:
+        which["lookahead"] = fitted.lookahead_seconds
     key = json.dumps(which | {"detector": fingerprint(fitted), "maps": maps})
     stored = read_stored(path, key, video)
     if stored is not None:
@@ -194,16 +196,9 @@ def concatenate_batches(values: list[Floats]) -> Floats:
 def raw_and_smoothed(
     fitted: FittedDetector, video: Video, damage: list[str]
 ) -> Iterator[tuple[Scores, Scores]]:
-    """Raw and smoothed scores, batch by batch."""
-    raw: list[Scores] = []
-
-    def passing() -> Iterator[Scores]:
-        for scores in score_video(fitted.detector, video, damage=damage, half_life=0.0):
-            raw.append(scores)
-            yield scores
-
-    for smoothed in smooth(passing(), fitted.detector.half_life):
-        yield raw.pop(), smoothed
+    """Raw and smoothed scores, batch by batch, smoothed as the run says."""
+    unsmoothed = score_video(fitted.detector, video, damage=damage, half_life=0.0)
+    return smooth_both(unsmoothed, fitted.detector.half_life, fitted.lookahead_seconds)
 
 
 def read_stored(path: Path, key: str, video: Video) -> ScoredVideo | None:

@@ -192,6 +192,7 @@ def events_json(
         {
             "run": fitted.folder,
             "method": fitted.detector.name,
+            "lookahead_seconds": fitted.lookahead_seconds,
             "threshold": asdict(threshold),
             "videos": videos,
             "left_out": left_out,
@@ -211,12 +212,20 @@ def report_facts(fitted: FittedDetector, threshold: Threshold) -> dict[str, Any]
         "trained on": [video["name"] for video in facts["trained_on"]],
         "normal video for calibration": hours,
         "threshold": f"rarity {threshold.rarity:.2f} for {rate}; {threshold.note}",
-        "lookahead": f"{fitted.lookahead} frames",
+        "lookahead": lookahead_words(fitted),
         "fitted": f"{facts['began']} in {facts['seconds']['fit']:.1f} s",
         "command": facts["command"],
         "versions": {"oddframe": facts["oddframe"], "commit": facts["commit"], **facts["versions"]},
         "machine": facts["machine"],
     }
+
+
+def lookahead_words(fitted: FittedDetector) -> str:
+    """How far a score reads ahead."""
+    words = f"{fitted.lookahead} frames"
+    if fitted.lookahead_seconds:
+        words += f", smoothed with {fitted.lookahead_seconds:g} s of what comes after"
+    return words
 
 
 def write_scores_csv(path: Path, pairs: Sequence[tuple[ScoredVideo, Timeline]]) -> None:

@@ -10,7 +10,7 @@ from oddframe.errors import BadInput, OddframeError
 from oddframe.evaluation.measured_run import measure_run, refuse_learned, test_videos
 from oddframe.files import room, write_json
 from oddframe.left_out import LeftOut, problem_with
-from oddframe.options import AlarmsPerHour, FramesPerSecond
+from oddframe.options import AlarmsPerHour, FramesPerSecond, Lookahead
 from oddframe.progress import ProgressCallback
 from oddframe.results import Result, to_plain, workflow
 from oddframe.scoring.run_folder import load_run
@@ -48,6 +48,7 @@ class EvaluationResult(Result):
     folder: Path
     report: Path | None
     more: Numbers  # what the protocol measures besides
+    lookahead_seconds: float = 0.0  # that smoothing has looked ahead
 
     def to_dict(self) -> dict[str, Any]:
         """What evaluation.json holds."""
@@ -77,6 +78,7 @@ def evaluate(
     animation: bool = False,
     report: bool = True,
     frame_rate: FramesPerSecond | None = None,
+    lookahead: Lookahead = 0.0,
     device: str = "cpu",
     progress: ProgressCallback | None = None,
 ) -> EvaluationResult:
@@ -94,18 +96,21 @@ def evaluate(
         split: number of an official split, of data sets that have several.
         stream: of videos with several, the one to measure on; the one the run has learned unless
             given.
-        out: where results go; RUN/evaluation-DATA unless given.
+        out: where results go; RUN/evaluation-DATA unless given, with a lookahead
+            RUN/evaluation-DATA-lookahead-SECONDSs.
         false_alarms_per_hour: threshold for another rate than the run's own.
         overlay: write the video with heat map, boxes and score ribbon for every test video.
         animation: write NAME.growing.mp4 for every test video, the score growing beside it.
         report: write the pictures and the report; without it only evaluation.json and the scores.
         frame_rate: frames per second, for folders of pictures and files that say it wrongly.
+        lookahead: seconds that scores are smoothed with what comes after them too, which a live
+            stream cannot be; the threshold is for such scores.
         device: where networks run: cpu, cuda, cuda:1 …
         progress: called with how far the work is.
     """
     if not report and (overlay or animation):
         raise BadInput("--overlay and --animation belong to the report; leave --no-report away")
-    fitted = load_run(run, device)
+    fitted = load_run(run, device).with_lookahead(lookahead)
     label = stream or fitted.facts.get("stream")
     name, found = open_data(str(data), root, label, split, frame_rate)
     tests = test_videos(name, found)
@@ -113,6 +118,8 @@ def evaluate(
     threshold = fitted.threshold_for(false_alarms_per_hour)
     if out is None:
         out = fitted.folder / f"evaluation-{name}"
+        if lookahead:  # beside what a live stream would reach, not in its place
+            out = fitted.folder / f"evaluation-{name}-lookahead-{lookahead:g}s"
     folder = room(Path(out))
     page = None
     with hold_score_files(*score_files(folder, tests)):

@@ -9,7 +9,7 @@ from oddframe.datasets.discovery import collect_videos
 from oddframe.errors import BadInput, BadVideo, OddframeError
 from oddframe.files import room
 from oddframe.left_out import LeftOut, do_each, problem_with
-from oddframe.options import AlarmsPerHour, FramesPerSecond
+from oddframe.options import AlarmsPerHour, FramesPerSecond, Lookahead
 from oddframe.progress import ProgressCallback, logger
 from oddframe.results import Result, to_plain, workflow
 from oddframe.scoring.calibration import Threshold
@@ -31,6 +31,7 @@ class ScoreResult(Result):
     left_out: tuple[LeftOut, ...]
     folder: Path  # of all that was written
     report: Path
+    lookahead_seconds: float = 0.0  # that smoothing has looked ahead
 
     def to_dict(self) -> dict[str, Any]:
         """What events.json holds."""
@@ -38,6 +39,7 @@ class ScoreResult(Result):
             {
                 "run": self.run,
                 "method": self.method,
+                "lookahead_seconds": self.lookahead_seconds,
                 "threshold": self.threshold,
                 "videos": self.videos,
                 "left_out": self.left_out,
@@ -63,6 +65,7 @@ def score(
     frames: bool = False,
     film: bool = False,
     frame_rate: FramesPerSecond | None = None,
+    lookahead: Lookahead = 0.0,
     device: str = "cpu",
     progress: ProgressCallback | None = None,
 ) -> ScoreResult:
@@ -86,10 +89,12 @@ def score(
         film: write folders of pictures as videos too, NAME.film.mp4.
         frame_rate: frames per second, for folders of pictures and files that say it wrongly;
             of pictures that of the run unless given.
+        lookahead: seconds that scores are smoothed with what comes after them too, which a live
+            stream cannot be; the threshold is for such scores.
         device: where networks run: cpu, cuda, cuda:1 …
         progress: called with how far the work is.
     """
-    fitted = load_run(run, device)
+    fitted = load_run(run, device).with_lookahead(lookahead)
     threshold = fitted.threshold_for(false_alarms_per_hour)
     given = collect_videos([Path(path) for path in videos], frame_rate)
     if film and not any(video.source.is_dir() for video in given):
@@ -115,7 +120,9 @@ def score(
         )
     report = folder / "report.html"
     name = fitted.detector.name
-    return ScoreResult(fitted.folder, name, threshold, found, left_out, folder, report)
+    return ScoreResult(
+        fitted.folder, name, threshold, found, left_out, folder, report, fitted.lookahead_seconds
+    )
 
 
 def score_video_to(folder: Path, fitted: FittedDetector, video: Video, maps: bool) -> ScoredVideo:
