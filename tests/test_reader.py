@@ -24,7 +24,7 @@ from films import (
     with_another_stream,
 )
 from oddframe.errors import BadVideo
-from oddframe.types import ClipSpec, Frame, Video
+from oddframe.types import ClipSpec, Frame, IgnoredArea, Video
 from oddframe.video import reader
 from oddframe.video.decoder import StampClock
 from oddframe.video.reader import (
@@ -510,7 +510,12 @@ def test_a_folder_with_nothing_to_see_is_refused(tmp_path: Path) -> None:
 
 def test_what_is_kept_of_a_video_bears_all_that_its_pixels_depend_on(tmp_path: Path) -> None:
     """A new field of Video is either in the name, or said here to change no pixel and no time."""
-    others: dict[str, Any] = {"fps": 5.0, "span": (0.0, 1.0), "levels": (0.0, 1.0)}
+    others: dict[str, Any] = {
+        "fps": 5.0,
+        "span": (0.0, 1.0),
+        "levels": (0.0, 1.0),
+        "ignored": IgnoredArea(polygons=(((0.0, 0.0), (1.0, 0.0), (1.0, 1.0)),)),
+    }
     changes_nothing = {"name", "label", "group", "truth"}
     video = Video("a", film(tmp_path / "a.mp4", 5))
     for one in fields(Video):

@@ -177,11 +177,11 @@ def test_an_error_leaves_what_was_there(
     before = (out / "film.npz").read_bytes()
     rare, calls = FittedDetector.rare, []
 
-    def failing(self: FittedDetector, scores: Scores) -> Scores:
+    def failing(self: FittedDetector, scores: Scores, *ignored: Any) -> Scores:
         calls.append(1)
         if len(calls) > 1:
             raise RuntimeError("in the middle")
-        return rare(self, scores)
+        return rare(self, scores, *ignored)
 
     monkeypatch.setattr(FittedDetector, "rare", failing)
     other = Video("film", film(tmp_path / "another.mp4", 80))
@@ -212,9 +212,9 @@ def test_a_video_that_changes_while_it_is_read_is_not_stored(
     whole = source.read_bytes()
     rare = FittedDetector.rare
 
-    def cutting(self: FittedDetector, scores: Scores) -> Scores:
+    def cutting(self: FittedDetector, scores: Scores, *ignored: Any) -> Scores:
         os.truncate(source, len(whole) // 2)
-        return rare(self, scores)
+        return rare(self, scores, *ignored)
 
     monkeypatch.setattr(FittedDetector, "rare", cutting)
     video = Video("film", source)

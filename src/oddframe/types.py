@@ -39,6 +39,30 @@ class Masks(Protocol):
         ...
 
 
+# corners x, y as fractions of a picture's width and height; the last is joined to the first
+Polygon = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Bitmap:
+    """Pixels of a picture, height × width, that are marked."""
+
+    height: int
+    width: int
+    bits: bytes  # a bit a pixel, row by row, as `numpy.packbits` gives them
+
+
+@dataclass(frozen=True)
+class IgnoredArea:
+    """Where in a camera's pictures nothing is looked at: all that any of its parts says."""
+
+    polygons: tuple[Polygon, ...] = ()
+    # of each, what lies outside all of its polygons: a region of interest
+    regions: tuple[tuple[Polygon, ...], ...] = ()
+    bitmaps: tuple[Bitmap, ...] = ()  # what is marked; each is stretched over the whole picture
+    hatched: bool = False  # for people: drawn over and not blotted out
+
+
 @dataclass(frozen=True)
 class Truth:
     """What is known to be odd in one video of T frames."""
@@ -74,6 +98,7 @@ class Video:
     span: tuple[float, float] | None = None  # only these seconds of it [start, end)
     # of grey pictures of more than 8 bits: the values that are shown as black and as white
     levels: tuple[float, float] | None = None
+    ignored: IgnoredArea | None = None  # is one grey in every frame read
 
 
 @dataclass(frozen=True)

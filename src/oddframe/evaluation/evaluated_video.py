@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from oddframe.errors import BadInput, BadTruth, BadVideo
+from oddframe.evaluation.ignored_truth import outside_ignored
 from oddframe.scoring.calibration import Threshold
 from oddframe.scoring.events import find_events
 from oddframe.scoring.score_store import ScoredVideo
@@ -122,6 +123,8 @@ def align_with_truth(scored: ScoredVideo, threshold: Threshold) -> EvaluatedVide
         raise BadTruth(
             f"{video.name}: {len(seconds)} frames, but its truth is of {len(truth.frame)}"
         )
+
+    truth = outside_ignored(truth, video.ignored)
 
     def fill(values: Floats) -> Floats:
         return every_frame(replace(scored.scores, value=values), len(seconds))

@@ -24,7 +24,9 @@ from oddframe.scoring.run_folder import (
     room_for_run,
     save_run,
 )
-from oddframe.types import Video
+from oddframe.types import IgnoredArea, Video
+from oddframe.video.ignored import with_ignored
+from oddframe.video.ignored_files import area_to_facts
 from oddframe.video.levels import learn_levels
 from oddframe.video.reader import content_hash, facts_of, times_of
 from oddframe.video.scene_check import SceneCheck, check_videos
@@ -45,9 +47,10 @@ def fit_videos(
     resume: bool = True,
     cache: Path | None = None,
     one_scene: bool = False,
+    ignored: IgnoredArea | None = None,
 ) -> FittedDetector:
     """Learn from normal videos and write a run folder; without `cache` nothing is kept for other
-    fits.
+    fits. Nothing is looked at in the `ignored` area, now and in all scoring with the run.
 
     `validation` are normal videos to choose an epoch's weights by; without them some of `videos`.
     Videos that cannot be read are left out, and named; with `one_scene` also those that do not
@@ -71,7 +74,14 @@ def fit_videos(
         if not resume:
             remove_unfinished(folder)
         return fit_and_save(
-            detector, videos, run, data, stream, false_alarms_per_hour, one_scene=one_scene
+            detector,
+            videos,
+            run,
+            data,
+            stream,
+            false_alarms_per_hour,
+            one_scene=one_scene,
+            ignored=ignored,
         )
 
 
@@ -84,11 +94,15 @@ def fit_and_save(
     false_alarms_per_hour: float,
     *,
     one_scene: bool,
+    ignored: IgnoredArea | None,
 ) -> FittedDetector:
     """`fit_videos` in a folder that is held."""
     folder = run.folder
     facts = circumstances()
     videos, left_out = do_each(videos, readable, name_of=lambda video: video.name)
+    videos = [with_ignored(video, ignored) for video in videos]
+    chosen_by = tuple(with_ignored(video, ignored) for video in run.validation)
+    run = replace(run, validation=chosen_by)
     levels = learn_levels(videos)
     if levels is not None:
         videos = at_levels(videos, levels)
@@ -119,6 +133,8 @@ def fit_and_save(
         facts["stream"] = stream
     if levels is not None:
         facts["levels"] = levels
+    if ignored is not None:
+        facts["ignored"] = area_to_facts(ignored)
     facts |= {
         "seed": run.seed,
         "frame_rate": float(median(facts_of(video).fps for video in videos)),

@@ -10,7 +10,7 @@ from oddframe.detector import Detector
 from oddframe.errors import BadInput
 from oddframe.scoring.pipeline import open_stream
 from oddframe.scoring.smoothing import Smoother
-from oddframe.types import Bytes, Floats, Frame, Scores
+from oddframe.types import Bytes, Floats, Frame, IgnoredArea, Scores
 from oddframe.video.reader import period_of
 from oddframe.video.scaling import Scaler
 
@@ -23,12 +23,19 @@ class LiveScores:
     by one thread at a time.
     """
 
-    def __init__(self, detector: Detector, rare: Callable[[Scores], Scores], name: str) -> None:
-        """`rare` puts smoothed scores on the scale of rarity."""
+    def __init__(
+        self,
+        detector: Detector,
+        rare: Callable[[Scores], Scores],
+        name: str,
+        ignored: IgnoredArea | None = None,
+    ) -> None:
+        """`rare` puts smoothed scores on the scale of rarity; nothing is looked at in `ignored`."""
         self.rare = rare
         self.spec = detector.spec
         self.scored = open_stream(detector, name)
         self.smoother = Smoother(detector.half_life)
+        self.ignored = ignored
         self.scaler: Scaler | None = None
         self.shape: tuple[int, ...] = ()  # (H, W) of the pictures so far
         self.count = 0  # pictures so far
@@ -65,7 +72,7 @@ class LiveScores:
         """A picture at the size and in the colours that the method wants."""
         if self.scaler is None:
             height, width = picture.shape[:2]
-            self.scaler = Scaler(self.spec, (height, width))
+            self.scaler = Scaler(self.spec, (height, width), ignored=self.ignored)
         return self.scaler(VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24"))
 
     def finished(self, scores: Scores | None) -> Scores | None:

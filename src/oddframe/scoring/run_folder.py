@@ -11,11 +11,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property, partial
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypeGuard
+
+import numpy as np
 
 from oddframe import __version__
 from oddframe.datasets.discovery import with_rate
@@ -32,7 +35,9 @@ from oddframe.scoring.live import LiveScores
 from oddframe.scoring.pipeline import concatenate, score_video
 from oddframe.scoring.two_sided import LONGEST_LOOKAHEAD, calibrate_again, smooth_both
 from oddframe.serialization import STATE, load, read_json, read_words, save
-from oddframe.types import Event, Floats, Scores, Video
+from oddframe.types import Event, Floats, IgnoredArea, Scores, Video
+from oddframe.video.ignored import boxes_inside, cells_inside, joined, with_ignored
+from oddframe.video.ignored_files import area_of_facts
 from oddframe.video.reader import facts_of, video_of
 
 OTHER_RATE = 0.25  # difference of frame rates from which on speeds do not compare
@@ -113,17 +118,23 @@ class FittedDetector(Result):
         video = self.as_learned(video)
         if not self.lookahead_seconds:
             batches = score_video(self.detector, video, damage=damage)
-            return self.rare(concatenate(batches, video.name))
+            return self.rare(concatenate(batches, video.name), video.ignored)
         unsmoothed = score_video(self.detector, video, damage=damage, half_life=0.0)
         both = smooth_both(unsmoothed, self.detector.half_life, self.lookahead_seconds)
-        return self.rare(concatenate((smoothed for _, smoothed in both), video.name))
+        smoothed = concatenate((later for _, later in both), video.name)
+        return self.rare(smoothed, video.ignored)
 
-    def stream(self, name: str = "stream") -> LiveScores:
+    @cached_property
+    def ignored(self) -> IgnoredArea | None:
+        """Where in its pictures the run looks at nothing."""
+        return area_of_facts(self.facts.get("ignored"))
+
+    def stream(self, name: str = "stream", ignored: IgnoredArea | None = None) -> LiveScores:
         """Scores of pictures in memory, given as they come: `push`, and `finish` at the end.
 
-        `name` is what the scores bear. What `score` says of a film with the same pictures is said
-        here. Raises BadInput for a run learned from pictures of more than 8 bits, which are no
-        uint8, and for one with a lookahead.
+        `name` is what the scores bear; `ignored` is left out besides what the run ignores. What
+        `score` says of a film with the same pictures is said here. Raises BadInput for a run learned
+        from pictures of more than 8 bits, which are no uint8, and for one with a lookahead.
         """
         if self.lookahead_seconds:
             raise BadInput("a stream cannot look ahead; a lookahead is for files")
@@ -132,14 +143,16 @@ class FittedDetector(Result):
                 f"{self.folder} learned from pictures of more than 8 bits, which are scored from "
                 "files alone"
             )
-        return LiveScores(self.detector, self.rare, name)
+        area = joined(self.ignored, ignored)
+        return LiveScores(self.detector, partial(self.rare, ignored=area), name, area)
 
     def as_learned(self, video: Video) -> Video:
         """The video at the grey levels, and a folder of pictures at the rate, of what was learned
-        from.
+        from; without what the run ignores.
 
         A rate at which speeds do not compare with those learned is a warning. Raises BadVideo.
         """
+        video = with_ignored(video, self.ignored)
         levels = self.facts.get("levels")
         if levels is not None:
             video = replace(video, levels=(float(levels[0]), float(levels[1])))
@@ -162,9 +175,11 @@ class FittedDetector(Result):
             )
         return video
 
-    def rare(self, scores: Scores) -> Scores:
+    def rare(self, scores: Scores, ignored: IgnoredArea | None = None) -> Scores:
         """The same scores, map and boxes on the scale of rarity; that of maps and boxes has no
         ceiling.
+
+        In the area that is ignored maps are 0, and there is no box whose centre lies there.
         """
         rarity = self.calibration.rarity
         rare = replace(scores, value=rarity(scores.value))
@@ -175,6 +190,8 @@ class FittedDetector(Result):
             for box in scores.boxes:
                 boxes.append(with_values(box, rarity(box[:, 4], math.inf)))
             rare = replace(rare, boxes=tuple(boxes))
+        if ignored is not None:
+            return outside_of(rare, ignored)
         return rare
 
     def events(self, scores: Scores, *, false_alarms_per_hour: float | None = None) -> list[Event]:
@@ -220,6 +237,18 @@ class FittedDetector(Result):
             return spec.lookahead
         rate = min(spec.fps or math.inf, float(self.facts.get("frame_rate") or 25.0))
         return spec.lookahead + math.ceil(self.lookahead_seconds * rate - 1e-6)
+
+
+def outside_of(scores: Scores, area: IgnoredArea) -> Scores:
+    """Scores whose maps are 0 in an area, and whose boxes have their centres outside it."""
+    if scores.map is not None:
+        h, w = scores.map.shape[1:]
+        heat = np.where(cells_inside(area, (h, w)), 0, scores.map).astype(scores.map.dtype)
+        scores = replace(scores, map=heat)
+    if scores.boxes is not None:
+        boxes = [these[~boxes_inside(area, these)] for these in scores.boxes]
+        scores = replace(scores, boxes=tuple(boxes))
+    return scores
 
 
 def save_run(
@@ -289,6 +318,7 @@ def check_facts(facts: Mapping[str, Any]) -> None:
     stream = facts.get("stream")
     if stream is not None and not isinstance(stream, str):
         raise ValueError(f"'stream' is {str(stream)[:40]!r}")
+    area_of_facts(facts.get("ignored"))
     levels = facts.get("levels")
     if levels is None:
         return

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from oddframe.cache import key as content_key
 from oddframe.errors import BadInput, BadVideo
 from oddframe.files import aside, listing, open_results
 from oddframe.progress import progress
@@ -63,6 +64,8 @@ def score_to(path: Path, fitted: FittedDetector, video: Video, *, maps: bool = T
         which["levels"] = video.levels
     if fitted.lookahead_seconds:
         which["lookahead"] = fitted.lookahead_seconds
+    if video.ignored is not None:
+        which["ignored"] = content_key(video.ignored)
     key = json.dumps(which | {"detector": fingerprint(fitted), "maps": maps})
     stored = read_stored(path, key, video)
     if stored is not None:
@@ -138,7 +141,7 @@ def write_scores(part: Path, fitted: FittedDetector, video: Video, key: str, map
         progress(f"scoring {video.name}", len(times_of(video))) as tick,
     ):
         for raw, smoothed in raw_and_smoothed(fitted, video, damage):
-            rare = fitted.rare(smoothed)
+            rare = fitted.rare(smoothed, video.ignored)
             append_batch(columns, raw, smoothed, rare)
             if maps and rare.map is not None:
                 shape = rare.map.shape[1:]

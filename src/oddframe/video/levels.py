@@ -15,8 +15,9 @@ import numpy as np
 from oddframe.errors import BadVideo
 from oddframe.types import Video
 from oddframe.video.damage import DamageReport
+from oddframe.video.ignored import touched_pixels
 from oddframe.video.reader import decoding
-from oddframe.video.scaling import DEEP_PIXELS, FLOAT_PIXELS
+from oddframe.video.scaling import DEEP_PIXELS, FLOAT_PIXELS, turns_of
 from oddframe.video.source import open_source
 
 # videos, and pictures of each, from which the band is read
@@ -72,6 +73,10 @@ def bands_of(video: Video) -> list[tuple[float, float]]:
             for _, picture in pictures.at(wanted):
                 if picture.format.name in DEEP_PIXELS:
                     values = np.asarray(picture.to_ndarray(), np.float64)
+                    if video.ignored is not None and not turns_of(picture):
+                        height, width = values.shape
+                        looked_at = ~touched_pixels(video.ignored, (height, width))
+                        values = values[looked_at]
                     low, high = np.percentile(values, [OUTLIERS, 100 - OUTLIERS])
                     bands.append((float(low), float(high)))
     except BadVideo:

@@ -71,7 +71,10 @@ def content_of(video: Video) -> tuple[object, ...]:
 
     Every name under which something made of a video is kept holds this. Raises BadVideo.
     """
-    return (content_hash(video.source), video.span, video.fps, video.levels)
+    content = (content_hash(video.source), video.span, video.fps, video.levels)
+    if video.ignored is None:
+        return content
+    return (*content, video.ignored)
 
 
 def facts_of(video: Video) -> Facts:
@@ -164,7 +167,7 @@ def read_frames(
     source = open_source(video.source)
     report = DamageReport(video.source.name)
     wanted = sorted({int(index) for index in indices})
-    scaler = Scaler(spec, source.shown, video.levels)
+    scaler = Scaler(spec, source.shown, video.levels, video.ignored)
     found: dict[int, Bytes] = {}
     with decoding(video, 1, report) as pictures:
         for index, picture in pictures.at(wanted):
@@ -198,7 +201,7 @@ def period_of(seconds: Any, fps: float) -> Any:
 def frames_of_span(video: Video, spec: ClipSpec, pictures: "Pictures") -> Iterator[Frame]:
     """The frames of a video, within its span, out of a source that is open."""
     start, end = video.span or (0.0, np.inf)
-    scaler = Scaler(spec, pictures.source.shown, video.levels)
+    scaler = Scaler(spec, pictures.source.shown, video.levels, video.ignored)
     before = -1
     for index, seconds, picture in pictures.timed_from(start):
         if seconds >= end:

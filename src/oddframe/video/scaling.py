@@ -12,8 +12,9 @@ from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 
 from oddframe.errors import BadVideo
-from oddframe.types import Bytes, ClipSpec
+from oddframe.types import Bools, Bytes, ClipSpec, IgnoredArea
 from oddframe.video.damage import FAULTS, error_text
+from oddframe.video.ignored import cover, hatch, touched_pixels
 
 # mean error 1.15 grey levels, against 3.9 with FFmpeg's default
 SCALING = "area+accurate_rnd+full_chroma_int"
@@ -56,15 +57,25 @@ class Scaler:
 
     The size follows from `shown`, the height and width at which the source is shown, and is kept
     when a stream changes its own. Grey pictures of more than 8 bits are shown from `levels[0]`
-    (black) to `levels[1]` (white) where given; those of floats have to be.
+    (black) to `levels[1]` (white) where given; those of floats have to be. What lies in the ignored
+    area is one grey in every picture, so that nothing there can move or look odd.
     """
 
     def __init__(
-        self, spec: ClipSpec, shown: tuple[int, int], levels: tuple[float, float] | None = None
+        self,
+        spec: ClipSpec,
+        shown: tuple[int, int],
+        levels: tuple[float, float] | None = None,
+        ignored: IgnoredArea | None = None,
     ) -> None:
         self.spec = spec
         self.size = size_of(spec, shown[1], shown[0])
         self.levels = levels
+        self.covered: Bools | None = None  # (H, W)
+        self.cover = cover
+        if ignored is not None:
+            self.covered = touched_pixels(ignored, self.size)
+            self.cover = hatch if ignored.hatched else cover
         self.made_for: tuple[Any, ...] | None = None
 
     def __call__(self, picture: VideoFrame) -> Bytes:
@@ -85,7 +96,9 @@ class Scaler:
             reason = error_text(error)
             raise BadVideo(f"pictures of the kind {name} cannot be scaled ({reason})") from error
         if pixels.ndim == 2:
-            return pixels[:, :, None]
+            pixels = pixels[:, :, None]
+        if self.covered is not None:
+            return self.cover(pixels, self.covered)
         return pixels
 
     def _prepared(self, picture: VideoFrame) -> VideoFrame:

@@ -14,6 +14,7 @@ import numpy as np
 from oddframe.errors import BadInput, BadVideo
 from oddframe.types import Bytes, ClipSpec, Floats, Video
 from oddframe.video.background import median_picture
+from oddframe.video.ignored import filled_in
 from oddframe.video.reader import facts_of, read_frames, times_of
 
 SCENE_WIDTH = 160  # pixels of the frames that are looked at
@@ -86,7 +87,11 @@ def sample_scene(video: Video) -> SceneSample:
     found = read_frames(video, spec, chosen.tolist())
     if not found:
         raise BadVideo(f"{video.source}: none of {len(chosen)} frames could be read")
-    frames = np.stack([found[index][..., 0] for index in sorted(found)])  # (K, h, w)
+    pictures = [found[index][..., 0] for index in sorted(found)]
+    if video.ignored is not None:
+        # an edge that stands in every picture would hide that the camera moves
+        pictures = [filled_in(picture, video.ignored) for picture in pictures]
+    frames = np.stack(pictures)  # (K, h, w)
     background = median_picture(frames).astype(np.uint8)
     shape = (facts.height, facts.width)
     shake = shake_of(frames, background)
@@ -361,6 +366,8 @@ def change_of_view(view: Bytes | None, video: Video) -> str | None:
     """
     if view is None:
         return None
+    if video.ignored is not None:
+        view = filled_in(view, video.ignored)
     try:
         change = view_change(view, sample_scene(video))
     except BadVideo:

@@ -9,6 +9,7 @@ import numpy as np
 
 from oddframe.progress import track
 from oddframe.types import Bytes, ClipSpec, Video
+from oddframe.video.ignored import for_people
 from oddframe.video.reader import read
 from oddframe.video.writer import video_writer
 from oddframe.visualization.overlay import draw_on, enlarged, in_event, rate_of, write
@@ -34,7 +35,7 @@ def write_score_animation(path: Path, timeline: Timeline, *, width: int = 480) -
 
 def write_pictures_as_film(path: Path, video: Video) -> None:
     """A folder of pictures as an mp4 of their own size, at the folder's rate."""
-    frames = read(video, ClipSpec(length=1, size=None, colour="rgb"))
+    frames = read(for_people(video), ClipSpec(length=1, size=None, colour="rgb"))
     first = next(frames)
     height, width, _ = first.pixels.shape
     with video_writer(path, video.fps or PICTURE_RATE, (height, width)) as film:
@@ -45,7 +46,7 @@ def write_pictures_as_film(path: Path, video: Video) -> None:
 def frames_with_curve(timeline: Timeline, width: int) -> Iterator[tuple[float, Bytes]]:
     """Seconds and picture of every frame, the curve up to it on the left."""
     curve: ScoreCurve | None = None
-    for frame in read(timeline.video, ClipSpec(length=1, size=width, colour="rgb")):
+    for frame in read(for_people(timeline.video), ClipSpec(length=1, size=width, colour="rgb")):
         picture = draw_on(frame, timeline, enlarged(frame.pixels, width))
         curve = curve or ScoreCurve(timeline, (picture.shape[0], width))
         yield frame.seconds, np.concatenate([curve(frame.seconds), picture], axis=1)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from oddframe.errors import BadVideo
-from oddframe.types import Clips, ClipSpec, Event, Example
+from oddframe.types import Clips, ClipSpec, Event, Example, Video
 from oddframe.video.clips import clips_of
+from oddframe.video.ignored import for_people
 from oddframe.video.reader import read_frames, read_spans, video_of
 from oddframe.visualization.overlay import outline
 from oddframe.visualization.palette import RARITY
@@ -42,7 +43,7 @@ def reasons_for(
             if clips is not None:
                 picture = folder / f"{file_stem(timeline.video.name)}-{n + 1:03d}-normal.jpg"
                 examples[picture] = (timeline.events[n], detector.nearest_normal(clips))
-        drawn = draw_examples(examples, timeline.video.levels)
+        drawn = draw_examples(examples, timeline.video)
         for picture, (event, example) in examples.items():
             shown = picture if picture in drawn else None
             reasons[event] = Reason(example.text, shown, example.example_box)
@@ -78,11 +79,9 @@ def clips_at(
             yield None
 
 
-def draw_examples(
-    examples: Mapping[Path, tuple[Event, Example]], levels: tuple[float, float] | None
-) -> set[Path]:
-    """Draw the normal examples, each training video being opened once. Returns the pictures that
-    were written.
+def draw_examples(examples: Mapping[Path, tuple[Event, Example]], like: Video) -> set[Path]:
+    """Draw the normal examples, each training video being opened once, at the grey levels and with
+    the ignored area of a video that was scored. Returns the pictures that were written.
 
     Those of training videos that are no longer there to be shown are left out.
     """
@@ -94,7 +93,8 @@ def draw_examples(
     for source, pictures in by_source.items():
         wanted = [examples[picture][1].frame for picture in pictures]
         try:
-            video = replace(video_of(source), levels=levels)
+            learned = replace(video_of(source), levels=like.levels, ignored=like.ignored)
+            video = for_people(learned)
             frames = read_frames(video, PREVIEW, wanted)
         except BadVideo:
             continue

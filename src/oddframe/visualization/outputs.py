@@ -18,7 +18,8 @@ from oddframe.scoring.calibration import Threshold
 from oddframe.scoring.events import find_events
 from oddframe.scoring.run_folder import FittedDetector
 from oddframe.scoring.score_store import ScoredVideo
-from oddframe.types import Event, Floats, Ints, Truth
+from oddframe.types import Event, Floats, IgnoredArea, Ints, Truth
+from oddframe.video.ignored_files import area_in_words
 from oddframe.visualization.animation import write_pictures_as_film, write_score_animation
 from oddframe.visualization.architecture import run_pictures
 from oddframe.visualization.explain import reasons_for
@@ -154,7 +155,7 @@ def write_results(
         out / "report.html",
         timelines,
         title=f"{fitted.detector.name} on {subject}",
-        facts=report_facts(fitted, threshold),
+        facts=report_facts(fitted, threshold, ignored_in(stored)),
         calibration=(fitted.calibration, threshold),
         evaluation=evaluation,
         curves=curves,
@@ -200,12 +201,24 @@ def events_json(
     )
 
 
-def report_facts(fitted: FittedDetector, threshold: Threshold) -> dict[str, Any]:
+def ignored_in(stored: Sequence[ScoredVideo]) -> IgnoredArea | None:
+    """Where nothing was looked at in scored videos, all of which were scored alike."""
+    for one in stored:
+        return one.video.ignored
+    return None
+
+
+def report_facts(
+    fitted: FittedDetector, threshold: Threshold, ignored: IgnoredArea | None
+) -> dict[str, Any]:
     """The rows of the report's last table."""
     facts = fitted.facts
     rate = f"{threshold.asked:g} false alarms per hour"
     hours = f"{fitted.calibration.hours:.3f} h, {fitted.calibration.how}"
-    return {
+    area = {}
+    if ignored is not None:
+        area = {"ignored": area_in_words(ignored)}
+    return area | {
         "method": fitted.detector.name,
         "options": fitted.detector.options,
         "learned": facts.get("learned", {}),

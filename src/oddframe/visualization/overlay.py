@@ -19,6 +19,7 @@ from oddframe.progress import track
 from oddframe.scoring.components import connected_components
 from oddframe.scoring.events import RELEASE, Box
 from oddframe.types import Bytes, ClipSpec, Floats, Frame, Scores
+from oddframe.video.ignored import for_people
 from oddframe.video.reader import facts_of, read
 from oddframe.video.writer import video_writer
 from oddframe.visualization.palette import NIGHT, ODD, OTHERS, PAPER, QUIET, RARITY, RGB, TRUTH
@@ -71,7 +72,7 @@ def overlay(
 def overlay_frames(folder: Path, timeline: Timeline, *, width: int = 640) -> int:
     """The same as pictures, NNNNNN.jpg by the frame's index in its source; returns how many."""
     count = 0
-    for frame in read(timeline.video, ClipSpec(length=1, size=width, colour="rgb")):
+    for frame in read(for_people(timeline.video), ClipSpec(length=1, size=width, colour="rgb")):
         picture = draw_on(frame, timeline, enlarged(frame.pixels, width))
         _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
         with aside(folder / f"{frame.index:06d}.jpg") as part:
@@ -92,7 +93,7 @@ def overlay_pictures(
     """
     spec = ClipSpec(length=1, size=width, colour="rgb")
     ribbon: Ribbon | None = None
-    for frame in read(timeline.video, spec, damage):
+    for frame in read(for_people(timeline.video), spec, damage):
         if on_frame is not None:
             on_frame(frame)
         picture = draw_on(frame, timeline, enlarged(frame.pixels, width))

@@ -13,6 +13,7 @@ import numpy as np
 from oddframe.errors import BadInput, BadVideo
 from oddframe.files import aside
 from oddframe.types import Bytes, ClipSpec, Event, Frame, Video
+from oddframe.video.ignored import for_people
 from oddframe.video.reader import facts_of, read, read_frames, read_spans
 from oddframe.video.writer import VideoWriter, video_writer
 from oddframe.visualization.overlay import outline
@@ -34,11 +35,12 @@ def write_event_pictures(
     """
     with EventPictures(folder, timeline, clips=clips, before=before, after=after) as pictures:
         if clips:
-            for frames in read_spans(timeline.video, PREVIEW, pictures.spans()):
+            for frames in read_spans(for_people(timeline.video), PREVIEW, pictures.spans()):
                 for frame in frames:
                     pictures.take(frame)
         else:
-            for index, pixels in read_frames(timeline.video, PREVIEW, pictures.peaks).items():
+            video = for_people(timeline.video)
+            for index, pixels in read_frames(video, PREVIEW, pictures.peaks).items():
                 pictures.take(Frame(index, 0.0, pixels))
     return pictures.events
 
@@ -200,7 +202,7 @@ def peak_frame(timeline: Timeline, event: Event, width: int) -> Bytes:
     """(H, W, 3): the scored frame nearest to the event's peak, by seeking; by reading on where a
     source is damaged.
     """
-    video, spec = timeline.video, ClipSpec(length=1, size=width, colour="rgb")
+    video, spec = for_people(timeline.video), ClipSpec(length=1, size=width, colour="rgb")
     index = peak_index(timeline, event)
     if index >= 0:
         found = read_frames(video, spec, [index])
@@ -231,7 +233,7 @@ def write_event_clip(
     Raises BadInput when the source has no frame there.
     """
     clip = EventClip(path, video, event, before, after)
-    for frame in read(replace(video, span=clip.span), replace(PREVIEW, size=width)):
+    for frame in read(replace(for_people(video), span=clip.span), replace(PREVIEW, size=width)):
         clip.take(frame)
     clip.close(None)
 

@@ -34,7 +34,8 @@ from oddframe.registry import members
 from oddframe.results import Result, to_plain, workflow
 from oddframe.run import Run, user_cache
 from oddframe.scoring.run_folder import load_run
-from oddframe.types import Video
+from oddframe.types import IgnoredArea, Video
+from oddframe.video.ignored import with_ignored
 from oddframe.video.reader import content_hash, times_of
 from oddframe.visualization.class_plots import write_counts_png
 from oddframe.visualization.class_results import (
@@ -171,6 +172,7 @@ def class_report(
         )
     parts, _ = open_parts(data, root)
     readable, left_out = readable_clips(parts)
+    readable = without_ignored(readable, fitted.ignored)
     refuse_learned_clips(fitted.facts["trained_on"], readable)
     if not readable[ODD]:
         logger.warning("there is no clip in anomaly: only normal ones are judged")
@@ -316,6 +318,14 @@ def readable_clips(parts: Mapping[str, Sequence[Video]]) -> tuple[ClassVideos, t
     for part, video in kept:
         readable[part].append(video)
     return readable, left_out
+
+
+def without_ignored(parts: ClassVideos, area: IgnoredArea | None) -> ClassVideos:
+    """The clips of each part, without what an area ignores."""
+    found = {}
+    for part, videos in parts.items():
+        found[part] = [with_ignored(video, area) for video in videos]
+    return found
 
 
 def refuse_learned_clips(trained: Iterable[Mapping[str, str]], parts: ClassVideos) -> None:

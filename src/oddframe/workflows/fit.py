@@ -15,6 +15,8 @@ from oddframe.results import workflow
 from oddframe.run import rank, user_cache
 from oddframe.scoring.fitting import fit_videos, remove_unfinished
 from oddframe.scoring.run_folder import USUAL_RATE, FittedDetector
+from oddframe.video.ignored import with_ignored
+from oddframe.video.ignored_files import read_area
 from oddframe.visualization.architecture import draw_run
 from oddframe.visualization.embedding_plots import draw_embeddings
 
@@ -32,6 +34,8 @@ def fit(
     threads: Threads = 2,
     device: str = "cpu",
     false_alarms_per_hour: AlarmsPerHour = USUAL_RATE,
+    ignore: str | Path | None = None,
+    region: str | Path | None = None,
     keep_all: bool = False,
     resume: bool = True,
     cache: str | Path | None = None,
@@ -57,6 +61,10 @@ def fit(
         threads: videos decoded and described side by side.
         device: where networks run: cpu, cuda, cuda:1 …
         false_alarms_per_hour: how often an alarm on normal video may be false; sets the threshold.
+        ignore: where nothing is looked at, now and whenever the run scores: polygons
+            "x1,y1 x2,y2 x3,y3; …" in fractions of the picture, a JSON file of polygons, or a mask
+            picture, white where ignored.
+        region: the same for what alone is looked at; everything outside it is ignored.
         keep_all: learn also from those of your own videos that do not belong to the others: where
             the camera moves, another view is shown, or the picture has another shape or light.
         resume: go on where an earlier fit into the same folder was interrupted.
@@ -68,6 +76,7 @@ def fit(
         progress: called with how far the work is.
     """
     detector = detector_of(method, options)
+    area = read_area(ignore, region)
     if cache is None:
         cache = user_cache()
     name, found = normal_videos(data, root, stream, split, frame_rate)
@@ -85,8 +94,9 @@ def fit(
         one_scene=is_own(data) and not keep_all,
         resume=resume,
         cache=Path(cache),
+        ignored=area,
     )
-    draw_run(fitted.folder, fitted.detector, found.train[0])
+    draw_run(fitted.folder, fitted.detector, with_ignored(found.train[0], area))
     remove_unfinished(fitted.folder)
     draw_embeddings(fitted.folder)
     if rank():  # of torchrun's processes the first writes the run; nobody wants what others wrote

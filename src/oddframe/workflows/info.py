@@ -13,6 +13,8 @@ from oddframe.errors import BadInput
 from oddframe.registry import entries
 from oddframe.results import Listing, Result, to_plain, workflow
 from oddframe.scoring.run_folder import load_run
+from oddframe.types import IgnoredArea
+from oddframe.video.ignored import share_of
 from oddframe.video.object_boxes import BoxFile
 
 
@@ -49,14 +51,28 @@ def info(run: str | Path) -> Contents:
     if path.is_file():
         return Contents(inside(path))
     fitted = load_run(path)
+    facts = dict(fitted.facts)
+    if fitted.ignored is not None:
+        facts["ignored"] = about_area(fitted.ignored)
     return Contents(
         {
-            **fitted.facts,
+            **facts,
             "spec": vars(fitted.detector.spec),
             "lookahead": fitted.lookahead,
             "parameters": count_parameters(fitted.detector),
         }
     )
+
+
+def about_area(area: IgnoredArea) -> dict[str, Any]:
+    """How much of the picture an area ignores, and by what."""
+    bitmaps = [f"{bitmap.width} × {bitmap.height} pixels" for bitmap in area.bitmaps]
+    return {
+        "share": round(share_of(area), 4),
+        "polygons": area.polygons,
+        "regions": area.regions,
+        "mask_pictures": bitmaps,
+    }
 
 
 def count_parameters(detector: Detector) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """What the embeddings of a run are worth on videos with classes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +27,7 @@ from oddframe.results import Result, to_plain, workflow
 from oddframe.run import Run
 from oddframe.scoring.run_folder import FittedDetector, load_run
 from oddframe.training.config import Training
+from oddframe.video.ignored import with_ignored
 from oddframe.visualization.probe_plots import write_confusion_png, write_retrieval_page
 
 PROBE_CLIPS, RETRIEVAL_CLIPS = 10, 9  # clips of a video, as TCLR's authors take them
@@ -274,6 +275,11 @@ def open_probe(
     name, split = open_data(str(data), root, split=number)
     refuse_unlabelled(name, split)
     refuse_learned(fitted, split.test)
+    split = replace(
+        split,
+        train=[with_ignored(video, fitted.ignored) for video in split.train],
+        test=[with_ignored(video, fitted.ignored) for video in split.test],
+    )
     embedder.to(device).eval()
     return fitted, embedder, name, split
 

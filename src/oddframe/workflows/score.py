@@ -16,6 +16,8 @@ from oddframe.scoring.calibration import Threshold
 from oddframe.scoring.run_folder import FittedDetector, load_run
 from oddframe.scoring.score_store import ScoredVideo, hold_score_files, score_files, score_to
 from oddframe.types import Video
+from oddframe.video.ignored import with_ignored
+from oddframe.video.ignored_files import read_area
 from oddframe.visualization.outputs import VideoResult, draw_extras, draw_video, write_results
 from oddframe.visualization.report import frames_seen
 
@@ -58,6 +60,8 @@ def score(
     *,
     out: str | Path,
     false_alarms_per_hour: AlarmsPerHour | None = None,
+    ignore: str | Path | None = None,
+    region: str | Path | None = None,
     overlay: bool = True,
     clips: bool = True,
     maps: bool = True,
@@ -81,6 +85,10 @@ def score(
         videos: video files, folders of frames, or folders of videos.
         out: where results go; made if need be.
         false_alarms_per_hour: threshold for another rate than the run's own.
+        ignore: where nothing is looked at this time, besides what the run ignores: polygons
+            "x1,y1 x2,y2 x3,y3; …" in fractions of the picture, a JSON file of polygons, or a mask
+            picture, white where ignored.
+        region: the same for what alone is looked at; everything outside it is ignored.
         overlay: write the video with heat map, boxes and score ribbon.
         clips: cut each event out of its video.
         maps: keep the maps that say where.
@@ -96,7 +104,9 @@ def score(
     """
     fitted = load_run(run, device).with_lookahead(lookahead)
     threshold = fitted.threshold_for(false_alarms_per_hour)
-    given = collect_videos([Path(path) for path in videos], frame_rate)
+    area = read_area(ignore, region, already=fitted.ignored)
+    found_videos = collect_videos([Path(path) for path in videos], frame_rate)
+    given = [with_ignored(video, area) for video in found_videos]
     if film and not any(video.source.is_dir() for video in given):
         raise BadInput("--film makes videos of folders of pictures, and there is none among them")
     folder = room(Path(out))

@@ -19,6 +19,7 @@ from oddframe.progress import logger, progress
 from oddframe.run import Arrays, Run
 from oddframe.types import Bytes, ClipSpec, Floats, Frame, Video
 from oddframe.video.clips import clips_of
+from oddframe.video.ignored import GREY
 from oddframe.video.object_boxes import OnnxDetector, open_box_file, scale_boxes
 from oddframe.video.reader import content_of, read, times_of
 
@@ -94,7 +95,7 @@ class BoxFinder:
         shape, boxes = clip.shape[1:3], np.zeros((0, 4), np.float32)
         if self.options.source == "file":
             boxes = open_box_file(self.options.file, self.options.confidence).boxes(video, frame)
-            boxes = scale_boxes(boxes, self.frame_size, shape)
+            boxes = outside_ignored(scale_boxes(boxes, self.frame_size, shape), clip)
         if self.detector is not None:
             boxes = self.detector(clip[len(clip) // 2])
         if self.scene is not None:
@@ -118,6 +119,20 @@ class BoxFinder:
         for source in {video.source: video for video in videos}.values():
             # boxes are of the file's frames, whatever part of it is learned from
             file.check_length(source.name, len(times_of(replace(source, span=None))))
+
+
+def outside_ignored(boxes: Floats, clip: Bytes) -> Floats:
+    """Those of n boxes whose centre is not the grey of ignored areas in all of a clip (T, H, W, C).
+
+    Boxes of a file know nothing of the area that a run ignores.
+    """
+    if not len(boxes):
+        return boxes
+    H, W = clip.shape[1:3]
+    ignored = (clip == GREY).all(axis=(0, 3))  # (H, W)
+    column = np.clip((boxes[:, 0] + boxes[:, 2]) / 2, 0, W - 1).astype(int)
+    row = np.clip((boxes[:, 1] + boxes[:, 3]) / 2, 0, H - 1).astype(int)
+    return np.asarray(boxes[~ignored[row, column]])
 
 
 def whole_frame(clip: Bytes, video: str, frame: int) -> Floats:
