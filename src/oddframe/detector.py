@@ -158,6 +158,26 @@ class FastFolds(Protocol):
         """
 
 
+@runtime_checkable
+class Extendable(Protocol):
+    """A method that can keep what it needs of a video, so that a later fit does without it."""
+
+    def keep(
+        self,
+        videos: Sequence[Video],
+        segments: Sequence[Video],
+        run: Run,
+        earlier: Detector | None,
+    ) -> None:
+        """See to it that what `fit` needs of each video lies beside its `kept`; there it is used.
+
+        A video of which it lies there is not read. `segments` are the parts of these videos that
+        `fit` will be given. With `earlier`, a fitted detector of the same options, what it learned
+        about how to look at the scene holds on. Fitting then gives what it would have given on all
+        videos at once, looked at in this way. Raises BadRun for what is kept and damaged.
+        """
+
+
 def is_of_type(value: Any, hint: Any) -> bool:  # noqa: PLR0911  one for each kind of annotation
     """Whether an option is what its annotation says. Types that options do not have are taken as
     they are.

@@ -99,6 +99,8 @@ class Video:
     # of grey pictures of more than 8 bits: the values that are shown as black and as white
     levels: tuple[float, float] | None = None
     ignored: IgnoredArea | None = None  # is one grey in every frame read
+    # a file of what is known of it (`video.kept`): where it is there, the source need not be
+    kept: Path | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,9 @@ def run(words: list[str]) -> int:
         if not rest or rest[0] in ("-h", "--help"):
             print(fit_help())
             return 0
-        method = method_named(rest.pop(0))
+        method = method_to_add(rest)
+        if method is None:
+            method = method_named(rest.pop(0))
     command = parser_of(name, method)
     if "-h" in rest or "--help" in rest:
         print(command.help_text())
@@ -159,7 +161,22 @@ def run(words: list[str]) -> int:
     absent = command.missing(given)
     if absent:
         raise BadInput(f"missing: {', '.join(absent)}; `{command.prog} --help` explains")
-    return carry_out(name, command.with_defaults(given), method)
+    values = command.with_defaults(given)
+    if values.get("add") is not None:
+        values = without_defaults(values, given, name)
+    return carry_out(name, values, method)
+
+
+def without_defaults(values: dict[str, Any], given: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The values without options of the method that nobody gave: they are those of an earlier
+    run.
+    """
+    own = {*get_type_hints(verb_of(name)), *(option.name for option in COMMON)}
+    kept = {}
+    for full, value in values.items():
+        if full in given or full.partition(".")[0] in own:
+            kept[full] = value
+    return kept
 
 
 def carry_out(name: str, values: dict[str, Any], method: str | None) -> int:
@@ -255,6 +272,24 @@ def method_named(word: str) -> str:
     return word
 
 
+def method_to_add(words: list[str]) -> str | None:
+    """The method of the run that --add names, where no method comes first. Raises BadRun."""
+    from pathlib import Path
+
+    from oddframe.registry import entries
+    from oddframe.serialization import read_words
+
+    folder = None
+    for at, word in enumerate(words):
+        if word == "--add" and at + 1 < len(words):
+            folder = words[at + 1]
+        elif word.startswith("--add="):
+            folder = word.partition("=")[2]
+    if not folder or words[0] in entries("methods"):
+        return None
+    return str(read_words(Path(folder).expanduser())["method"])
+
+
 def help_text() -> str:
     """What `oddframe --help` prints."""
     rows = "\n".join(f"  {name:12}{verb.line}" for name, verb in COMMANDS.items())
@@ -273,7 +308,8 @@ def fit_help() -> str:
 
     rows = "\n".join(f"  {name:20}{entry.summary}" for name, entry in entries("methods").items())
     return (
-        f"usage: oddframe fit METHOD DATA… [--root ROOT] --out RUN [OPTIONS]\n\n{rows}\n\n"
+        f"usage: oddframe fit METHOD DATA… [--root ROOT] --out RUN [OPTIONS]\n"
+        f"       oddframe fit VIDEOS… --add RUN --out RUN [OPTIONS]\n\n{rows}\n\n"
         "`oddframe fit METHOD --help` lists the options of a method."
     )
 

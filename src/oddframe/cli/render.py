@@ -89,6 +89,9 @@ def fitted_lines(found: "FittedDetector") -> list[str]:
     kept = len(found.facts["calibration"]["held_out"])
     if kept:
         videos = f"{count - kept} of {count} videos, calibrated on the other {kept},"
+    before = found.facts.get("added_to")
+    if before is not None:
+        videos += f", {before['videos']} of them learned before by {before['run']},"
     seconds = found.facts["seconds"]["fit"]
     threshold = found.threshold
     rate = f"{threshold.asked:g} false alarms per hour"

@@ -7,15 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from oddframe.detector import Detector
-from oddframe.errors import BadVideo
+from oddframe.detector import Detector, Extendable
+from oddframe.errors import BadInput, BadVideo
 from oddframe.files import hold_folder
 from oddframe.left_out import do_each
 from oddframe.progress import logger
 from oddframe.run import Run, rank, refuse_device
 from oddframe.scoring.attempts import Attempts
 from oddframe.scoring.calibration import calibrate, raw_segments
-from oddframe.scoring.cross_validation import fit_and_cross_validate
+from oddframe.scoring.cross_validation import fit_and_cross_validate, segments_of
+from oddframe.scoring.extension import (
+    Earlier,
+    at_rate_of,
+    forget_others,
+    keep_facts,
+    of_another_view,
+    only_new,
+    words_of,
+)
 from oddframe.scoring.run_folder import (
     UNFINISHED,
     USUAL_RATE,
@@ -28,8 +37,8 @@ from oddframe.types import IgnoredArea, Video
 from oddframe.video.ignored import with_ignored
 from oddframe.video.ignored_files import area_to_facts
 from oddframe.video.levels import learn_levels
-from oddframe.video.reader import content_hash, facts_of, times_of
-from oddframe.video.scene_check import SceneCheck, check_videos
+from oddframe.video.reader import content_of, facts_of, times_of
+from oddframe.video.scene_check import Misfit, SceneCheck, check_videos
 
 
 def fit_videos(
@@ -48,13 +57,17 @@ def fit_videos(
     cache: Path | None = None,
     one_scene: bool = False,
     ignored: IgnoredArea | None = None,
+    keep_features: bool = False,
+    earlier: Earlier | None = None,
 ) -> FittedDetector:
     """Learn from normal videos and write a run folder; without `cache` nothing is kept for other
     fits. Nothing is looked at in the `ignored` area, now and in all scoring with the run.
 
     `validation` are normal videos to choose an epoch's weights by; without them some of `videos`.
     Videos that cannot be read are left out, and named; with `one_scene` also those that do not
-    belong to the others (`video.scene_check`). Of torchrun's processes the first writes the run;
+    belong to the others (`video.scene_check`). With `earlier` the run learns from the videos of that
+    one too, as if all had been given at once; with `keep_features` it keeps what a later one needs
+    of its videos. Of torchrun's processes the first writes the run;
     what the others return has a folder that is gone. Raises BadInput, BadVideo.
     """
     refuse_device(device)
@@ -82,6 +95,8 @@ def fit_videos(
             false_alarms_per_hour,
             one_scene=one_scene,
             ignored=ignored,
+            keep_features=keep_features,
+            earlier=earlier,
         )
 
 
@@ -95,6 +110,8 @@ def fit_and_save(
     *,
     one_scene: bool,
     ignored: IgnoredArea | None,
+    keep_features: bool,
+    earlier: Earlier | None,
 ) -> FittedDetector:
     """`fit_videos` in a folder that is held."""
     folder = run.folder
@@ -103,20 +120,33 @@ def fit_and_save(
     videos = [with_ignored(video, ignored) for video in videos]
     chosen_by = tuple(with_ignored(video, ignored) for video in run.validation)
     run = replace(run, validation=chosen_by)
-    levels = learn_levels(videos)
+    misfits: list[Misfit] = []
+    if earlier is not None:
+        videos = only_new(earlier, [at_rate_of(earlier, video) for video in videos])
+        if one_scene:
+            misfits += of_another_view(earlier, videos)
+        before = [with_ignored(video, ignored) for video in earlier.videos]
+        videos = [*before, *without(videos, misfits)]
+    levels = learn_levels([video for video in videos if video.kept is None])
+    if keep_features:
+        refuse_keeping(detector, levels)
+        videos = keep_facts(videos, folder)
     if levels is not None:
         videos = at_levels(videos, levels)
         run = replace(run, validation=tuple(at_levels(run.validation, levels)))
     check = SceneCheck((), None)
     if one_scene:
         check = check_videos(videos, one_shape=True)
-    for misfit in check.misfits:
+    misfits += check.misfits
+    for misfit in misfits:
         logger.warning(
             f"left out, as it does not belong to the others: {misfit} (--keep-all keeps it)"
         )
-    strange = {misfit.name for misfit in check.misfits}
-    videos = [video for video in videos if video.name not in strange]
+    videos = without(videos, misfits)
     attempts = Attempts(folder / UNFINISHED[0])
+    if keep_features and isinstance(detector, Extendable):
+        known = earlier.fitted.detector if earlier is not None and earlier.keeps else None
+        detector.keep(videos, segments_of(videos), run, known)
     held_out = fit_and_cross_validate(detector, videos, run)
     calibration = replace(
         calibrate(held_out.scores, held_out.how),
@@ -124,13 +154,20 @@ def fit_and_save(
         raw=raw_segments(held_out.raw),
     )
     threshold = calibration.threshold(false_alarms_per_hour, run.seed)
+    added = {} if earlier is None else earlier.added
     learned_from = []
     for video in videos:
-        key = content_hash(video.source)
-        learned_from.append({"name": video.name, "source": str(video.source), "hash": key})
+        when = added.get(str(content_of(video)[0]), facts["began"])
+        learned_from.append(words_of(video, when))
     facts |= {"method": detector.name, "options": detector.options, "data": data}
     if stream:
         facts["stream"] = stream
+    if earlier is not None:
+        facts["added_to"] = {
+            "run": str(earlier.fitted.folder),
+            "began": earlier.fitted.facts["began"],
+            "videos": len(earlier.videos),
+        }
     if levels is not None:
         facts["levels"] = levels
     if ignored is not None:
@@ -141,7 +178,7 @@ def fit_and_save(
         "trained_on": learned_from,
         "validated_on": [video.name for video in run.validation],
         "left_out": [one.why for one in left_out],
-        "misfits": [str(misfit) for misfit in check.misfits],
+        "misfits": [str(misfit) for misfit in misfits],
         "calibration": {
             "how": held_out.how,
             "learned_from": len(held_out.learned_from),
@@ -152,7 +189,29 @@ def fit_and_save(
         "learned": run.notes,
         "seconds": {"fit": round(attempts.seconds(), 3)},
     }
-    return save_run(folder, detector, calibration, threshold, facts)
+    fitted = save_run(folder, detector, calibration, threshold, facts)
+    forget_others(videos, folder)
+    return fitted
+
+
+def without(videos: Sequence[Video], misfits: Sequence[Misfit]) -> list[Video]:
+    """The videos that are no misfits."""
+    strange = {misfit.name for misfit in misfits}
+    return [video for video in videos if video.name not in strange]
+
+
+def refuse_keeping(detector: Detector, levels: tuple[float, float] | None) -> None:
+    """Raise BadInput where nothing can be kept of videos."""
+    if not isinstance(detector, Extendable):
+        raise BadInput(
+            f"{detector.name} reads its videos again when more are added; "
+            "leave --keep-features away"
+        )
+    if levels is not None:
+        raise BadInput(
+            "pictures of more than 8 bits are read again when more are added; "
+            "leave --keep-features away"
+        )
 
 
 def folder_of_process(out: Path) -> Path:

@@ -43,6 +43,7 @@ from oddframe.video.reader import facts_of, video_of
 OTHER_RATE = 0.25  # difference of frame rates from which on speeds do not compare
 USUAL_RATE = 1.0  # false alarms per hour
 UNFINISHED = ("remembered", "checkpoints")  # what a fit that was interrupted goes on from
+KEPT = "features"  # the folder of what a run keeps of its videos (`--keep-features`)
 STATED_PACKAGES = ("torch", "numpy", "av", "opencv-python-headless", "scipy")
 # what run.json says in every run, and of what kind it is
 FACTS: Mapping[str, type | tuple[type, ...]] = {
@@ -358,7 +359,8 @@ def room_for_run(folder: Path) -> Path:
     there.
     """
     folder = room(folder)
-    if listing(folder) and not any((folder / name).exists() for name in ("run.json", *UNFINISHED)):
+    own = ("run.json", *UNFINISHED, KEPT)
+    if listing(folder) and not any((folder / name).exists() for name in own):
         raise BadInput(
             f"{folder} holds other things than a run; name a new or empty folder with --out"
         )

@@ -20,6 +20,7 @@ from oddframe.errors import BadVideo
 from oddframe.types import Bytes, ClipSpec, Floats, Frame, Ints, Video
 from oddframe.video.damage import DamageReport, LostPictures
 from oddframe.video.decoder import USUAL_FPS, VIDEO_ENDINGS, StampClock, VideoFile
+from oddframe.video.kept import KeptVideo, load_kept
 from oddframe.video.pictures import PICTURE_ENDINGS, pictures_of, read_picture, read_pictures
 from oddframe.video.scaling import Scaler, size_of
 from oddframe.video.source import Facts, Source, content_hash, open_source, unreadable
@@ -71,10 +72,11 @@ def content_of(video: Video) -> tuple[object, ...]:
 
     Every name under which something made of a video is kept holds this. Raises BadVideo.
     """
-    content = (content_hash(video.source), video.span, video.fps, video.levels)
+    content = load_kept(video.kept).content if video.kept else content_hash(video.source)
+    parts = (content, video.span, video.fps, video.levels)
     if video.ignored is None:
-        return content
-    return (*content, video.ignored)
+        return parts
+    return (*parts, video.ignored)
 
 
 def facts_of(video: Video) -> Facts:
@@ -83,7 +85,7 @@ def facts_of(video: Video) -> Facts:
 
     Raises BadVideo.
     """
-    facts = open_source(video.source).facts
+    facts = known_of(video).facts
     if not video.fps:
         return facts
     if facts.codec == "pictures":
@@ -99,10 +101,19 @@ def times_of(video: Video) -> Floats:
     decoded once. In a file with damage this counts the frames that should be there, which may be
     more than can be read.
     """
-    seconds = open_source(video.source).seconds
+    seconds = known_of(video).seconds
     if video.fps:
         return np.arange(len(seconds)) / video.fps
     return seconds
+
+
+def known_of(video: Video) -> Source | KeptVideo:
+    """What is known of a video without its pixels. Raises BadVideo; BadRun where it was kept and
+    is damaged.
+    """
+    if video.kept is not None:
+        return load_kept(video.kept)
+    return open_source(video.source)
 
 
 def thinned(seconds: Floats, fps: float | None) -> Ints:

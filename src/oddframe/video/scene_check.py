@@ -15,6 +15,7 @@ from oddframe.errors import BadInput, BadVideo
 from oddframe.types import Bytes, ClipSpec, Floats, Video
 from oddframe.video.background import median_picture
 from oddframe.video.ignored import filled_in
+from oddframe.video.kept import KeptVideo, load_kept
 from oddframe.video.reader import facts_of, read_frames, times_of
 
 SCENE_WIDTH = 160  # pixels of the frames that are looked at
@@ -71,7 +72,11 @@ class SceneCheck:
 
 
 def sample_scene(video: Video) -> SceneSample:
-    """Look at a few frames of a video, evenly from its span. Raises BadVideo."""
+    """Look at a few frames of a video, evenly from its span, or at what was kept of it. Raises
+    BadVideo.
+    """
+    if video.kept is not None:
+        return kept_sample(video.name, load_kept(video.kept))
     facts = facts_of(video)
     times = times_of(video)
     indices = np.arange(len(times))
@@ -96,6 +101,14 @@ def sample_scene(video: Video) -> SceneSample:
     shape = (facts.height, facts.width)
     shake = shake_of(frames, background)
     return SceneSample(video.name, shape, background, shake, float(frames.mean()))
+
+
+def kept_sample(name: str, kept: KeptVideo) -> SceneSample:
+    """What was kept of a video. Raises BadVideo where no frame could be read for it."""
+    if not kept.background.size:
+        raise BadVideo(f"{name}: none of its frames could be read")
+    shape = (kept.facts.height, kept.facts.width)
+    return SceneSample(name, shape, kept.background, kept.shake, kept.exposure)
 
 
 def shake_of(frames: Bytes, background: Bytes) -> float:

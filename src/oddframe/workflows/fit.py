@@ -13,8 +13,10 @@ from oddframe.progress import ProgressCallback
 from oddframe.registry import member, members
 from oddframe.results import workflow
 from oddframe.run import rank, user_cache
+from oddframe.scoring.extension import Earlier, open_earlier, refuse_other_options
 from oddframe.scoring.fitting import fit_videos, remove_unfinished
 from oddframe.scoring.run_folder import USUAL_RATE, FittedDetector
+from oddframe.types import IgnoredArea
 from oddframe.video.ignored import with_ignored
 from oddframe.video.ignored_files import read_area
 from oddframe.visualization.architecture import draw_run
@@ -23,10 +25,11 @@ from oddframe.visualization.embedding_plots import draw_embeddings
 
 @workflow
 def fit(
-    method: str | Detector,
+    method: str | Detector | None,
     data: Sequence[str | Path] | str | Path,
     *,
     out: str | Path,
+    add: str | Path | None = None,
     root: str | Path | None = None,
     stream: str | None = None,
     split: OfficialSplit | None = None,
@@ -37,6 +40,7 @@ def fit(
     ignore: str | Path | None = None,
     region: str | Path | None = None,
     keep_all: bool = False,
+    keep_features: bool = False,
     resume: bool = True,
     cache: str | Path | None = None,
     frame_rate: FramesPerSecond | None = None,
@@ -50,9 +54,11 @@ def fit(
     there is nothing to learn from, and BadInput for an option that the method does not have.
 
     Args:
-        method: what is to learn: a method's name, with `options`, or a detector.
+        method: what is to learn: a method's name, with `options`, or a detector; None with `add`.
         data: a data set, as `oddframe datasets` lists them, or folders and videos of your own.
         out: the run folder, new or an earlier run that is replaced when this one is complete.
+        add: an earlier run, to go on from with its method and options: the new one has learned from
+            its videos and from these. It may be OUT, and is replaced when the new one is complete.
         root: where a named data set lies.
         stream: of videos with several, such as two cameras on one driver, the one to learn; all
             unless given.
@@ -67,6 +73,8 @@ def fit(
         region: the same for what alone is looked at; everything outside it is ignored.
         keep_all: learn also from those of your own videos that do not belong to the others: where
             the camera moves, another view is shown, or the picture has another shape or light.
+        keep_features: keep in the run what was seen of the videos, so that --add does without them
+            (flowgrid; about 130 MB an hour); a run that is added to goes on keeping it.
         resume: go on where an earlier fit into the same folder was interrupted.
         cache: where embeddings are kept for the next fit, of whatever head; in your own cache
             folder unless given.
@@ -75,11 +83,24 @@ def fit(
         options: of a method that is given by name.
         progress: called with how far the work is.
     """
-    detector = detector_of(method, options)
     area = read_area(ignore, region)
+    earlier = None
+    if add is not None:
+        earlier = open_earlier(Path(add).expanduser(), device)
+        detector, seed, false_alarms_per_hour = as_earlier(
+            earlier, method, options, seed, false_alarms_per_hour
+        )
+        area = refuse_other_area(earlier, area)
+        keep_features = keep_features or earlier.keeps
+    elif method is None:
+        raise BadInput("fit learns by a method, or adds to an earlier run; name one of the two")
+    else:
+        detector = detector_of(method, options)
     if cache is None:
         cache = user_cache()
     name, found = normal_videos(data, root, stream, split, frame_rate)
+    if earlier is not None:
+        name = refuse_other_stream(earlier, found.stream)
     fitted = fit_videos(
         detector,
         found.train,
@@ -95,6 +116,8 @@ def fit(
         resume=resume,
         cache=Path(cache),
         ignored=area,
+        keep_features=keep_features,
+        earlier=earlier,
     )
     draw_run(fitted.folder, fitted.detector, with_ignored(found.train[0], area))
     remove_unfinished(fitted.folder)
@@ -102,6 +125,53 @@ def fit(
     if rank():  # of torchrun's processes the first writes the run; nobody wants what others wrote
         shutil.rmtree(fitted.folder, ignore_errors=True)
     return fitted
+
+
+def as_earlier(
+    earlier: Earlier,
+    method: str | Detector | None,
+    options: Mapping[str, object] | None,
+    seed: int,
+    false_alarms_per_hour: float,
+) -> tuple[Detector, int, float]:
+    """An unfitted detector, the seed and the rate of false alarms of an earlier run; another rate
+    may be asked for. Raises BadInput for another method, option or seed.
+    """
+    fitted = earlier.fitted
+    if isinstance(method, Detector):
+        refuse_other_options(earlier, method.name, method.options)
+    else:
+        refuse_other_options(earlier, method, options)
+    known = int(fitted.facts["seed"])
+    if seed not in (0, known):
+        raise BadInput(
+            f"what is added to {fitted.folder} is learned with its own options; "
+            "leave --seed away, or fit again on all videos"
+        )
+    if false_alarms_per_hour == USUAL_RATE:
+        false_alarms_per_hour = fitted.threshold.asked
+    return fitted.detector.fresh(), known, false_alarms_per_hour
+
+
+def refuse_other_area(earlier: Earlier, area: IgnoredArea | None) -> IgnoredArea | None:
+    """The area that an earlier run ignores. Raises BadInput where another is given."""
+    if area is not None:
+        raise BadInput(
+            f"what is added to {earlier.fitted.folder} is learned with what it ignores; "
+            "leave --ignore and --region away, or fit again on all videos"
+        )
+    return earlier.fitted.ignored
+
+
+def refuse_other_stream(earlier: Earlier, stream: str | None) -> str:
+    """The name of the data that an earlier run learned. Raises BadInput for another stream."""
+    facts = earlier.fitted.facts
+    if facts.get("stream") != stream:
+        raise BadInput(
+            f"{earlier.fitted.folder} has learned the stream {facts.get('stream')}, "
+            f"and the videos to add are of {stream}"
+        )
+    return str(facts["data"])
 
 
 def is_own(data: Sequence[str | Path] | str | Path) -> bool:

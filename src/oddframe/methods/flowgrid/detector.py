@@ -123,6 +123,7 @@ class FlowGrid(Detector):
         self.asked_windows = windows
         self.asked_step = frame_step
         self.grid = MotionGrid(frame_step or 1, windows or (32, 48), 8)
+        self.held_grid: MotionGrid | None = None  # of an earlier fit that is gone on from
         self.learned_from: list[str] = []  # sources of the training videos, for `nearest_normal`
         self.tree: cKDTree | None = None
         nothing = np.zeros(0, np.float32)
@@ -224,6 +225,23 @@ class FlowGrid(Detector):
                 learned_without = fold
             yield student.score_features(features[k], videos[k].name)
 
+    def keep(
+        self,
+        videos: Sequence[Video],
+        segments: Sequence[Video],
+        run: Run,
+        earlier: Detector | None,
+    ) -> None:
+        """Keep the features of whole videos, about 130 MB an hour; the grid of `earlier` is kept to."""
+        refuse_tiny(videos)
+        if isinstance(earlier, FlowGrid):
+            self.held_grid = earlier.grid
+        else:
+            self.held_grid = None
+            self.held_grid = self.choose_grid(segments, run)
+        self.grid = self.held_grid
+        self.describer.keep_all(videos, run)
+
     def nearest_normal(self, clips: Clips) -> Example:
         """The remembered window nearest to the hottest cell of the last clip, and how the two move."""
         return explain(self, clips)
@@ -232,7 +250,7 @@ class FlowGrid(Detector):
 
     def choose_grid(self, videos: Sequence[Video], run: Run) -> MotionGrid:
         """Window sizes and frame step for these videos, noted in the run."""
-        grid = choose_grid(
+        grid = self.held_grid or choose_grid(
             videos,
             size=self.size,
             fps=self.fps,
