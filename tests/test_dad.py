@@ -131,7 +131,13 @@ def test_what_cannot_be_fused_is_said(
     line = refused(
         2, "fuse", tmp_path / "all", tmp_path / "all", "dad", "--root", dad, "--out", tmp_path / "o"
     )
+    assert "is given twice" in line
+    fit("constant", "dad", root=dad, stream="top_ir", out=tmp_path / "top")
+    line = refused(
+        2, "fuse", tmp_path / "top", tmp_path / "all", "dad", "--root", dad, "--out", tmp_path / "o"
+    )
     assert "no single stream" in line
+    assert not (tmp_path / "o").exists()
 
 
 def judged(name: str, *value: float) -> EvaluatedVideo:

@@ -212,12 +212,16 @@ def comparison(found: "Comparison") -> list[str]:
 
 
 def fusion(found: "Fusion") -> list[str]:
-    """Micro AUC of all streams together, and of each; then the events."""
-    lines = [f"{found.recordings} recordings{'':14}{'honest':>10}{'as published':>14}"]
+    """Micro AUC of all runs together, and of each, where there is truth; then the events."""
+    lines = []
+    if found.streams:
+        lines.append(f"{found.recordings} recordings{'':14}{'honest':>10}{'as published':>14}")
     for stream, numbers in found.streams.items():
         honest = number(numbers["micro_auc"])
         published = number(numbers["micro_auc_as_published"])
         lines.append(f"micro_auc of {stream:16}{honest:>10}{published:>14}")
+    shares = [f"{label} {share:.0%}" for label, share in found.weights.items()]
+    lines.append(f"weights: {', '.join(shares)}; {found.weighing}")
     for video in found.videos:
         lines += video_lines(video)
     lines.append(

@@ -10,6 +10,7 @@ import numpy as np
 
 from oddframe.evaluation.metric_registry import METRICS, Metric
 from oddframe.evaluation.protocol import Evaluation
+from oddframe.scoring.run_folder import FittedDetector
 
 
 @dataclass(frozen=True)
@@ -155,3 +156,22 @@ def micro_auc_of(row: MethodRow) -> float:
     if spread is None:
         return -1.0
     return spread.mean
+
+
+def labels_of(runs: Sequence[FittedDetector]) -> list[str]:
+    """A name for each run: its method, with its folder where several are of it, and a number where
+    even these agree.
+    """
+    labels: list[str] = []
+    methods = [run.detector.name for run in runs]
+    for run in runs:
+        label = run.detector.name
+        if methods.count(label) > 1:
+            label = f"{label} {run.folder.resolve().name}"
+        first = label
+        number = 1
+        while label in labels:
+            number += 1
+            label = f"{first} {number}"
+        labels.append(label)
+    return labels

@@ -17,6 +17,7 @@ import numpy as np
 from oddframe.types import Bools, Bytes, Floats
 from oddframe.video.background import Part, connected_parts, median_picture
 
+USUAL_FPS = 10.0  # the rate that speeds and lengths of time are meant at
 TAMPERINGS = ("fast", "faster-box", "reversed-box", "frozen-box", "big", "foreign")
 
 
@@ -29,18 +30,21 @@ class Tampered:
     kind: str
 
 
-def tamper(frames: Bytes, kind: str, random: np.random.Generator) -> Tampered | None:
+def tamper(
+    frames: Bytes, kind: str, random: np.random.Generator, fps: float = USUAL_FPS
+) -> Tampered | None:
     """A copy of the film with one anomaly of that kind, or None where nothing in it moves enough to
-    make one.
+    make one. `fps` is the film's rate, frames per second.
     """
+    longer = fps / USUAL_FPS
     every = max(1, len(frames) // 50)
     background = median_picture(frames[::every])
     things = things_in(frames, background)
     if not things:
         return None
     if kind.endswith("box"):
-        return disturb_time(frames, background, things, kind, random)
-    return paste_thing(frames, things, kind, random)
+        return disturb_time(frames, background, things, kind, random, longer)
+    return paste_thing(frames, things, kind, random, longer)
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,10 @@ def is_upright_thing(part: Part, shape: Sequence[int]) -> bool:
 
 
 def paste_thing(
-    frames: Bytes, things: list[Thing], kind: str, random: np.random.Generator
+    frames: Bytes, things: list[Thing], kind: str, random: np.random.Generator, longer: float
 ) -> Tampered | None:
     """One of the film's own things crosses the picture: too fast, too big, or where nobody goes and
-    too fast.
+    too fast. It takes `longer` times the frames that it would at 10 Hz.
     """
     T, H, W = frames.shape
     thing = things[random.integers(len(things))]
@@ -102,8 +106,8 @@ def paste_thing(
         alpha = np.asarray(cv2.resize(alpha, None, fx=big, fy=big), np.float32)
     height, width = cut.shape
     # a walker covers about 4.5 % of its height a frame at 10 Hz
-    speed = paces[kind] * 0.045 * h * random.choice([-1, 1])
-    start, end = stretch_of_time(T, random)
+    speed = paces[kind] * 0.045 * h * random.choice([-1, 1]) / longer
+    start, end = stretch_of_time(T, random, longer)
     top = y + h - height
     way = abs(speed) * (end - start)  # begins where it can go on for as long as it lasts
     left = random.uniform(-width / 2, max(0.0, W - width / 2 - way))
@@ -134,11 +138,11 @@ def blend(share: Floats, over: Floats | Bytes, under: Bytes) -> Bytes:
     return mixed.round().astype(np.uint8)
 
 
-def stretch_of_time(T: int, random: np.random.Generator) -> tuple[int, int]:
-    """Frames [start, end) of an anomaly: one to four seconds at 10 Hz, as real ones may be,
-    somewhere in the film.
+def stretch_of_time(T: int, random: np.random.Generator, longer: float) -> tuple[int, int]:
+    """Frames [start, end) of an anomaly: one to four seconds, as real ones may be, somewhere in the
+    film, whose rate is `longer` times 10 Hz.
     """
-    lasts = int(random.integers(12, 41))
+    lasts = round(int(random.integers(12, 41)) * longer)
     earliest = T // 10
     start = int(random.integers(earliest, max(earliest + 1, T - lasts)))
     return start, min(T, start + lasts)
@@ -150,6 +154,7 @@ def disturb_time(
     things: list[Thing],
     kind: str,
     random: np.random.Generator,
+    longer: float,
 ) -> Tampered | None:
     """Inside a box around something that moves, time runs too fast, backwards, or not at all."""
     T = len(frames)
@@ -157,7 +162,7 @@ def disturb_time(
     thing = early[random.integers(len(early))]
     rows, columns = box_around(thing.part, frames.shape[1:])
     times = int(random.integers(2, 5))
-    lasts = int(random.integers(12, 41))
+    lasts = round(int(random.integers(12, 41)) * longer)
     made = frames.copy()
     mask = np.zeros(frames.shape, bool)
     soft = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.float32)

@@ -11,7 +11,12 @@ import numpy as np
 
 from oddframe.datasets.base import OfficialSplit, open_data
 from oddframe.errors import BadInput, OddframeError
-from oddframe.evaluation.compare import ComparisonTable, MeasuredSeed, compare_runs
+from oddframe.evaluation.compare import (
+    ComparisonTable,
+    MeasuredSeed,
+    compare_runs,
+    labels_of,
+)
 from oddframe.evaluation.measured_run import MeasuredRun, measure_run, refuse_learned, test_videos
 from oddframe.files import aside, room, write_json
 from oddframe.left_out import LeftOut, problem_with
@@ -132,25 +137,6 @@ def compare(
     write_comparison_csv(folder / "comparison.csv", result.table)
     write_json(folder / "comparison.json", result.to_dict())
     return result
-
-
-def labels_of(runs: Sequence[FittedDetector]) -> list[str]:
-    """A name for each run: its method, with its folder where several are of it, and a number where
-    even these agree.
-    """
-    labels: list[str] = []
-    methods = [run.detector.name for run in runs]
-    for run in runs:
-        label = run.detector.name
-        if methods.count(label) > 1:
-            label = f"{label} {run.folder.resolve().name}"
-        first = label
-        number = 1
-        while label in labels:
-            number += 1
-            label = f"{first} {number}"
-        labels.append(label)
-    return labels
 
 
 def measured_seed(label: str, fitted: FittedDetector, measured: MeasuredRun) -> MeasuredSeed:

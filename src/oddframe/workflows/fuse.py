@@ -1,8 +1,10 @@
-"""Several runs on several streams of the same recordings: each alone, and all together."""
+"""Several runs on the same scene, of different methods or of different streams of the same recordings:
+each alone, and all together.
+"""
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +14,15 @@ import numpy as np
 from oddframe.datasets.base import open_data
 from oddframe.errors import BadInput, OddframeError
 from oddframe.evaluation.evaluated_video import EvaluatedVideo, align_with_truth
+from oddframe.evaluation.fused_runs import (
+    Weighing,
+    judged_by,
+    refuse_learned_by_any,
+    refuse_other_cameras,
+    score_together,
+    videos_to_fuse,
+    weigh,
+)
 from oddframe.evaluation.fusion import fused
 from oddframe.evaluation.measured_run import refuse_learned, test_videos
 from oddframe.evaluation.metrics import auc
@@ -22,6 +33,7 @@ from oddframe.options import FramesPerSecond, Range
 from oddframe.progress import ProgressCallback
 from oddframe.results import Result, to_plain, workflow
 from oddframe.scoring.calibration import Threshold
+from oddframe.scoring.fused_scores import shares_of
 from oddframe.scoring.run_folder import FittedDetector, load_run
 from oddframe.scoring.score_store import ScoredVideo, hold_score_files, score_to
 from oddframe.types import Scores, Video
@@ -31,18 +43,23 @@ from oddframe.visualization.outputs import (
     video_result,
     write_scores_csv,
 )
-from oddframe.visualization.report import write_report
+from oddframe.visualization.report import frames_seen, write_report
+from oddframe.visualization.timeline import Timeline
 
 Rarity = Annotated[float, Range(1e-3, 12)]
 
 
 @dataclass(frozen=True)
 class Fusion(Result):
-    """What several streams are worth, each alone and all by their mean rarity."""
+    """What several runs say, each alone and all by their mean rarity."""
 
     dataset: str
     recordings: int
-    streams: Mapping[str, Mapping[str, float | None]]  # "all" first, then each stream
+    # "all" first, then each stream, or each run of another method; empty without truth
+    streams: Mapping[str, Mapping[str, float | None]]
+    weights: Mapping[str, float]  # how much of the mean each is, from 0 to 1
+    aucs: Mapping[str, float]  # what weights were earned by; empty where they were not
+    weighing: str  # the same in words
     threshold: Mapping[str, Any]
     videos: tuple[VideoResult, ...]
     left_out: tuple[LeftOut, ...]
@@ -79,36 +96,139 @@ def fuse(
     *,
     root: str | Path | None = None,
     out: str | Path = Path("fused"),
+    weights: Weighing | None = None,
     rarity: Rarity | None = None,
     overlay: bool = False,
+    clips: bool = True,
     frame_rate: FramesPerSecond | None = None,
     device: str = "cpu",
     progress: ProgressCallback | None = None,
 ) -> Fusion:
-    """Measure runs on several streams of the same recordings, each alone and all by their mean
-    rarity.
+    """Judge videos by several runs together, by the mean of their rarities: runs of different
+    methods on the same videos, or one on each stream of the same recordings.
 
-    Each run is one that `oddframe fit --stream` wrote; all are looked at before anything is scored.
-    Writes fusion.json and, of the recordings with all streams together, what `oddframe score`
-    writes: scores.csv, events.json, pictures of events and report.html.
+    All runs are looked at before anything is scored. Writes fusion.json and, of what all say
+    together, what `oddframe score` writes: scores.csv, events.json, pictures of events and
+    report.html. Where there is truth, each run is measured alone and all together. Runs of
+    different methods count as much as they have earned on normal video into which faults are put;
+    no label is read for that.
 
     Args:
-        runs: the folders that `oddframe fit` wrote, one a stream.
-        data: a data set whose videos have streams.
+        runs: the folders that `oddframe fit` wrote, all of one camera, or one a stream.
+        data: a data set, a folder of your own, or a video; of runs on streams a data set that has
+            them.
         root: where a named data set lies.
         out: where results go.
+        weights: how much runs of different methods count: earned, which is usual where the normal
+            video that they learned from is still there, or equal. Streams count the same.
         rarity: mean rarity from which there is an event; the mean of the runs' thresholds unless
             given.
-        overlay: write the video of one stream with the score ribbon for every recording.
+        overlay: write every video, of streams that of one, with heat map and score ribbon.
+        clips: cut each event out of its video.
         frame_rate: frames per second, for folders of pictures and files that say it wrongly.
         device: where networks run: cpu, cuda, cuda:1 …
         progress: called with how far the work is.
     """
     if len(runs) < 2:
         raise BadInput("fusing takes two runs or more, and then the data set they are measured on")
+    fitted = [load_run(run, device) for run in runs]
+    given = Given(str(data), root, frame_rate, Path(out), rarity, overlay, clips)
+    labels = {one.facts.get("stream") for one in fitted}
+    if len(labels) == 1:
+        return fuse_methods(fitted, labels.pop(), given, weights)
+    if weights == "earned":
+        raise BadInput("--weights earned is for runs on the same videos; streams count the same")
+    return fuse_streams(fitted, given)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What `fuse` was asked for besides runs, as its arguments say."""
+
+    data: str
+    root: str | Path | None
+    frame_rate: float | None
+    out: Path
+    rarity: float | None
+    overlay: bool
+    clips: bool
+
+
+def fuse_methods(
+    fitted: Sequence[FittedDetector], stream: str | None, given: Given, weights: Weighing | None
+) -> Fusion:
+    """Runs of any methods on the same videos."""
     began = time.perf_counter()
-    opened = open_streams(runs, str(data), root, device, frame_rate)
-    folder = room(Path(out))
+    refuse_other_cameras(fitted)
+    name, videos = videos_to_fuse(given.data, given.root, stream, given.frame_rate)
+    refuse_learned_by_any(fitted, videos)
+    folder = room(given.out)
+    weighed = weigh(fitted, weights or "earned")
+    shares = shares_of(weighed.runs)
+    threshold = mean_threshold([one.threshold for one in fitted], given.rarity, shares.values())
+    found, left_out = score_together(weighed.runs, videos, folder)
+    judged = judged_by(found, weighed.runs, threshold)
+    numbers = {}
+    if judged["all"]:
+        numbers = {label: fused_auc(these) for label, these in judged.items()}
+    pairs = []
+    truth = {one.video: one.truth for one in judged["all"]}
+    seen = min(frames_seen(one.calibration) for one in fitted)
+    for one in found:
+        line = draw_video(
+            one.fused,
+            threshold,
+            folder,
+            seen=seen,
+            overlay=given.overlay,
+            clips=given.clips,
+            truth=truth.get(one.fused.video.name),
+        )
+        pairs.append((one.fused, line))
+    aucs = dict(zip(shares, weighed.aucs or (), strict=False))
+    warnings = []
+    for label in weighed.silent():
+        warnings.append(
+            f"{label} falls silent: it tells normal video with faults from normal video no better "
+            f"than chance (AUC {aucs[label]:.2f})"
+        )
+    if weighed.aucs is None:
+        warnings.append(weighed.how)
+    for stored, _ in pairs:
+        warnings += [f"{stored.video.name}: {note}" for note in stored.notes]
+    facts: dict[str, Any] = {
+        "methods": list(shares),
+        "runs": [str(one.folder) for one in fitted],
+        "weights": {label: f"{share:.0%}" for label, share in shares.items()},
+        "how runs were weighed": weighed.how,
+    }
+    videos_found = write_fused(
+        folder, pairs, threshold, facts, left_out=left_out, warnings=warnings, what="videos"
+    )
+    result = Fusion(
+        dataset=name,
+        recordings=len(found),
+        streams=numbers,
+        weights=shares,
+        aucs=aucs,
+        weighing=weighed.how,
+        threshold={"rarity": threshold.rarity, "note": threshold.note},
+        videos=videos_found,
+        left_out=left_out,
+        seconds=round(time.perf_counter() - began, 3),
+        folder=folder,
+        report=folder / "report.html",
+    )
+    write_json(folder / "fusion.json", result.to_dict())
+    return result
+
+
+def fuse_streams(fitted: Sequence[FittedDetector], given: Given) -> Fusion:
+    """One run on each of several streams of the same recordings."""
+    began = time.perf_counter()
+    opened = open_streams(fitted, given.data, given.root, given.frame_rate)
+    folder = room(given.out)
+    rarity = given.rarity
     threshold = mean_threshold([one.fitted.threshold for one in opened], rarity)
     streams: dict[str, dict[str, EvaluatedVideo]] = {}
     left_out: list[LeftOut] = []
@@ -123,11 +243,19 @@ def fuse(
     numbers = {"all": fused_auc(together)}
     for label, recordings in streams.items():
         numbers[label] = fused_auc(list(recordings.values()))
-    found = write_fused(folder, together, sources, threshold, opened, overlay)
+    pairs = [draw_recording(one, sources, threshold, given) for one in together]
+    facts = {
+        "streams": [one.label for one in opened],
+        "runs": [str(one.fitted.folder) for one in opened],
+    }
+    found = write_fused(folder, pairs, threshold, facts, left_out=left_out, what="recordings")
     result = Fusion(
-        dataset=str(data),
+        dataset=given.data,
         recordings=len(together),
         streams=numbers,
+        weights={one.label: 1 / len(opened) for one in opened},
+        aucs={},
+        weighing="streams count the same",
         threshold={"rarity": threshold.rarity, "note": threshold.note},
         videos=found,
         left_out=tuple(left_out),
@@ -140,21 +268,21 @@ def fuse(
 
 
 def open_streams(
-    runs: Sequence[str | Path],
+    fitted: Sequence[FittedDetector],
     data: str,
     root: str | Path | None,
-    device: str,
     frame_rate: float | None = None,
 ) -> list[StreamRun]:
-    """Every run with its stream and test videos. Raises BadInput, BadRun or Leak, before anything
-    is scored.
+    """Every run with its stream and test videos. Raises BadInput or Leak, before anything is
+    scored.
     """
-    fitted = [load_run(run, device) for run in runs]
     opened: list[StreamRun] = []
-    for run, one in zip(runs, fitted, strict=True):
+    for one in fitted:
         label = one.facts.get("stream")
         if not label:
-            raise BadInput(f"{run} has learned no single stream; fit it with --stream")
+            raise BadInput(
+                f"{one.folder} has learned no single stream, and others have; fit it with --stream"
+            )
         if label in [other.label for other in opened]:
             raise BadInput(f"two runs have learned the stream {label}; give one of each")
         _, split = open_data(data, root, label, fps=frame_rate)
@@ -194,15 +322,20 @@ def score_stream(
     return dict(scored), left_out
 
 
-def mean_threshold(thresholds: Sequence[Threshold], rarity: float | None) -> Threshold:
-    """The threshold of the mean rarity: given, or the mean of the streams' own."""
+def mean_threshold(
+    thresholds: Sequence[Threshold], rarity: float | None, shares: Iterable[float] = ()
+) -> Threshold:
+    """The threshold of the mean rarity: given, or the mean of the runs' own, to which each adds its
+    share; all the same without `shares`.
+    """
     first = thresholds[0]
     if rarity is not None:
         note = (
             "a mean rarity that was asked for; how often it is reached on normal video is unknown"
         )
     else:
-        rarity = float(np.mean([one.rarity for one in thresholds]))
+        own = [one.rarity for one in thresholds]
+        rarity = float(np.average(own, weights=list(shares) or None))
         note = "the mean of the runs' own thresholds; false alarms of the mean were not counted"
     unknown = float("nan")
     return replace(
@@ -217,42 +350,52 @@ def mean_threshold(thresholds: Sequence[Threshold], rarity: float | None) -> Thr
     )
 
 
+def draw_recording(
+    one: EvaluatedVideo, sources: Mapping[str, Video], threshold: Threshold, given: Given
+) -> tuple[ScoredVideo, Timeline]:
+    """One recording as all streams judge it, with its pictures."""
+    video = replace(sources[one.video], name=one.video)
+    frame = np.arange(len(one.value))
+    scores = Scores(one.video, frame, one.seconds, one.value)
+    stored = ScoredVideo(video, scores, one.value, one.raw, {}, (), given.out)
+    line = draw_video(
+        stored,
+        threshold,
+        given.out,
+        seen=0,
+        overlay=given.overlay,
+        clips=given.clips,
+        truth=one.truth,
+    )
+    return stored, replace(line, seen=None)
+
+
 def write_fused(
     folder: Path,
-    together: Sequence[EvaluatedVideo],
-    sources: Mapping[str, Video],
+    pairs: Sequence[tuple[ScoredVideo, Timeline]],
     threshold: Threshold,
-    streams: Sequence[StreamRun],
-    overlay: bool,
+    facts: Mapping[str, Any],
+    *,
+    left_out: Sequence[LeftOut],
+    what: str,
+    warnings: Sequence[str] = (),
 ) -> tuple[VideoResult, ...]:
-    """Scores, events and a report of the recordings as all streams judge them."""
-    pairs = []
-    for one in together:
-        video = replace(sources[one.video], name=one.video)
-        frame = np.arange(len(one.value))
-        scores = Scores(one.video, frame, one.seconds, one.value)
-        stored = ScoredVideo(video, scores, one.value, one.raw, {}, (), folder)
-        line = draw_video(
-            stored, threshold, folder, seen=0, overlay=overlay, clips=True, truth=one.truth
-        )
-        pairs.append((stored, replace(line, seen=None)))
+    """Scores, events and a report of videos as all runs judge them. `facts` name the runs, those
+    that go together first.
+    """
     write_scores_csv(folder / "scores.csv", pairs)
     found = tuple(video_result(stored, line, folder) for stored, line in pairs)
-    names = []
-    runs = []
-    for stream in streams:
-        names.append(stream.label)
-        runs.append(str(stream.fitted.folder))
-    facts = {
-        "streams": names,
-        "runs": runs,
-        "threshold": f"mean rarity {threshold.rarity:.2f}; {threshold.note}",
-    }
-    values = {"streams": names, "threshold": threshold, "videos": found}
+    values = {**facts, "threshold": threshold, "videos": found, "left_out": left_out}
     write_json(folder / "events.json", to_plain(values))
     lines = [line for _, line in pairs]
-    title = f"{', '.join(names)} on {len(lines)} recordings"
-    write_report(folder / "report.html", lines, title=title, facts=facts)
+    names = next(iter(facts.values()))
+    write_report(
+        folder / "report.html",
+        lines,
+        title=f"{', '.join(names)} on {len(lines)} {what}",
+        facts={**facts, "threshold": f"mean rarity {threshold.rarity:.2f}; {threshold.note}"},
+        warnings=warnings,
+    )
     return found
 
 
