@@ -70,7 +70,7 @@ def answer(capsys: Capture, *words: object) -> Any:
             id="method",
         ),
         pytest.param(
-            ("fit", "--out", "x"), ["followed by a method", "'--out'", "flowgrid"], id="no method"
+            ("fit", "--out", "x"), ["missing", "data", "oddframe fit scene"], id="no data"
         ),
         pytest.param(
             ("fit", "constant", "simulatde", "--root", "x", "--out", "run"),
@@ -145,7 +145,7 @@ def test_missing_words_are_named(refused: Refused, words: tuple[str, ...], says:
         ("--frame-step half", "--frame-step takes a whole number, got 'half'"),
         ("--bank 0", "bank is from 1 to 10 000 000, got 0"),
         ("--bank 3", "a bank holds at least as many windows as there are neighbours, got 3"),
-        ("--neighbours 0", "neighbours is from 1 to 10 000, got 0"),
+        ("--neighbours 0", "neighbours is from 1 to 100, got 0"),
         ("--row-weight -1", "--row-weight is from 0 to 1 000 000, got -1"),
         ("--half-life 1e9", "--half-life is from 0 to 3 600, got 1000000000.0"),
         ("--half-life=-0.1", "--half-life is from 0 to 3 600, got -0.1"),

@@ -15,6 +15,8 @@ from typing import Any
 
 from oddframe.errors import missing_package, unknown
 
+DEFAULT_METHOD = "scene"  # what is fitted where no method is named
+
 
 @dataclass(frozen=True)
 class Member:

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
 from oddframe import __version__
@@ -43,7 +44,7 @@ COMMANDS = {
     "prepare": Verb(
         "workflows.prepare", "prepare", "check a data set: what is there, what is missing"
     ),
-    "fit": Verb("workflows.fit", "fit", "learn what is normal: fit METHOD DATA --out RUN"),
+    "fit": Verb("workflows.fit", "fit", "learn what is normal: fit DATA --out RUN"),
     "score": Verb(
         "workflows.score", "score", "find what is odd in videos: score RUN VIDEO… --out DIR"
     ),
@@ -149,7 +150,7 @@ def run(words: list[str]) -> int:
             return 0
         method = method_to_add(rest)
         if method is None:
-            method = method_named(rest.pop(0))
+            method, rest = method_and_rest(rest)
     command = parser_of(name, method)
     if "-h" in rest or "--help" in rest:
         print(command.help_text())
@@ -261,21 +262,22 @@ def parser_of(command: str, method: str | None = None) -> Command:
     return command_of(f"oddframe {command} {method}", verb_of(command), kind)
 
 
-def method_named(word: str) -> str:
-    """The method that follows `fit`. Raises BadInput."""
-    from oddframe.registry import entries, member
+def method_and_rest(words: list[str]) -> tuple[str, list[str]]:
+    """The method that follows `fit`, and what comes after it; the default method where data or an
+    option follows at once. Raises BadInput.
+    """
+    from oddframe.registry import DEFAULT_METHOD, entries, member
 
-    if word.startswith("-"):
-        known = ", ".join(entries("methods"))
-        raise BadInput(f"fit is followed by a method, got {word!r}; there are {known}")
-    member("methods", word, "method")
-    return word
+    first = words[0]
+    is_data = first in entries("datasets") or Path(first).expanduser().exists()
+    if first not in entries("methods") and (is_data or first.startswith("-")):
+        return DEFAULT_METHOD, words
+    member("methods", first, "method")
+    return first, words[1:]
 
 
 def method_to_add(words: list[str]) -> str | None:
     """The method of the run that --add names, where no method comes first. Raises BadRun."""
-    from pathlib import Path
-
     from oddframe.registry import entries
     from oddframe.serialization import read_words
 
@@ -304,12 +306,13 @@ def help_text() -> str:
 
 def fit_help() -> str:
     """What `oddframe fit --help` prints."""
-    from oddframe.registry import entries
+    from oddframe.registry import DEFAULT_METHOD, entries
 
     rows = "\n".join(f"  {name:20}{entry.summary}" for name, entry in entries("methods").items())
     return (
-        f"usage: oddframe fit METHOD DATA… [--root ROOT] --out RUN [OPTIONS]\n"
+        f"usage: oddframe fit [METHOD] DATA… [--root ROOT] --out RUN [OPTIONS]\n"
         f"       oddframe fit VIDEOS… --add RUN --out RUN [OPTIONS]\n\n{rows}\n\n"
+        f"Without a method it is {DEFAULT_METHOD}. "
         "`oddframe fit METHOD --help` lists the options of a method."
     )
 

@@ -249,7 +249,7 @@ def demonstration(found: "Demonstration") -> list[str]:
         f"false alarms: {false} of {numbers['events']} events",
         "",
         f"all of it took {found.seconds:.0f} s. Open {found.report} in a browser",
-        "the same with videos of your own: oddframe fit flowgrid FOLDER --out RUN, "
+        "the same with videos of your own: oddframe fit FOLDER --out RUN, "
         "oddframe score RUN VIDEO --out DIR",
     ]
 

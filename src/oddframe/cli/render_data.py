@@ -100,7 +100,7 @@ def next_command(found: "Preparation") -> str:
         return f"oddframe fit embedding {what} --out RUN"
     if found.inventory.classes and not found.inventory.labelled:  # nothing to evaluate on
         return f"oddframe fit tclr {what} --out RUN, then oddframe probe RUN {what}"
-    return f"oddframe fit flowgrid {what} --out RUN"
+    return f"oddframe fit {what} --out RUN"
 
 
 def clip_split(found: "ClipSplit") -> list[str]:

@@ -12,7 +12,7 @@ from oddframe.files import room, write_json
 from oddframe.left_out import LeftOut, problem_with
 from oddframe.options import AlarmsPerHour, Range, Seed
 from oddframe.progress import ProgressCallback, logger
-from oddframe.registry import member
+from oddframe.registry import DEFAULT_METHOD, member
 from oddframe.results import Result, to_plain, workflow
 from oddframe.scoring.fitting import fit_videos, remove_unfinished
 from oddframe.scoring.run_folder import FittedDetector
@@ -77,7 +77,7 @@ def demo(
     logger.info("2. learning what is normal there, from the normal videos alone")
     name, split = open_data("simulated", street)
     fitted = fit_videos(
-        member("methods", "flowgrid", "method")(),
+        member("methods", DEFAULT_METHOD, "method")(),
         split.train,
         data=name,
         out=folder / "run",
