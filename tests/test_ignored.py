@@ -241,6 +241,8 @@ def test_text_file_and_picture_say_the_same(tmp_path: Path) -> None:
         ("{folder}/text.png", "is not a picture that can be read"),
         ("{folder}/empty.png", "is not a picture that can be read"),
         ("{folder}/black.png", "has no white pixel"),
+        ("{folder}/vast.png", "is not a picture that can be read"),
+        ("{folder}/huge.json", "a corner is two numbers"),
         ("{folder}/white.png", "the whole picture is ignored"),
         ("{folder}/text.json", "is not JSON with a list of polygons"),
         ("{folder}/number.json", "is not a list of polygons"),
@@ -257,6 +259,10 @@ def test_what_is_no_area_is_one_line(
     (tmp_path / "empty.png").write_bytes(b"")
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "black.png")
     Image.fromarray(np.full((8, 8), 255, np.uint8)).save(tmp_path / "white.png")
+    vast = (tmp_path / "black.png").read_bytes()
+    sides = (60_000).to_bytes(4, "big")
+    (tmp_path / "vast.png").write_bytes(vast[:16] + 2 * sides + vast[24:])
+    (tmp_path / "huge.json").write_text(f"[[[0, 0], [1, 0], [1, 1{'0' * 400}]]]")
     (tmp_path / "text.json").write_text("{")
     (tmp_path / "number.json").write_text("3")
     (tmp_path / "numbers.json").write_text("[1, 2]")

@@ -4,7 +4,6 @@ Masks are (T, h, w), True where anomalous; whoever goes through them holds one f
 will unpack to stands in its header and is compared with the video before anything is unpacked.
 """
 
-import struct
 import tokenize
 import zipfile
 import zlib
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from oddframe.errors import BadTruth
 from oddframe.types import Bools, Masks, Video
+from oddframe.video.picture_header import picture_size
 from oddframe.video.reader import facts_of, pictures_of
 
 Size = tuple[int, int]  # (height, width)
@@ -324,19 +324,3 @@ def read_mask_picture(path: Path, size: Size | None = None) -> Bools:
         raise BadTruth(f"{path} is not a picture that can be read")
     colours = np.atleast_3d(picture)[:, :, :3]  # without the alpha channel
     return np.asarray((colours > 0).any(axis=2))
-
-
-def picture_size(head: bytes) -> Size | None:
-    """(height, width) that the first bytes of a PNG or BMP give, which may unpack to a thousand
-    times their size.
-
-    >>> picture_size(bytes.fromhex("89504e470d0a1a0a0000000d494844520000000300000002"))
-    (2, 3)
-    """
-    if head.startswith(b"\x89PNG\r\n\x1a\n") and len(head) >= 24:
-        width, height = struct.unpack(">II", head[16:24])
-        return max(1, height), max(1, width)
-    if head.startswith(b"BM") and len(head) >= 26:
-        width, height = struct.unpack("<ii", head[18:26])
-        return max(1, abs(height)), max(1, abs(width))
-    return None

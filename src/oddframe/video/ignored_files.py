@@ -14,6 +14,7 @@ import numpy as np
 from oddframe.errors import BadInput
 from oddframe.types import Bitmap, Bools, IgnoredArea, Polygon
 from oddframe.video.ignored import bitmap_of, joined, share_of
+from oddframe.video.picture_header import picture_size
 
 MOST_POLYGONS = 1000
 MOST_CORNERS = 10_000  # of all polygons together
@@ -134,7 +135,7 @@ def checked_polygon(given: Sequence[Any], name: str) -> Polygon:
     for corner in given:
         try:
             x, y = (float(number) for number in corner)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise BadInput(f"{name}: a corner is two numbers, got {str(corner)[:40]!r}") from error
         if not (0 <= x <= 1 and 0 <= y <= 1):
             raise BadInput(
@@ -177,6 +178,9 @@ def of_picture(path: Path, option: str, *, outside: bool) -> IgnoredArea:
 
 def decoded(data: bytes) -> Any:
     """(H, W) grey levels of 8 bits of a picture; None where it is none, or too large."""
+    said = picture_size(data[:32])
+    if said is not None and said[0] * said[1] > LARGEST_PICTURE:
+        return None
     level = cv2.utils.logging.setLogLevel(0)  # OpenCV's complaints would stand before ours
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
