@@ -17,15 +17,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from oddframe import __version__
+from oddframe.cache import key
 from oddframe.errors import OddframeError
 from oddframe.evaluation.metrics import auc
 from oddframe.progress import logger, progress
+from oddframe.run import Arrays, Run, user_cache
 from oddframe.scoring.pipeline import concatenate, score_video, values_of
 from oddframe.scoring.run_folder import FittedDetector
+from oddframe.scoring.score_store import fingerprint
 from oddframe.synthetic.tamper import TAMPERINGS, tamper
 from oddframe.types import Bools, Bytes, ClipSpec, Floats, IgnoredArea, Scores, Video
 from oddframe.video.ignored import joined, touched_pixels
-from oddframe.video.reader import content_hash, facts_of, read, times_of, video_of
+from oddframe.video.reader import content_hash, content_of, facts_of, read, times_of, video_of
 
 CLIPS = 12  # that are tampered with, in turn by each kind of fault
 SECONDS = 8.0  # of a clip
@@ -52,12 +56,44 @@ class Earned:
     clips: int
 
 
+class CannotTell(Exception):
+    """Why weights cannot be told, in words."""
+
+
 def earn_weights(runs: Sequence[FittedDetector]) -> Earned | str:
-    """What each run earns on normal video with faults; or, in words, why that cannot be told."""
-    area = reduce(joined, [run.ignored for run in runs])
+    """What each run earns on normal video with faults; or, in words, why that cannot be told.
+
+    It is kept in the user's cache for the next time: it depends on runs and normal video alone.
+    """
     videos = normal_videos(runs)
     if not videos:
         return "the normal video that the runs learned from is no longer where it was"
+    depends_on = [__version__, CLIPS, [content_of(video) for video in videos]]
+    for run in runs:
+        depends_on += [fingerprint(run), run.ignored]
+
+    def measured() -> Arrays:
+        aucs, clips = measured_aucs(runs, videos)
+        return {"aucs": np.array(aucs), "clips": np.array(clips)}
+
+    try:
+        kept = Run(user_cache()).remember(f"fused-{key(depends_on)}", measured)
+    except CannotTell as why:
+        return str(why)
+    aucs = tuple(float(area_under) for area_under in kept["aucs"])
+    weights = tuple(max(0.0, round(2 * area_under - 1, 4)) for area_under in aucs)
+    if not any(weights):
+        return "no run tells normal video with faults from normal video"
+    return Earned(aucs, weights, int(kept["clips"]))
+
+
+def measured_aucs(
+    runs: Sequence[FittedDetector], videos: Sequence[Video]
+) -> tuple[list[float], int]:
+    """The AUC of each run on clips of these videos with faults, and how many clips there are.
+    Raises CannotTell.
+    """
+    area = reduce(joined, [run.ignored for run in runs])
     odd: list[list[Floats]] = [[] for _ in runs]
     untouched: list[list[Floats]] = [[] for _ in runs]
     count = 0
@@ -67,23 +103,20 @@ def earn_weights(runs: Sequence[FittedDetector]) -> Earned | str:
             try:
                 found = [score_clip(run, clip) for run in runs]
             except OddframeError as error:
-                return f"normal video with faults could not be scored: {error}"
+                raise CannotTell(f"normal video with faults is not scored: {error}") from error
             for k, (with_fault, without) in enumerate(found):
                 odd[k].append(with_fault)
                 untouched[k].append(without)
             tick()
     if not count:
-        return "nothing moves in the normal video that faults could be made of"
+        raise CannotTell("nothing moves in the normal video that faults could be made of")
     aucs = []
     for run, faults, before in zip(runs, odd, untouched, strict=True):
         area_under = auc_of_run(run, np.concatenate(faults), np.concatenate(before))
         if area_under is None:
-            return f"{run.detector.name} could score none of the frames with a fault"
+            raise CannotTell(f"{run.detector.name} scores none of the frames with a fault")
         aucs.append(area_under)
-    weights = tuple(max(0.0, round(2 * area_under - 1, 4)) for area_under in aucs)
-    if not any(weights):
-        return "no run tells normal video with faults from normal video"
-    return Earned(tuple(aucs), weights, count)
+    return aucs, count
 
 
 def auc_of_run(run: FittedDetector, odd: Floats, untouched: Floats) -> float | None:
