@@ -117,6 +117,9 @@ def test_streams_are_fitted_apart_and_fused(
     assert set(found.streams) == {"all", "front_ir", "top_ir"}
     assert all(0 < numbers["micro_auc"] <= 1 for numbers in found.streams.values())
     assert (tmp_path / "out" / "fusion.json").is_file()
+    assert found.weights == {"front_ir": 0.5, "top_ir": 0.5}
+    with pytest.raises(BadInput, match="streams count the same"):
+        fuse([Path(run) for run in runs], "dad", root=dad, out=tmp_path / "o", weights="earned")
     assert main(["evaluate", runs[0], "dad", "--root", str(dad), "--no-report"]) == 0
     assert "2 videos" in capsys.readouterr().out, "a run is measured on the stream it has learned"
 
