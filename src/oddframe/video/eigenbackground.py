@@ -16,6 +16,7 @@ import numpy as np
 from oddframe.types import Bytes, ClipSpec, Floats, Ints, Video
 from oddframe.video.background import median_picture, noise_of, scene_changed, softened
 from oddframe.video.reader import read_frames, times_of
+from oddframe.video.scene_check import VIEW, edges_of, shift_between, view_agreement
 
 SOFT = 5  # pixels over which frames are blurred before they are compared
 CHUNK_SECONDS = 8.0  # of video of which one median is taken: people walk on within them
@@ -31,6 +32,13 @@ MIDDLE_GREY = 128.0  # the gain is in parts of this
 LEAST_UNLIKE = 7.0  # grey levels by which a thing differs from its background
 UNLIKE_NOISES = 4.0  # the same in standard deviations of the noise
 NOISE_FRAMES = 200  # from which the noise is learned
+# grey levels of noise that a standing camera may have: of one that moves, or a scene that changed for
+# good, all is noise, and would be explained by it
+MOST_NOISE = 10.0
+MOST_SHIFT = 1.5  # pixels by which the picture of a standing camera is displaced
+BETTER_SHIFTED = (
+    0.8  # of the misfit that is left when the background is moved too: the camera moved
+)
 
 
 class SampledChunk(NamedTuple):
@@ -91,17 +99,26 @@ class EigenBackground:
         return np.asarray(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)))
 
 
-def learn_eigenbackground(videos: Sequence[Video], spec: ClipSpec) -> tuple[EigenBackground, float]:
-    """The background of the videos of one camera, which are of one shape at the spec's size, and
-    the share of frames that it explains: little of them where the camera moves.
+class LearnedBackground(NamedTuple):
+    """A background, and how far it may be trusted."""
+
+    background: EigenBackground
+    explained: float  # share of the frames that it explains: little of them where the camera moves
+    one_view: float  # share of the video that shows the same place: less where it changed for good
+
+
+def learn_eigenbackground(videos: Sequence[Video], spec: ClipSpec) -> LearnedBackground:
+    """The background of the videos of one camera, which are of one shape at the spec's size.
 
     Medians of a few seconds each show the place without what moves; what they have in common is
     the picture, and the directions in which they differ most are what light does.
     """
-    medians = []
+    medians: list[Floats] = []
     sample: list[Bytes] = []
+    chunk_of: list[int] = []  # of each frame of the sample
     for chunk in sampled_chunks(videos, spec):
         soft = [softened(frame, SOFT) for frame in chunk.frames]
+        chunk_of += [len(medians)] * len(soft)
         medians.append(median_picture(soft).astype(np.float32))
         sample += soft
     stack = np.stack(medians)  # (M, H, W)
@@ -109,11 +126,51 @@ def learn_eigenbackground(videos: Sequence[Video], spec: ClipSpec) -> tuple[Eige
     variation = ways_of_changing(stack - picture)
     still = EigenBackground(picture, variation, np.zeros_like(picture))
     every = max(1, len(sample) // NOISE_FRAMES)
-    misfits = np.stack([frame - still.at(frame) for frame in sample[::every]])
-    noise = noise_of(misfits, median_picture(misfits))
-    background = EigenBackground(picture, variation, noise.astype(np.float32))
-    explained = [background.explains(frame) for frame in sample[::every]]
-    return background, float(np.mean(explained))
+    chosen = range(0, len(sample), every)
+    misfits = np.stack([sample[k] - still.at(sample[k]) for k in chosen])
+    noise = noise_of(misfits, median_picture(misfits)).astype(np.float32)
+    strict = EigenBackground(picture, variation, np.minimum(noise, MOST_NOISE))
+    explained = []
+    for k in chosen:
+        # a camera that moves far leaves a picture too dim to be found in a frame; the frame a moment
+        # before is not
+        continues = k > 0 and chunk_of[k - 1] == chunk_of[k]
+        moved = displaced(sample[k], picture)
+        moved = moved or (continues and displaced(sample[k], sample[k - 1].astype(np.float32)))
+        explained.append(not moved and strict.explains(sample[k]))
+    return LearnedBackground(
+        EigenBackground(picture, variation, noise),
+        float(np.mean(explained)),
+        share_of_main_view(medians),
+    )
+
+
+def share_of_main_view(medians: Sequence[Floats]) -> float:
+    """The share of pictures (H, W) that show what most of them do, by their edges: what changes for
+    good is taken for a change of light otherwise.
+    """
+    pictures = [median.astype(np.uint8) for median in medians]
+    most = 0
+    for one in pictures:
+        alike = [view_agreement(one, other) >= VIEW for other in pictures]
+        most = max(most, sum(alike))
+    return most / len(pictures)
+
+
+def displaced(frame: Bytes, background: Floats) -> bool:
+    """Whether a frame (H, W) shows its background from elsewhere: moved by the shift between their
+    edges, the background fits it clearly better.
+    """
+    x, y = shift_between(edges_of(background.astype(np.uint8)), edges_of(frame))
+    H, W = frame.shape
+    margin = int(np.ceil(max(abs(x), abs(y)))) + 1
+    if np.hypot(x, y) <= MOST_SHIFT or 2 * margin >= min(H, W) // 2:
+        return False
+    there = np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
+    inside = (slice(margin, H - margin), slice(margin, W - margin))
+    moved = cv2.warpAffine(background, there, (W, H))
+    as_it_is = float(np.abs(frame - background)[inside].mean())
+    return float(np.abs(frame - moved)[inside].mean()) < BETTER_SHIFTED * as_it_is
 
 
 def ways_of_changing(differences: Floats) -> Floats:
@@ -134,7 +191,11 @@ def ways_of_changing(differences: Floats) -> Floats:
 
 
 def sampled_chunks(videos: Sequence[Video], spec: ClipSpec) -> Iterator[SampledChunk]:
-    """Frames of some seconds each, spread evenly over all videos, each of which is opened once."""
+    """Frames of some seconds each, spread evenly over all videos, each of which is opened once; of
+    very many videos over some of them, for what is looked at is held in memory.
+    """
+    evenly = np.linspace(0, len(videos) - 1, min(MOST_CHUNKS, len(videos))).astype(int)
+    videos = [videos[k] for k in evenly]
     spans = []
     for video in videos:
         spans.append(frames_within(video))

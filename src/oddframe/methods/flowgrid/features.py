@@ -5,7 +5,6 @@ M frames; H × W pixels; a grid of h × w cells, A of them active, each describe
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from threading import Event
@@ -14,16 +13,21 @@ from typing import Any
 import numpy as np
 
 from oddframe.cache import key
-from oddframe.errors import BadRun
-from oddframe.files import aside
 from oddframe.progress import logger, progress
 from oddframe.run import Arrays, Run
 from oddframe.types import Bytes, Clips, ClipSpec, Floats, Ints, Video
 from oddframe.video.background import shrink
 from oddframe.video.clips import clips_of
-from oddframe.video.kept import load_kept
+from oddframe.video.kept_features import (
+    are_kept,
+    opened_features,
+    refuse_gone,
+    save_features,
+)
 from oddframe.video.motion import Flow, MotionGrid, motion_cells
-from oddframe.video.reader import content_hash, content_of, read
+from oddframe.video.reader import content_of, read
+
+METHOD = "flowgrid"  # under whose name features are kept
 
 
 @dataclass(frozen=True)
@@ -60,15 +64,14 @@ class Describer:
         """
         waiting = [video for video in videos if not self.is_kept(video)]
         for video in waiting:
-            refuse_gone(video)
+            refuse_gone(video, METHOD, "of another grid")
         stop = Event()
         pool = ThreadPoolExecutor(max(1, run.threads))
         with pool, progress("watching", len(waiting), "videos") as tick:
 
             def one(video: Video) -> None:
                 arrays = self.describe(video, stop)
-                with aside(path_of_kept(video)) as part:
-                    np.savez(part, made_by=np.array(key(self)), **arrays)  # type: ignore[arg-type]
+                save_features(video, METHOD, key(self), arrays)
                 tick()
 
             try:
@@ -79,17 +82,14 @@ class Describer:
 
     def is_kept(self, video: Video) -> bool:
         """Whether features of a video, described in this way, lie beside its `kept`."""
-        if video.kept is None or not path_of_kept(video).is_file():
-            return False
-        with opened_kept(path_of_kept(video)) as arrays:
-            return str(arrays["made_by"]) == key(self)
+        return are_kept(video, METHOD, key(self))
 
     def kept_features(self, videos: Sequence[Video]) -> dict[Path, MotionFeatures]:
         """The features of whole videos that are kept, by path. Raises BadRun."""
         found: dict[Path, MotionFeatures] = {}
         for video in videos:
             if video.kept is not None and video.kept not in found and self.is_kept(video):
-                with opened_kept(path_of_kept(video)) as arrays:
+                with opened_features(video, METHOD) as arrays:
                     parts = {field.name: arrays[field.name] for field in fields(MotionFeatures)}
                 found[video.kept] = MotionFeatures(**parts)
         return found
@@ -165,34 +165,6 @@ class Describer:
             else:
                 arrays[name] = np.asarray(part)
         return arrays
-
-
-def path_of_kept(video: Video) -> Path:
-    """Where the features of a video are kept."""
-    assert video.kept is not None
-    return video.kept.with_suffix(".flowgrid.npz")
-
-
-def refuse_gone(video: Video) -> None:
-    """Raise BadRun for a video that cannot be described again: it is gone, or another one."""
-    assert video.kept is not None
-    there = video.source.exists()
-    if not there or content_hash(video.source) != load_kept(video.kept).content:
-        raise BadRun(
-            f"{path_of_kept(video).name} is missing, or of another grid, and {video.source} is no "
-            "longer there to be seen again; fit again on all videos"
-        )
-
-
-@contextmanager
-def opened_kept(path: Path) -> Iterator[Any]:
-    """The arrays that are kept there. Raises BadRun for what is damaged."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            yield arrays
-    except Exception as error:  # zipfile and numpy each have their own words for damage
-        why = " ".join(str(error).split())[:160]
-        raise BadRun(f"{path} is damaged ({why}); fit again on all videos") from error
 
 
 def cut_features(

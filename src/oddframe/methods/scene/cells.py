@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from oddframe.types import Bytes, Floats, Frame, Ints
+from oddframe.types import Bools, Bytes, Floats, Frame, Ints
 from oddframe.video.background import softened
 from oddframe.video.eigenbackground import SOFT, EigenBackground
 from oddframe.video.filmed_time import StreamClock
@@ -43,6 +43,16 @@ class Cells:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What was seen in a frame: its cells, and what counting how long things stand asks of it."""
+
+    cells: Cells
+    still: Bools  # (h, w) where what is there has not changed
+    empty: Bools  # (h, w) where nothing is
+    is_first: bool  # of frames that follow each other: nothing tells how anything moves in it
+
+
+@dataclass(frozen=True)
 class Picture:
     """What is computed of each frame by itself."""
 
@@ -57,6 +67,30 @@ def join(parts: Sequence[Cells]) -> Cells:
     together = [none, *parts]
     cell = np.concatenate([part.cell for part in together])
     return Cells(cell, np.concatenate([part.numbers for part in together]))
+
+
+class StandingCounter:
+    """Counts for how long what is at each cell has stood there, from when the cell was last empty."""
+
+    def __init__(self, shape: tuple[int, int], longest: int) -> None:
+        self.longest = longest  # frames for which standing is counted
+        # (h, w) each: for how many frames each cell had been still, up to each of the last frames
+        self.still_so_far: deque[Ints] = deque([np.zeros(shape, np.int64)], maxlen=longest + 1)
+        self.there_for = np.zeros(shape, np.int64)  # frames since a cell was last empty
+        self.was_empty = np.ones(shape, bool)
+
+    def push(self, still: Bools, empty: Bools) -> Ints:
+        """(h, w) of the last `longest` frames, those for which what is at a cell stood there, since
+        it was last empty for two frames; one more frame says where it is still and where empty.
+        """
+        gone = empty & self.was_empty
+        self.was_empty = empty
+        self.there_for = np.where(gone, 0, np.minimum(self.there_for + 1, self.longest))
+        self.still_so_far.append(self.still_so_far[-1] + still)
+        history = np.stack(self.still_so_far)  # (n + 1, h, w)
+        begin = np.maximum(len(history) - 1 - self.there_for, 0)
+        before = np.take_along_axis(history, begin[None], axis=0)[0]
+        return np.asarray(history[-1] - before)
 
 
 class CellWatcher:
@@ -87,10 +121,7 @@ class CellWatcher:
     def begin(self) -> None:
         """Forget the past: frames that follow do not continue those before."""
         self.past: deque[Picture] = deque(maxlen=self.lag + 1)
-        # (h, w) each: for how many frames each cell had been still, up to each of the last frames
-        self.still_so_far: deque[Ints] = deque([np.zeros(self.shape, np.int64)])
-        self.there_for = np.zeros(self.shape, np.int64)  # frames since a cell was last empty
-        self.was_empty = np.ones(self.shape, bool)
+        self.standing = StandingCounter(self.shape, self.longest)
 
     def prepare(self, grey: Bytes) -> Picture:
         """What needs no other frame: may be done for many side by side."""
@@ -101,21 +132,17 @@ class CellWatcher:
 
     def describe_all(
         self, frames: Sequence[Bytes], seconds: Sequence[float], pool: ThreadPoolExecutor | None
-    ) -> list[Cells | None]:
-        """What is to be said of frames (H, W) that follow each other, `seconds` after the frame
-        before; None for one that has no frame before.
-        """
+    ) -> list[Seen]:
+        """What is seen in frames (H, W) that follow each other, `seconds` after the frame before."""
         run = map if pool is None else pool.map
         pictures = list(run(self.prepare, frames))
         before = [*list(self.past)[-1:], *pictures[:-1]]
         if not self.past:
             before = [pictures[0], *pictures[:-1]]
         flows = list(run(self.flow_between, before, pictures))
-        found: list[Cells | None] = []
+        found = []
         for picture, arrows, step in zip(pictures, flows, seconds, strict=True):
-            first = not self.past
-            cells = self.see(picture, arrows, step)
-            found.append(None if first else cells)
+            found.append(self.see(picture, arrows, step))
         return found
 
     def flow_between(self, before: Picture, now: Picture) -> Floats:
@@ -124,20 +151,24 @@ class CellWatcher:
             return np.zeros((*now.grey.shape, 2), np.float32)
         return optical_flow(before.grey, now.grey, self.flow)
 
-    def see(self, picture: Picture, arrows: Floats, seconds: float) -> Cells:
-        """The next frame's cells; arrows are of the `seconds` before it."""
+    def see(self, picture: Picture, arrows: Floats, seconds: float) -> Seen:
+        """What is seen in the next frame; arrows are of the `seconds` before it."""
+        is_first = not self.past
         self.past.append(picture)
         things = picture.things.astype(np.float32)
         cover = self.at_cells(things, self.stride)
         near = blurred(cover, NEAR_CELLS)
         wide = blurred(cover, WIDE_CELLS)
-        standing = self.count_standing(picture, near)
+        still = self.still_in(picture, near)
+        empty = near < EMPTY
+        standing = self.per_frame * self.standing.push(still, empty)
         covered = np.flatnonzero(cover > COVERED)
-        if not len(covered):
-            return Cells(covered, np.zeros((0, NUMBERS), np.float32))
-        across, down = self.velocity(arrows, things, cover, near, seconds)
-        numbers = np.stack([across, down, near, wide, standing])  # (5, h, w)
-        return Cells(covered, numbers.reshape(NUMBERS, -1).T[covered].astype(np.float32))
+        cells = Cells(covered, np.zeros((0, NUMBERS), np.float32))
+        if len(covered):
+            across, down = self.velocity(arrows, things, cover, near, seconds)
+            numbers = np.stack([across, down, near, wide, standing])  # (5, h, w)
+            cells = Cells(covered, numbers.reshape(NUMBERS, -1).T[covered].astype(np.float32))
+        return Seen(cells, still, empty, is_first)
 
     def velocity(
         self, arrows: Floats, things: Floats, cover: Floats, near: Floats, seconds: float
@@ -154,32 +185,17 @@ class CellWatcher:
             parts.append(mean * (0.1 / seconds))
         return parts[0], parts[1]
 
-    def count_standing(self, picture: Picture, near: Floats) -> Floats:
-        """(h, w) seconds, of the last `longest` frames, for which what is at a cell stood there;
-        counted from when the cell was last empty for two frames.
+    def still_in(self, picture: Picture, near: Floats) -> Bools:
+        """(h, w) where what covers a neighbourhood has not changed; nowhere without a background,
+        for then nothing tells what stands from the place.
         """
-        still = np.zeros(self.shape, bool)
-        if len(self.past) > self.lag:
-            earlier = self.past[0]
-            same = cv2.absdiff(picture.soft, earlier.soft) < self.changed
-            unmoved = (same & (picture.things & earlier.things).astype(bool)).astype(np.float32)
-            share = blurred(self.at_cells(unmoved, self.stride), NEAR_CELLS)
-            still = share > STILL_SHARE * np.maximum(near, COVERED)
-        empty = near < EMPTY
-        gone = empty & self.was_empty
-        self.was_empty = empty
-        self.there_for = np.where(gone, 0, np.minimum(self.there_for + 1, self.longest))
-        self.still_so_far.append(self.still_so_far[-1] + still)
-        if len(self.still_so_far) > self.longest + 1:
-            self.still_so_far.popleft()
-        return self.per_frame * self.counted_since(self.there_for)
-
-    def counted_since(self, frames: Ints) -> Floats:
-        """(h, w) how many of the last so many frames (h, w) each cell was still in."""
-        history = np.stack(self.still_so_far)  # (n + 1, h, w)
-        begin = np.maximum(len(history) - 1 - frames, 0)
-        before = np.take_along_axis(history, begin[None], axis=0)[0]
-        return np.asarray(history[-1] - before, np.float32)
+        if self.background is None or len(self.past) <= self.lag:
+            return np.zeros(self.shape, bool)
+        earlier = self.past[0]
+        same = cv2.absdiff(picture.soft, earlier.soft) < self.changed
+        unmoved = (same & (picture.things & earlier.things).astype(bool)).astype(np.float32)
+        share = blurred(self.at_cells(unmoved, self.stride), NEAR_CELLS)
+        return np.asarray(share > STILL_SHARE * np.maximum(near, COVERED))
 
     def at_cells(self, part: Floats, window: int) -> Floats:
         """(h, w) the mean of a picture (H, W) over a window of so many pixels around each cell."""
@@ -201,7 +217,17 @@ class CellStream:
         self, frames: Sequence[Frame], pool: ThreadPoolExecutor | None = None
     ) -> list[tuple[Frame, Cells]]:
         """The cells of each frame (H, W, 1) that has one before it."""
-        found: list[tuple[Frame, Cells]] = []
+        found = []
+        for frame, seen in self.see_all(frames, pool):
+            if not seen.is_first:
+                found.append((frame, seen.cells))
+        return found
+
+    def see_all(
+        self, frames: Sequence[Frame], pool: ThreadPoolExecutor | None = None
+    ) -> list[tuple[Frame, Seen]]:
+        """What is seen in each frame (H, W, 1)."""
+        found: list[tuple[Frame, Seen]] = []
         part: list[Frame] = []
         steps: list[float] = []
         for frame in frames:
@@ -220,17 +246,13 @@ class CellStream:
 
     def describe(
         self, frames: Sequence[Frame], steps: Sequence[float], pool: ThreadPoolExecutor | None
-    ) -> list[tuple[Frame, Cells]]:
+    ) -> list[tuple[Frame, Seen]]:
         """The same for frames between which the clock does not jump."""
         if not frames:
             return []
         pixels = [frame.pixels[..., 0] for frame in frames]
         described = self.watcher.describe_all(pixels, steps, pool)
-        found = []
-        for frame, cells in zip(frames, described, strict=True):
-            if cells is not None:
-                found.append((frame, cells))
-        return found
+        return list(zip(frames, described, strict=True))
 
 
 def lag_of(fps: float) -> int:

@@ -103,7 +103,10 @@ class Scene(Detector):
         self.half_life_seconds = half_life
         self.stride = stride or STRIDES[0]
         self.asked_stride = stride
-        self.has_background = True
+        # share of the training frames that the background explains: 1 is all
+        self.explained = 1.0
+        self.one_view = 1.0  # share of the training video that shows the same place
+        self.holds_view = False  # whether it looks as an earlier fit did, which is gone on from
         self.learned_from: list[str] = []  # sources of the training videos, for `nearest_normal`
         nothing = np.zeros(0, np.float32)
         self.picture: Floats = nothing  # (H, W) the background
@@ -143,6 +146,11 @@ class Scene(Detector):
         self.look_at(videos, run)
         described = self.describer.describe_all(videos, run)
         self.learn(described, videos, run)
+        run.notes["memories"] = self.what_speaks()
+        if not is_heard(self.say).any():
+            logger.warning(
+                "no memory tells a fault from normal video, so nothing will be found; give more video"
+            )
 
     def score(self, clips: Clips) -> Scores:
         """(N,) scores and (N, h, w) maps; NaN where a clip has no earlier frame to compare with.
@@ -171,8 +179,9 @@ class Scene(Detector):
         of all the videos: neither tells what moves.
         """
         student = self.fresh()
-        if self.learned_from == sources_of(videos):  # `fit` has just looked at them
+        if self.holds_view or self.learned_from == sources_of(videos):  # `fit` has just looked
             student.see_as(self)
+            student.refuse_other_shapes(videos)
         else:
             student.look_at(videos, run)
         described = student.describer.describe_all(videos, run)
@@ -189,6 +198,25 @@ class Scene(Detector):
             (cells,) = recall(run, [described[k]])
             yield student.score_cells(cells, videos[k].name)
 
+    def keep(
+        self,
+        videos: Sequence[Video],
+        segments: Sequence[Video],
+        run: Run,
+        earlier: Detector | None,
+    ) -> None:
+        """Keep what is seen in whole videos, about 60 MB an hour; the background of `earlier`, and
+        the size of its cells, are kept to.
+        """
+        refuse_tiny(videos)
+        self.holds_view = False
+        if isinstance(earlier, Scene):
+            self.see_as(earlier)
+        else:
+            self.look_at(segments, run)
+        self.holds_view = True
+        self.describer.keep_all(videos, run)
+
     def nearest_normal(self, clips: Clips) -> Example:
         """What is odd about the hottest cell of the last clip, and the nearest normal to it."""
         return explain(self, clips)
@@ -196,33 +224,46 @@ class Scene(Detector):
     # 1. Look: the background, and cells about a quarter as high as a thing.
 
     def look_at(self, videos: Sequence[Video], run: Run) -> None:
-        """Learn the background of these videos, and choose the size of cells."""
+        """Learn the background of these videos, and choose the size of cells; both are noted in the
+        run, and those of an earlier fit that is gone on from are kept.
+        """
+        self.refuse_other_shapes(videos)
+        if not self.holds_view:
+            self.learn_view(videos)
+        run.notes["stride"] = self.stride
+        run.notes["background_explains"] = round(self.explained, 3)
+        run.notes["same_place"] = round(self.one_view, 3)
+        if not self.has_background:
+            logger.warning(
+                "the camera moves, or the scene changes as a whole: in %.0f %% of the frames no "
+                "background is found, so motion is judged everywhere, and standing nowhere",
+                100 * (1 - self.explained),
+            )
+        if self.one_view < LEAST_EXPLAINED:
+            logger.warning(
+                "the place itself changes: %.0f %% of the training video show it otherwise than the "
+                "rest, and what changed is taken for a change of light; fit on video since then",
+                100 * (1 - self.one_view),
+            )
+
+    def refuse_other_shapes(self, videos: Sequence[Video]) -> None:
+        """Raise BadInput for videos of more than one shape of picture."""
         shapes = {facts_of(video).height / facts_of(video).width for video in videos}
         if max(shapes) - min(shapes) > SHAPE_TOLERANCE / self.size:
             raise BadInput(
                 "the training videos differ in shape (height over width from "
                 f"{min(shapes):.2f} to {max(shapes):.2f}); fit one detector for each camera"
             )
+
+    def learn_view(self, videos: Sequence[Video]) -> None:
+        """Learn the background of these videos, and choose the size of cells."""
         if self.asked_stride is None:
             looked = choose_grid(videos, size=self.size, fps=self.fps)
             low, high = STRIDES
             self.stride = int(np.clip(looked.stride, low, high))
-        run.notes["stride"] = self.stride
-        background, explained = learn_eigenbackground(
+        background, self.explained, self.one_view = learn_eigenbackground(
             videos, ClipSpec(size=self.size, colour="grey")
         )
-        self.use_background(background)
-        self.has_background = explained >= LEAST_EXPLAINED
-        run.notes["background_explains"] = round(explained, 3)
-        if not self.has_background:
-            logger.warning(
-                "the camera moves, or the scene changes as a whole: in %.0f %% of the frames no "
-                "background is found, so motion is judged everywhere, and standing nowhere",
-                100 * (1 - explained),
-            )
-
-    def use_background(self, background: EigenBackground) -> None:
-        """Take a background as what was learned."""
         self.picture = background.picture
         self.variation = background.variation
         self.noise = background.noise
@@ -230,10 +271,16 @@ class Scene(Detector):
     def see_as(self, other: "Scene") -> None:
         """Look at video as another detector does."""
         self.stride = other.stride
-        self.has_background = other.has_background
+        self.explained = other.explained
+        self.one_view = other.one_view
         self.picture = other.picture
         self.variation = other.variation
         self.noise = other.noise
+
+    @property
+    def has_background(self) -> bool:
+        """Whether most of what was learned from shows one scene, from where the camera stands."""
+        return self.explained >= LEAST_EXPLAINED
 
     @property
     def background(self) -> EigenBackground | None:
@@ -287,7 +334,6 @@ class Scene(Detector):
         )
         self.take(found)
         self.learned_from = sources_of(videos)
-        run.notes["memories"] = self.what_speaks()
 
     def take(self, found: Learned) -> None:
         """Keep what was learned as arrays."""
@@ -298,6 +344,8 @@ class Scene(Detector):
         self.knots = np.stack([curve.knots for curve in found.curves])
         self.mean_excess = np.array([curve.mean_excess for curve in found.curves], np.float32)
         self.say = found.say.astype(np.float32)
+        if not self.has_background:  # nothing stands there but the whole place
+            self.say[MEMORIES.index("standing")] = 0.0
         self.memory = None
 
     def what_speaks(self) -> dict[str, dict[str, object]]:
@@ -374,7 +422,8 @@ class Scene(Detector):
     def metadata(self) -> dict[str, Any]:
         return {
             "stride": self.stride,
-            "has_background": self.has_background,
+            "explained": self.explained,
+            "one_view": self.one_view,
             "learned_from": self.learned_from,
         }
 
@@ -387,13 +436,16 @@ class Scene(Detector):
         sources = plain["learned_from"]
         if not isinstance(stride, int) or not 1 <= stride <= 20_000:
             raise ValueError(f"its cells are {stride} pixels, not a whole number from 1 to 20 000")
-        if not isinstance(plain["has_background"], bool):
-            raise ValueError("whether it has a background is neither true nor false")
+        for name in ("explained", "one_view"):
+            share = plain[name]
+            if not isinstance(share, int | float) or not 0 <= share <= 1:
+                raise ValueError(f"the share {name} is from 0 to 1, not {share}")
         known = isinstance(sources, list) and all(isinstance(one, str) for one in sources)
         if not known or self.origin[:, 0].max() >= len(sources):
             raise ValueError("what is remembered comes from videos that are not named")
         self.stride = stride
-        self.has_background = plain["has_background"]
+        self.explained = float(plain["explained"])
+        self.one_view = float(plain["one_view"])
         self.learned_from = sources
         self.memory = None
         h, w = self.grid

@@ -14,7 +14,9 @@ from oddframe.types import Bools, Floats
 
 KNOTS = 256  # of a curve: quantiles of normal frames
 TAIL = 0.9  # quantile above which a frame's rarity goes on along an exponential
-LEAST_MEAN = 1e-6  # of what exceeds that quantile
+# of what exceeds that quantile, in units of an answer: where nothing ever did, the first thing that does
+# is rare, but not at once as rare as can be
+LEAST_MEAN = 0.05
 CEILING = 12.0  # no finite recording supports more than one in 10^12
 LEAST_SAY = 0.55  # area under the curve, faults against normal, from which a memory is heard
 
@@ -33,7 +35,11 @@ class Curve:
         """
         count = len(self.knots)
         share = 1 - np.arange(count) / count
-        body = np.interp(answers, self.knots, -np.log10(np.maximum(share, 1 - TAIL)), left=0.0)
+        rarity = np.log10(1 / np.maximum(share, 1 - TAIL))
+        between = np.interp(answers, self.knots, rarity, left=0.0)
+        # many normal frames may have the same answer, such as 0: it is as rare as the first of them
+        first = np.minimum(np.searchsorted(self.knots, answers, "left"), count - 1)
+        body = np.where(self.knots[first] == answers, rarity[first], between)
         level = self.knots[int(TAIL * count)]
         beyond = np.maximum(answers - level, 0) / (self.mean_excess * np.log(10))
         tail = -np.log10(1 - TAIL) + beyond

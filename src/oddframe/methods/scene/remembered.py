@@ -11,19 +11,40 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from threading import Event
+from typing import NamedTuple
 
 import numpy as np
 
 from oddframe.cache import key
-from oddframe.methods.scene.cells import Cells, CellStream, CellWatcher, join
+from oddframe.methods.scene.cells import (
+    STANDING,
+    Cells,
+    CellStream,
+    CellWatcher,
+    Seen,
+    StandingCounter,
+    grid_of,
+    join,
+    lag_of,
+    longest_of,
+)
 from oddframe.progress import logger, progress
 from oddframe.run import Arrays, Run
-from oddframe.types import ClipSpec, Floats, Ints, Video
+from oddframe.types import Bools, Bytes, ClipSpec, Floats, Frame, Ints, Video
 from oddframe.video.eigenbackground import EigenBackground
+from oddframe.video.kept_features import (
+    are_kept,
+    opened_features,
+    refuse_gone,
+    save_features,
+)
 from oddframe.video.motion import Flow
 from oddframe.video.reader import content_of, read
 
+METHOD = "scene"  # under whose name what was seen is kept
 BATCH = 32  # frames described at once
+BY_FRAME = ("frame", "seconds", "is_first", "still", "empty")
+SEEN = (*BY_FRAME, "first", "cell", "numbers")  # arrays of what was seen in a video
 
 
 @dataclass(frozen=True)
@@ -99,7 +120,7 @@ class Describer:
 
             def one(video: Video) -> Described:
                 name = f"scene-{self.key_of(video)}"
-                arrays = run.remember(name, lambda: self.describe(video, stop))
+                arrays = run.remember(name, lambda: self.kept_or_described(video, stop))
                 tick()
                 return Described(name, len(arrays["frame"]), len(arrays["cell"]))
 
@@ -109,41 +130,149 @@ class Describer:
                 stop.set()  # or Ctrl-C would wait for the videos at hand, hours perhaps
                 raise
 
+    def keep_all(self, videos: Sequence[Video], run: Run) -> None:
+        """See to it that what is seen in each whole video lies beside its `kept`. Raises BadRun
+        where it does not and the video is gone.
+        """
+        waiting = [video for video in videos if not are_kept(video, METHOD, self.way)]
+        for video in waiting:
+            refuse_gone(video, METHOD, "of another background")
+        stop = Event()
+        pool = ThreadPoolExecutor(max(1, run.threads))
+        with pool, progress("watching", len(waiting), "videos") as tick:
+
+            def one(video: Video) -> None:
+                save_features(video, METHOD, self.way, self.see(video, stop))
+                tick()
+
+            try:
+                list(pool.map(one, waiting))
+            except BaseException:
+                stop.set()
+                raise
+
+    def kept_or_described(self, video: Video, stop: Event) -> Arrays:
+        """The cells of a video, which is not read where they are kept. Raises BadRun."""
+        if not are_kept(video, METHOD, self.way):
+            return self.described(self.see(video, stop))
+        with opened_features(video, METHOD) as kept:
+            arrays = {name: kept[name] for name in SEEN}
+        return self.described(cut_to(arrays, video.span))
+
+    @property
+    def way(self) -> str:
+        """A name for everything that what is seen depends on besides the video."""
+        spec = (self.spec.size, self.spec.fps, self.stride, self.flow)
+        return key(spec, self.background)
+
     def key_of(self, video: Video) -> str:
         """A name for everything that the cells of a video depend on."""
         spec = (self.spec.size, self.spec.fps, self.stride, self.seconds, self.flow)
         return key(content_of(video), spec, self.background)
 
-    def describe(self, video: Video, stop: Event) -> Arrays:
-        """The cells of one video by their names. Raises CancelledError once `stop` is set."""
+    def see(self, video: Video, stop: Event) -> Arrays:
+        """What is seen in the frames of one video, by the names of SEEN. Raises CancelledError once
+        `stop` is set.
+        """
         damage: list[str] = []
         stream = CellStream(self.watcher())
         frames = read(video, self.spec, damage, threads=1)
-        index: list[int] = []
-        seconds: list[float] = []
-        cells: list[Cells] = []
+        found: list[Look] = []
         while group := list(islice(frames, BATCH)):
             if stop.is_set():
                 raise CancelledError
-            for frame, one in stream.see(group):
-                index.append(frame.index)
-                seconds.append(frame.seconds)
-                cells.append(one)
+            for frame, seen in stream.see_all(group):
+                found.append(look_of(frame, seen))
         for line in damage:
             logger.warning("damaged: %s", line)
-        return as_arrays(index, seconds, cells)
+        return as_arrays(found)
+
+    def described(self, seen: Arrays) -> Arrays:
+        """The arrays of VideoCells by their names, with how long things stand, from what was seen."""
+        h, w = grid_of(self.shape, self.stride)
+        lag = lag_of(self.fps)
+        numbers = seen["numbers"].copy()
+        first = seen["first"]
+        since = 0  # frames since the beginning, or a jump of the clock
+        counter = StandingCounter((h, w), longest_of(self.fps, self.seconds))
+        for m, is_first in enumerate(seen["is_first"].tolist()):
+            if is_first:
+                since = 0
+                counter = StandingCounter((h, w), counter.longest)
+            still = unpacked(seen["still"][m], (h, w)) & (since >= lag)
+            count = counter.push(still, unpacked(seen["empty"][m], (h, w)))
+            part = slice(int(first[m]), int(first[m + 1]))
+            numbers[part, STANDING] = (count.ravel()[seen["cell"][part]] / self.fps).astype(
+                np.float16
+            )
+            since += 1
+        said = np.flatnonzero(~seen["is_first"])
+        counts = np.diff(first)
+        of_said = np.repeat(~seen["is_first"], counts)
+        return {
+            "frame": seen["frame"][said],
+            "seconds": seen["seconds"][said],
+            "first": np.cumsum([0, *counts[said].tolist()]),
+            "cell": seen["cell"][of_said],
+            "numbers": numbers[of_said],
+        }
 
 
-def as_arrays(index: Sequence[int], seconds: Sequence[float], cells: Sequence[Cells]) -> Arrays:
-    """The arrays of VideoCells by their names; numbers in half precision, which is fine enough."""
-    counts = [len(one.cell) for one in cells]
-    joined = join(cells)
+class Look(NamedTuple):
+    """What is held of a frame, for every frame of a video: eight cells a byte."""
+
+    frame: int  # its index in the source
+    seconds: float
+    is_first: bool
+    still: Bytes
+    empty: Bytes
+    cells: Cells
+
+
+def look_of(frame: Frame, seen: Seen) -> Look:
+    """What is held of a frame in which this was seen."""
+    still = np.packbits(seen.still)
+    empty = np.packbits(seen.empty)
+    return Look(frame.index, frame.seconds, seen.is_first, still, empty, seen.cells)
+
+
+def unpacked(bits: Bytes, shape: tuple[int, int]) -> Bools:
+    """(h, w) from eight cells a byte."""
+    cells = shape[0] * shape[1]
+    return np.unpackbits(bits, count=cells).astype(bool).reshape(shape)
+
+
+def as_arrays(found: Sequence[Look]) -> Arrays:
+    """What was seen by the names of SEEN; numbers in half precision, which is fine enough."""
+    counts = [len(one.cells.cell) for one in found]
+    joined = join([one.cells for one in found])
     return {
-        "frame": np.array(index, np.int64),
-        "seconds": np.array(seconds, np.float64),
+        "frame": np.array([one.frame for one in found], np.int64),
+        "seconds": np.array([one.seconds for one in found], np.float64),
+        "is_first": np.array([one.is_first for one in found], bool),
+        "still": np.array([one.still for one in found], np.uint8),
+        "empty": np.array([one.empty for one in found], np.uint8),
         "first": np.cumsum([0, *counts]),
         "cell": joined.cell.astype(np.int32),
         "numbers": joined.numbers.astype(np.float16),
+    }
+
+
+def cut_to(seen: Arrays, span: tuple[float, float] | None) -> Arrays:
+    """What was seen in a span of a video, as if nothing had come before it."""
+    if span is None:
+        return seen
+    start, end = np.searchsorted(seen["seconds"], span).tolist()
+    part = {name: seen[name][start:end] for name in BY_FRAME}
+    part["is_first"] = part["is_first"].copy()
+    part["is_first"][:1] = True
+    first = seen["first"][start : end + 1]
+    cells = slice(int(first[0]), int(first[-1]))
+    return {
+        **part,
+        "first": first - first[0],
+        "cell": seen["cell"][cells],
+        "numbers": seen["numbers"][cells],
     }
 
 
