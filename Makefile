@@ -1,8 +1,6 @@
 # The demonstration runs in .venv-app, which has no torch, all else in .venv; the first target that needs one makes it.
 # Only Python ≥ 3.11 and make are expected.
 PYTHON ?= python3
-# failed once among the others, for a reason not yet found, and never alone: it runs in a process of its own
-ALONE := tests/test_flowgrid.py::test_what_stands_is_held_out_as_it_is_scored
 BIN := .venv/bin
 PIP := python -m pip install -q --disable-pip-version-check -c constraints.txt
 
@@ -12,8 +10,7 @@ demo: .venv-app/made  ## film a street, learn it, find the odd frames, write the
 	.venv-app/bin/oddframe demo --out demo
 
 test: .venv/dev lint types  ## lint, types, tests
-	$(BIN)/python -m pytest $(ALONE)
-	$(BIN)/python -m pytest -n 2 --dist worksteal --deselect $(ALONE)
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -41,7 +41,7 @@ class Range:
 
     def __str__(self) -> str:
         if not self.open_low and not self.open_high and math.isfinite(self.low + self.high):
-            return f"from {self.low:,} to {self.high:,}".replace(",", " ")
+            return f"from {self.low:,.15g} to {self.high:,.15g}".replace(",", " ")
         ends = []
         if self.low > -math.inf:
             ends.append(f"above {self.low}" if self.open_low else f"{self.low} or more")
