@@ -99,6 +99,12 @@ class Detector(ABC):
     def fit(self, videos: Sequence[Video], run: Run) -> None:
         """Learn from normal videos. Anything learned before is forgotten."""
 
+    def fit_part(self, videos: Sequence[Video], run: Run) -> None:
+        """Fit again, on parts of the videos that it was just fitted on; what it chose about how to
+        look at them may hold on.
+        """
+        self.fit(videos, run)
+
     @abstractmethod
     def score(self, clips: Clips) -> Scores:
         """One score a clip, higher is stranger; with a map where the method can say where."""

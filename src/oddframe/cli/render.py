@@ -95,10 +95,15 @@ def fitted_lines(found: "FittedDetector") -> list[str]:
     seconds = found.facts["seconds"]["fit"]
     threshold = found.threshold
     rate = f"{threshold.asked:g} false alarms per hour"
-    return [
+    lines = [
         f"learned {found.detector.name} from {videos} in {seconds:.1f} s: {found.folder}",
         f"threshold: rarity {threshold.rarity:.2f} for {rate}; {threshold.note}",
     ]
+    aside = found.facts.get("set_aside", [])
+    if aside:
+        spans = [f"{one['video']} {one['start']:.1f}–{one['end']:.1f} s" for one in aside]
+        lines.append(f"set aside as unusual: {', '.join(spans)}; --keep-all learns from them too")
+    return lines
 
 
 def score_lines(found: "ScoreResult") -> list[str]:

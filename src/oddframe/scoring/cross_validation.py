@@ -17,6 +17,7 @@ import numpy as np
 from oddframe.detector import Detector, FastFolds
 from oddframe.errors import BadInput
 from oddframe.run import Run
+from oddframe.scoring.cleansing import SetAside, find_unusual, parts_without
 from oddframe.scoring.pipeline import concatenate, score_video, values_of
 from oddframe.scoring.smoothing import smooth
 from oddframe.types import Floats, Scores, Video
@@ -46,15 +47,19 @@ class HeldOutScores:
     how: str  # in words, for the run folder and the report
     learned_from: tuple[str, ...]  # names of the videos that the detector itself was fitted on
     held_out: tuple[str, ...]  # names of those kept from it; empty where all were left out in turn
+    set_aside: tuple[SetAside, ...] = ()  # stretches that nothing was learned from
 
 
-def fit_and_cross_validate(detector: Detector, videos: Sequence[Video], run: Run) -> HeldOutScores:
+def fit_and_cross_validate(
+    detector: Detector, videos: Sequence[Video], run: Run, *, clean: bool = False
+) -> HeldOutScores:
     """Fit the detector, and score normal video that it, or one fitted in the same way, has not
     seen.
 
     Where fitting is quick the detector is fitted on everything, and others, each without one fold,
-    do the scoring. Otherwise about a fifth of the video is held out of fitting (`hold_out`). Raises
-    BadInput with too little video for either.
+    do the scoring; with `clean` short stretches that score far beyond the rest are set aside, and
+    all is done again without them. Otherwise about a fifth of the video is held out of fitting
+    (`hold_out`). Raises BadInput with too little video for either.
     """
     segments = segments_of(videos)
     folds = folds_of(segments, run.random(SALT))
@@ -65,7 +70,10 @@ def fit_and_cross_validate(detector: Detector, videos: Sequence[Video], run: Run
             f"calibrate on; give at least {2 * SHORTEST_SEGMENT:.0f} s, better an hour"
         )
     if detector.quick_to_fit:
-        return score_by_folds(detector, segments, folds, run)
+        found = score_by_folds(detector, segments, folds, run)
+        if clean:
+            return cleansed(found, detector, segments, folds, run)
+        return found
     return score_held_out(detector, segments, run)
 
 
@@ -218,6 +226,37 @@ def score_by_folds(
 ) -> HeldOutScores:
     """Fit on everything; score each fold by a detector fitted without it."""
     detector.fit(segments, run)
+    return leave_out(detector, segments, folds, run)
+
+
+def cleansed(
+    found: HeldOutScores,
+    detector: Detector,
+    segments: Sequence[Video],
+    folds: Sequence[int],
+    run: Run,
+) -> HeldOutScores:
+    """The same without what is far beyond the rest; as it was where nothing is."""
+    aside = find_unusual(found.scores)
+    if not aside:
+        return found
+    parts: list[Video] = []
+    folds_of_parts: list[int] = []
+    for segment, fold in zip(segments, folds, strict=True):
+        rest = parts_without(segment, aside)
+        parts += rest
+        folds_of_parts += [fold] * len(rest)
+    if len(set(folds_of_parts)) < 2:
+        return found
+    detector.fit_part(parts, run)
+    again = leave_out(detector, parts, folds_of_parts, run)
+    return replace(again, set_aside=tuple(aside))
+
+
+def leave_out(
+    detector: Detector, segments: Sequence[Video], folds: Sequence[int], run: Run
+) -> HeldOutScores:
+    """Score each fold by a detector fitted without it; `detector` is fitted on all of them."""
     if isinstance(detector, FastFolds):
         found = detector.score_folds(segments, folds, run)
     else:

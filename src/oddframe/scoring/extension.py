@@ -35,6 +35,15 @@ class Earlier:
         """Whether it keeps what it saw of its videos."""
         return any(video.kept is not None for video in self.videos)
 
+    def words(self) -> dict[str, Any]:
+        """What the new run says of this one."""
+        facts = self.fitted.facts
+        return {
+            "run": str(self.fitted.folder),
+            "began": facts["began"],
+            "videos": len(self.videos),
+        }
+
 
 def open_earlier(folder: Path, device: str = "cpu") -> Earlier:
     """A run with the videos that it learned from.

@@ -3,9 +3,10 @@
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from oddframe.detector import Detector, Extendable
 from oddframe.errors import BadInput, BadVideo
@@ -59,6 +60,7 @@ def fit_videos(
     ignored: IgnoredArea | None = None,
     keep_features: bool = False,
     earlier: Earlier | None = None,
+    clean: bool = True,
 ) -> FittedDetector:
     """Learn from normal videos and write a run folder; without `cache` nothing is kept for other
     fits. Nothing is looked at in the `ignored` area, now and in all scoring with the run.
@@ -67,7 +69,8 @@ def fit_videos(
     Videos that cannot be read are left out, and named; with `one_scene` also those that do not
     belong to the others (`video.scene_check`). With `earlier` the run learns from the videos of that
     one too, as if all had been given at once; with `keep_features` it keeps what a later one needs
-    of its videos. Of torchrun's processes the first writes the run;
+    of its videos; with `clean` methods that are quick to fit set aside what lies far beyond the
+    rest (`scoring.cleansing`). Of torchrun's processes the first writes the run;
     what the others return has a folder that is gone. Raises BadInput, BadVideo.
     """
     refuse_device(device)
@@ -97,6 +100,7 @@ def fit_videos(
             ignored=ignored,
             keep_features=keep_features,
             earlier=earlier,
+            clean=clean,
         )
 
 
@@ -112,6 +116,7 @@ def fit_and_save(
     ignored: IgnoredArea | None,
     keep_features: bool,
     earlier: Earlier | None,
+    clean: bool,
 ) -> FittedDetector:
     """`fit_videos` in a folder that is held."""
     folder = run.folder
@@ -122,11 +127,7 @@ def fit_and_save(
     run = replace(run, validation=chosen_by)
     misfits: list[Misfit] = []
     if earlier is not None:
-        videos = only_new(earlier, [at_rate_of(earlier, video) for video in videos])
-        if one_scene:
-            misfits += of_another_view(earlier, videos)
-        before = [with_ignored(video, ignored) for video in earlier.videos]
-        videos = [*before, *without(videos, misfits)]
+        videos, misfits = added_to(earlier, videos, one_scene)
     levels = learn_levels([video for video in videos if video.kept is None])
     if keep_features:
         refuse_keeping(detector, levels)
@@ -147,27 +148,19 @@ def fit_and_save(
     if keep_features and isinstance(detector, Extendable):
         known = earlier.fitted.detector if earlier is not None and earlier.keeps else None
         detector.keep(videos, segments_of(videos), run, known)
-    held_out = fit_and_cross_validate(detector, videos, run)
+    held_out = fit_and_cross_validate(detector, videos, run, clean=clean)
     calibration = replace(
         calibrate(held_out.scores, held_out.how),
         view=check.view,
         raw=raw_segments(held_out.raw),
     )
     threshold = calibration.threshold(false_alarms_per_hour, run.seed)
-    added = {} if earlier is None else earlier.added
-    learned_from = []
-    for video in videos:
-        when = added.get(str(content_of(video)[0]), facts["began"])
-        learned_from.append(words_of(video, when))
+    learned_from = sources_of(videos, earlier, facts["began"])
     facts |= {"method": detector.name, "options": detector.options, "data": data}
     if stream:
         facts["stream"] = stream
     if earlier is not None:
-        facts["added_to"] = {
-            "run": str(earlier.fitted.folder),
-            "began": earlier.fitted.facts["began"],
-            "videos": len(earlier.videos),
-        }
+        facts["added_to"] = earlier.words()
     if levels is not None:
         facts["levels"] = levels
     if ignored is not None:
@@ -179,6 +172,7 @@ def fit_and_save(
         "validated_on": [video.name for video in run.validation],
         "left_out": [one.why for one in left_out],
         "misfits": [str(misfit) for misfit in misfits],
+        "set_aside": [asdict(one) for one in held_out.set_aside],
         "calibration": {
             "how": held_out.how,
             "learned_from": len(held_out.learned_from),
@@ -192,6 +186,33 @@ def fit_and_save(
     fitted = save_run(folder, detector, calibration, threshold, facts)
     forget_others(videos, folder)
     return fitted
+
+
+def sources_of(
+    videos: Sequence[Video], earlier: Earlier | None, began: str
+) -> list[dict[str, Any]]:
+    """The videos as run.json tells of them, each with when it was added."""
+    added = {} if earlier is None else earlier.added
+    told = []
+    for video in videos:
+        when = added.get(str(content_of(video)[0]), began)
+        told.append(words_of(video, when))
+    return told
+
+
+def added_to(
+    earlier: Earlier, videos: Sequence[Video], one_scene: bool
+) -> tuple[list[Video], list[Misfit]]:
+    """The videos of an earlier run and the new ones, without those of another view, which are given
+    apart. Raises BadInput where nothing is new.
+    """
+    new = only_new(earlier, [at_rate_of(earlier, video) for video in videos])
+    misfits: list[Misfit] = []
+    if one_scene:
+        misfits = of_another_view(earlier, new)
+    ignored = earlier.fitted.ignored
+    before = [with_ignored(video, ignored) for video in earlier.videos]
+    return [*before, *without(new, misfits)], misfits
 
 
 def without(videos: Sequence[Video], misfits: Sequence[Misfit]) -> list[Video]:

@@ -63,6 +63,7 @@ FACTS: Mapping[str, type | tuple[type, ...]] = {
     "learned": dict,
     "seconds": dict,
 }
+SOME_FACTS: Mapping[str, type] = {"stream": str, "set_aside": list}  # that some runs have
 PARTS = (STATE, "detector.json", "calibration.npz")  # of a run, beside run.json
 
 
@@ -216,6 +217,7 @@ class FittedDetector(Result):
                 "data": self.facts["data"],
                 "videos": len(self.facts["trained_on"]),
                 "left_out": self.facts["left_out"],
+                "set_aside": self.facts.get("set_aside", []),
                 "normal_hours": self.calibration.hours,
                 "calibration": self.facts["calibration"],
                 "threshold": {
@@ -316,11 +318,16 @@ def check_facts(facts: Mapping[str, Any]) -> None:
         raise ValueError("'calibration' does not say what was held out")
     check_positive("the seconds of fitting", facts["seconds"].get("fit"), zero=True)
     check_positive("'frame_rate'", facts["frame_rate"])
-    stream = facts.get("stream")
-    if stream is not None and not isinstance(stream, str):
-        raise ValueError(f"'stream' is {str(stream)[:40]!r}")
+    for name, kind in SOME_FACTS.items():
+        value = facts.get(name)
+        if value is not None and not isinstance(value, kind):
+            raise ValueError(f"{name!r} is {str(value)[:40]!r}")
     area_of_facts(facts.get("ignored"))
-    levels = facts.get("levels")
+    check_levels(facts.get("levels"))
+
+
+def check_levels(levels: object) -> None:
+    """Raise ValueError for what are no values of black and white; None is fine."""
     if levels is None:
         return
     if not isinstance(levels, list) or len(levels) != 2:

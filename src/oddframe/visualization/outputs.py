@@ -28,6 +28,7 @@ from oddframe.visualization.overlay import overlay_frames
 from oddframe.visualization.plots import write_calibration_png, write_timeline_png
 from oddframe.visualization.reconstructions import write_reconstructions
 from oddframe.visualization.report import write_report
+from oddframe.visualization.set_aside import pictures_of_set_aside
 from oddframe.visualization.thumbnails import EventPictures, write_event_pictures
 from oddframe.visualization.timeline import Timeline, file_stem
 
@@ -127,7 +128,8 @@ def draw_extras(
             overlay_frames(out / f"{stem}.overlay", line)
         if film and line.video.source.is_dir():
             write_pictures_as_film(out / f"{stem}.film.mp4", line.video)
-    return pictures | run_pictures(fitted.folder)
+    aside = pictures_of_set_aside(fitted.folder, fitted.facts.get("set_aside", []))
+    return pictures | run_pictures(fitted.folder) | aside
 
 
 def write_results(
@@ -174,6 +176,13 @@ def warnings_of(fitted: FittedDetector, stored: Sequence[ScoredVideo]) -> list[s
     for one in stored:
         for note in one.notes:
             warnings.append(f"{one.video.name}: {note}")
+    aside = fitted.facts.get("set_aside", [])
+    if aside:
+        spans = [f"{one['video']} {one['start']:.1f}–{one['end']:.1f} s" for one in aside]
+        warnings.append(
+            f"not learned from, as unusual among the normal video: {', '.join(spans)}; "
+            "where that was normal, fit again with --no-clean"
+        )
     misfits = fitted.facts.get("misfits", [])
     if misfits:
         warnings.append(

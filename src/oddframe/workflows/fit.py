@@ -16,11 +16,12 @@ from oddframe.run import rank, user_cache
 from oddframe.scoring.extension import Earlier, open_earlier, refuse_other_options
 from oddframe.scoring.fitting import fit_videos, remove_unfinished
 from oddframe.scoring.run_folder import USUAL_RATE, FittedDetector
-from oddframe.types import IgnoredArea
+from oddframe.types import IgnoredArea, Video
 from oddframe.video.ignored import with_ignored
 from oddframe.video.ignored_files import read_area
 from oddframe.visualization.architecture import draw_run
 from oddframe.visualization.embedding_plots import draw_embeddings
+from oddframe.visualization.set_aside import write_set_aside
 
 
 @workflow
@@ -40,6 +41,7 @@ def fit(
     ignore: str | Path | None = None,
     region: str | Path | None = None,
     keep_all: bool = False,
+    clean: bool = True,
     keep_features: bool = False,
     resume: bool = True,
     cache: str | Path | None = None,
@@ -72,7 +74,10 @@ def fit(
             picture, white where ignored.
         region: the same for what alone is looked at; everything outside it is ignored.
         keep_all: learn also from those of your own videos that do not belong to the others: where
-            the camera moves, another view is shown, or the picture has another shape or light.
+            the camera moves, another view is shown, or the picture has another shape or light;
+            and from what --clean would set aside.
+        clean: of methods that are quick to fit: set aside short stretches that lie far beyond the
+            rest, at most 2 % of the frames, so that what is odd by chance does not become normal.
         keep_features: keep in the run what was seen of the videos, so that --add does without them
             (flowgrid; about 130 MB an hour); a run that is added to goes on keeping it.
         resume: go on where an earlier fit into the same folder was interrupted.
@@ -118,13 +123,22 @@ def fit(
         ignored=area,
         keep_features=keep_features,
         earlier=earlier,
+        clean=clean and not keep_all,
     )
     draw_run(fitted.folder, fitted.detector, with_ignored(found.train[0], area))
+    write_set_aside(fitted.folder, fitted.facts["set_aside"], known_videos(earlier, found.train))
     remove_unfinished(fitted.folder)
     draw_embeddings(fitted.folder)
     if rank():  # of torchrun's processes the first writes the run; nobody wants what others wrote
         shutil.rmtree(fitted.folder, ignore_errors=True)
     return fitted
+
+
+def known_videos(earlier: Earlier | None, videos: Sequence[Video]) -> list[Video]:
+    """The videos that a run learned from, those of an earlier one first."""
+    if earlier is None:
+        return list(videos)
+    return [*earlier.videos, *videos]
 
 
 def as_earlier(

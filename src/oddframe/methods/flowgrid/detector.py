@@ -176,6 +176,15 @@ class FlowGrid(Detector):
         features = self.describer.describe_all(videos, run)
         self.learn(features, videos, run)
 
+    def fit_part(self, videos: Sequence[Video], run: Run) -> None:
+        """Fit again with the same grid, so that nothing is described anew but what was cut."""
+        before = self.held_grid
+        self.held_grid = self.grid
+        try:
+            self.fit(videos, run)
+        finally:
+            self.held_grid = before
+
     def score(self, clips: Clips) -> Scores:
         """(N,) scores and (N, h, w) maps; NaN where a clip has no earlier frame to compare with.
 
