@@ -168,11 +168,11 @@ def test_values_that_cannot_be_are_refused(refused: Refused, option: str, says: 
         ("--threads 0", "--threads is from 1 to 1 024, got 0"),
         (
             "--false-alarms-per-hour 0",
-            "--false-alarms-per-hour is from 1e-06 to 1 000 000.0, got 0.0",
+            "--false-alarms-per-hour is from 1e-06 to 1 000 000, got 0.0",
         ),
         (
             "--false-alarms-per-hour -2",
-            "--false-alarms-per-hour is from 1e-06 to 1 000 000.0, got -2.0",
+            "--false-alarms-per-hour is from 1e-06 to 1 000 000, got -2.0",
         ),
         ("--device tpu", "got the device 'tpu'"),
         ("--device cuda:99", "the device 'cuda:99' cannot be used here"),
@@ -212,7 +212,7 @@ def test_a_device_that_is_not_here_is_refused_before_anything_is_read(
         ("--frame-rate quick", "--frame-rate takes a number, got 'quick'"),
         (
             "--false-alarms-per-hour 0",
-            "--false-alarms-per-hour is from 1e-06 to 1 000 000.0, got 0.0",
+            "--false-alarms-per-hour is from 1e-06 to 1 000 000, got 0.0",
         ),
     ],
 )
