@@ -12,7 +12,7 @@ from scipy.stats import expon, norm
 
 import oddframe
 from oddframe.cli.main import main
-from oddframe.scoring import cleansing
+from oddframe.scoring import cleansing, cross_validation
 from oddframe.scoring.cleansing import AROUND, MOST, SetAside, find_unusual, parts_without
 from oddframe.types import Scores, Video
 from scenes import Block, filmed, scene, walkers
@@ -148,6 +148,19 @@ def test_where_nothing_is_far_out_nothing_changes(films: list[Path], tmp_path: P
         one, other = (tmp_path / "clean" / name), (tmp_path / "plain" / name)
         assert one.read_bytes() == other.read_bytes(), name
     assert clean.threshold == plain.threshold
+
+
+def test_what_a_data_set_says_is_normal_is_learned_whole(
+    street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("nothing is looked for")
+
+    monkeypatch.setattr(cross_validation, "find_unusual", never)
+    fitted = oddframe.fit("frame-difference", "simulated", root=street, out=tmp_path / "run")
+    assert fitted.facts["set_aside"] == []
+    with pytest.raises(AssertionError, match="nothing is looked for"):
+        oddframe.fit("frame-difference", street / "train", out=tmp_path / "own")
 
 
 def test_methods_without_quick_folds_are_refitted_alike(films: list[Path], tmp_path: Path) -> None:

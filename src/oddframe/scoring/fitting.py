@@ -60,7 +60,7 @@ def fit_videos(
     ignored: IgnoredArea | None = None,
     keep_features: bool = False,
     earlier: Earlier | None = None,
-    clean: bool = True,
+    clean: bool = False,
 ) -> FittedDetector:
     """Learn from normal videos and write a run folder; without `cache` nothing is kept for other
     fits. Nothing is looked at in the `ignored` area, now and in all scoring with the run.

@@ -76,8 +76,9 @@ def fit(
         keep_all: learn also from those of your own videos that do not belong to the others: where
             the camera moves, another view is shown, or the picture has another shape or light;
             and from what --clean would set aside.
-        clean: of methods that are quick to fit: set aside short stretches that lie far beyond the
-            rest, at most 2 % of the frames, so that what is odd by chance does not become normal.
+        clean: of methods that are quick to fit, and videos of your own: set aside short stretches
+            that lie far beyond the rest, at most 2 % of the frames, so that what is odd by chance
+            does not become normal. What a data set says is normal is learned whole.
         keep_features: keep in the run what was seen of the videos, so that --add does without them
             (flowgrid; about 130 MB an hour); a run that is added to goes on keeping it.
         resume: go on where an earlier fit into the same folder was interrupted.
@@ -123,7 +124,7 @@ def fit(
         ignored=area,
         keep_features=keep_features,
         earlier=earlier,
-        clean=clean and not keep_all,
+        clean=clean and is_own(data) and not keep_all,
     )
     draw_run(fitted.folder, fitted.detector, with_ignored(found.train[0], area))
     write_set_aside(fitted.folder, fitted.facts["set_aside"], known_videos(earlier, found.train))
