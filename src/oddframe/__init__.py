@@ -3,7 +3,7 @@ that are not.
 
     import oddframe
 
-    run = oddframe.fit("flowgrid", "normal-videos", out="run")
+    run = oddframe.fit("scene", "normal-videos", out="run")
     found = oddframe.score("run", ["today.mp4"], out="found")
     for video in found.videos:
         print(video.video, video.events)

@@ -36,9 +36,9 @@ NOISE_FRAMES = 200  # from which the noise is learned
 # good, all is noise, and would be explained by it
 MOST_NOISE = 10.0
 MOST_SHIFT = 1.5  # pixels by which the picture of a standing camera is displaced
-BETTER_SHIFTED = (
-    0.8  # of the misfit that is left when the background is moved too: the camera moved
-)
+MOST_MISFIT = 30.0  # grey levels: what is further from the background counts as much
+# of the misfit that is left when the background is moved too, from which on the camera has moved
+BETTER_SHIFTED = 0.8
 
 
 class SampledChunk(NamedTuple):
@@ -169,8 +169,12 @@ def displaced(frame: Bytes, background: Floats) -> bool:
     there = np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
     inside = (slice(margin, H - margin), slice(margin, W - margin))
     moved = cv2.warpAffine(background, there, (W, H))
-    as_it_is = float(np.abs(frame - background)[inside].mean())
-    return float(np.abs(frame - moved)[inside].mean()) < BETTER_SHIFTED * as_it_is
+    misfits = []
+    for there_or_moved in (background, moved):
+        # so clipped, a thing that covers part of the frame does not outweigh the rest
+        misfit = np.minimum(np.abs(frame - there_or_moved), MOST_MISFIT)
+        misfits.append(float(misfit[inside].mean()))
+    return misfits[1] < BETTER_SHIFTED * misfits[0]
 
 
 def ways_of_changing(differences: Floats) -> Floats:
