@@ -4,6 +4,7 @@ alone.
 
 import json
 import logging
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -471,7 +472,7 @@ def test_what_is_kept_and_damaged_is_refused(videos: list[Video], tmp_path: Path
 # What a run tells of itself.
 
 
-def test_info_tells_which_memories_speak(
+def test_info_and_the_report_tell_which_memories_speak(
     videos: list[Video], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
@@ -479,11 +480,15 @@ def test_info_tells_which_memories_speak(
     capsys.readouterr()
     assert main(["info", str(out)]) == 0
     told = capsys.readouterr().out
-    for words in ("background_explains 1.0", "memories", *MEMORIES, "auc_on_made_faults", "heard"):
-        assert words in told
+    assert "background_explains 1.0" in told
+    assert re.search(r"memories \(motion \(auc_on_made_faults [\d.]+, heard True\), size \(", told)
     facts = json.loads((out / "run.json").read_text())
     fitted = load_run(out).detector
     assert isinstance(fitted, Scene)
+    assert main(["score", str(out), str(videos[0].source), "--out", str(tmp_path / "found")]) == 0
+    page = (tmp_path / "found" / "report.html").read_text()
+    for words in ("background_explains", "memories", *MEMORIES, "auc_on_made_faults"):
+        assert f"<dt>{words}</dt>" in page
     assert facts["learned"]["memories"] == fitted.what_speaks(), "of the run, and of no fold of it"
 
 

@@ -52,8 +52,17 @@ def short_value(value: Any) -> str:
             first = first.get("name", next(iter(first.items()), ""))
         return f"{len(value)}: {first} …"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {short_value(item)}" for key, item in value.items())
+        return ", ".join(f"{key} {within(item)}" for key, item in value.items())
     return str(value)
+
+
+def within(value: Any) -> str:
+    """A value among others of one line: of several names, in brackets, or nobody could tell whose
+    they are.
+    """
+    if isinstance(value, dict):
+        return f"({short_value(value)})"
+    return short_value(value)
 
 
 def simulation(found: "Simulation") -> list[str]:
