@@ -32,6 +32,9 @@ LEAST_CHANGE = 7.0  # grey levels by which a pixel has changed
 CHANGE_NOISES = 3.0  # the same in standard deviations of the noise
 STILL_SHARE = 0.75  # of what covers a neighbourhood has to be still for the cell to count as such
 EMPTY = 0.25  # share of a neighbourhood below which nothing is there
+# for which something may be at a place: what was there for longer, or from the start, is taken for
+# a change of the background, not for a thing
+ARRIVAL_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Seen:
     """What was seen in a frame: its cells, and what counting how long things stand asks of it."""
 
     cells: Cells
+    arrived: Bools  # (h, w) where what is there came within the last ARRIVAL_SECONDS
     still: Bools  # (h, w) where what is there has not changed
     empty: Bools  # (h, w) where nothing is
     is_first: bool  # of frames that follow each other: nothing tells how anything moves in it
@@ -69,14 +73,22 @@ def join(parts: Sequence[Cells]) -> Cells:
     return Cells(cell, np.concatenate([part.numbers for part in together]))
 
 
+def those_at(cells: Cells, places: Bools) -> Cells:
+    """The cells that lie at these places (h, w)."""
+    kept = places.ravel()[cells.cell]
+    return Cells(cells.cell[kept], cells.numbers[kept])
+
+
 class StandingCounter:
     """Counts for how long what is at each cell has stood there, from when the cell was last empty."""
 
-    def __init__(self, shape: tuple[int, int], longest: int) -> None:
+    def __init__(self, shape: tuple[int, int], longest: int, arrival: int) -> None:
         self.longest = longest  # frames for which standing is counted
+        self.arrival = arrival  # frames in which something has come
         # (h, w) each: for how many frames each cell had been still, up to each of the last frames
         self.still_so_far: deque[Ints] = deque([np.zeros(shape, np.int64)], maxlen=longest + 1)
-        self.there_for = np.zeros(shape, np.int64)  # frames since a cell was last empty
+        # frames since a cell was last empty, which is not known at the start
+        self.there_for = np.full(shape, arrival, np.int64)
         self.was_empty = np.ones(shape, bool)
 
     def push(self, still: Bools, empty: Bools) -> Ints:
@@ -85,12 +97,18 @@ class StandingCounter:
         """
         gone = empty & self.was_empty
         self.was_empty = empty
-        self.there_for = np.where(gone, 0, np.minimum(self.there_for + 1, self.longest))
+        self.there_for = np.where(gone, 0, np.minimum(self.there_for + 1, self.arrival))
         self.still_so_far.append(self.still_so_far[-1] + still)
         history = np.stack(self.still_so_far)  # (n + 1, h, w)
-        begin = np.maximum(len(history) - 1 - self.there_for, 0)
+        counted = np.minimum(self.there_for, self.longest)
+        begin = np.maximum(len(history) - 1 - counted, 0)
         before = np.take_along_axis(history, begin[None], axis=0)[0]
         return np.asarray(history[-1] - before)
+
+    @property
+    def arrived(self) -> Bools:
+        """(h, w) where a cell was empty not long ago, so that what is there has come."""
+        return np.asarray(self.there_for < self.arrival)
 
 
 class CellWatcher:
@@ -111,6 +129,7 @@ class CellWatcher:
         self.flow = flow
         self.lag = lag_of(fps)
         self.longest = longest_of(fps, seconds)
+        self.arrival = arrival_of(fps, seconds)
         self.per_frame = 1 / fps
         self.changed: Floats = np.full(shape, LEAST_CHANGE, np.float32)
         if background is not None:
@@ -121,7 +140,7 @@ class CellWatcher:
     def begin(self) -> None:
         """Forget the past: frames that follow do not continue those before."""
         self.past: deque[Picture] = deque(maxlen=self.lag + 1)
-        self.standing = StandingCounter(self.shape, self.longest)
+        self.standing = StandingCounter(self.shape, self.longest, self.arrival)
 
     def prepare(self, grey: Bytes) -> Picture:
         """What needs no other frame: may be done for many side by side."""
@@ -168,7 +187,10 @@ class CellWatcher:
             across, down = self.velocity(arrows, things, cover, near, seconds)
             numbers = np.stack([across, down, near, wide, standing])  # (5, h, w)
             cells = Cells(covered, numbers.reshape(NUMBERS, -1).T[covered].astype(np.float32))
-        return Seen(cells, still, empty, is_first)
+        arrived = self.standing.arrived
+        if self.background is None:
+            arrived = np.ones(self.shape, bool)
+        return Seen(cells, arrived, still, empty, is_first)
 
     def velocity(
         self, arrows: Floats, things: Floats, cover: Floats, near: Floats, seconds: float
@@ -220,7 +242,7 @@ class CellStream:
         found = []
         for frame, seen in self.see_all(frames, pool):
             if not seen.is_first:
-                found.append((frame, seen.cells))
+                found.append((frame, those_at(seen.cells, seen.arrived)))
         return found
 
     def see_all(
@@ -265,9 +287,14 @@ def longest_of(fps: float, seconds: float) -> int:
     return max(1, round(seconds * fps))
 
 
+def arrival_of(fps: float, seconds: float) -> int:
+    """Frames in which something has come; at least those for which standing is counted."""
+    return max(1, round(max(ARRIVAL_SECONDS, seconds) * fps))
+
+
 def memory_of(fps: float, seconds: float) -> int:
     """Frames that decide what is said of the last of them."""
-    return longest_of(fps, seconds) + lag_of(fps) + 2
+    return arrival_of(fps, seconds) + lag_of(fps) + 2
 
 
 def grid_of(shape: Sequence[int], stride: int) -> tuple[int, int]:

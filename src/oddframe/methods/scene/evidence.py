@@ -47,14 +47,16 @@ class Curve:
         return np.asarray(np.minimum(rarities, CEILING), np.float32)
 
 
-def learn_curve(highest: Floats) -> Curve:
-    """The curve of the highest answers (N,) in normal frames."""
+def learn_curve(highest: Floats, least_mean: float = LEAST_MEAN) -> Curve:
+    """The curve of the highest answers (N,) in normal frames; beyond them it falls no faster than
+    with this mean excess.
+    """
     knots = np.quantile(highest, np.arange(KNOTS) / KNOTS)
     level = knots[int(TAIL * KNOTS)]
     excess = highest[highest > level] - level
-    mean = LEAST_MEAN
+    mean = least_mean
     if len(excess):
-        mean = max(LEAST_MEAN, float(excess.mean()))
+        mean = max(least_mean, float(excess.mean()))
     return Curve(knots.astype(np.float32), mean)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from oddframe.methods.scene.cells import Cells, join
 from oddframe.methods.scene.evidence import Curve, learn_curve, say_of
 from oddframe.methods.scene.memories import (
+    LEAST_EXCESS,
     MEMORIES,
     Memory,
     Tallies,
@@ -84,7 +85,7 @@ def learn_memories(
     curves = []
     say = []
     for k in range(len(MEMORIES)):
-        curves.append(learn_curve(normal[:, k]))
+        curves.append(learn_curve(normal[:, k], LEAST_EXCESS[k]))
         say.append(say_of(normal[:, k], faults[:, k]))
     return Learned(memory, origin, curves, np.array(say))
 

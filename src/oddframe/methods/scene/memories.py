@@ -25,6 +25,9 @@ from oddframe.methods.scene.cells import (
 from oddframe.types import Floats, Ints
 
 MEMORIES = ("motion", "size", "standing")
+# the least mean excess of each one's answers: those about standing are rarities already, and a frame
+# is never rarer than the cell that makes it so
+LEAST_EXCESS = (0.05, 0.05, 1 / np.log(10))
 ROWS_APART = 4.5  # rows of cells that count as much as one unit of motion: perspective, and lanes
 COLUMNS_APART = 200.0  # columns that do: what is normal at one side is nearly so at the other
 SPEED_UNIT = 0.4  # of the usual speed in a row: differences smaller than this are small

@@ -23,6 +23,7 @@ from oddframe.methods.scene.cells import (
     CellWatcher,
     Seen,
     StandingCounter,
+    arrival_of,
     grid_of,
     join,
     lag_of,
@@ -194,27 +195,33 @@ class Describer:
         numbers = seen["numbers"].copy()
         first = seen["first"]
         since = 0  # frames since the beginning, or a jump of the clock
-        counter = StandingCounter((h, w), longest_of(self.fps, self.seconds))
+        longest = longest_of(self.fps, self.seconds)
+        arrival = arrival_of(self.fps, self.seconds)
+        counter = StandingCounter((h, w), longest, arrival)
+        kept = np.ones(len(numbers), bool)  # cells of what has come
         for m, is_first in enumerate(seen["is_first"].tolist()):
             if is_first:
                 since = 0
-                counter = StandingCounter((h, w), counter.longest)
+                counter = StandingCounter((h, w), longest, arrival)
             still = unpacked(seen["still"][m], (h, w)) & (since >= lag)
             count = counter.push(still, unpacked(seen["empty"][m], (h, w)))
             part = slice(int(first[m]), int(first[m + 1]))
             numbers[part, STANDING] = (count.ravel()[seen["cell"][part]] / self.fps).astype(
                 np.float16
             )
+            if self.background is not None:
+                kept[part] = counter.arrived.ravel()[seen["cell"][part]]
             since += 1
         said = np.flatnonzero(~seen["is_first"])
-        counts = np.diff(first)
-        of_said = np.repeat(~seen["is_first"], counts)
+        of_frame = np.repeat(np.arange(len(first) - 1), np.diff(first))
+        kept &= ~seen["is_first"][of_frame]
+        counts = np.bincount(of_frame[kept], minlength=len(first) - 1)
         return {
             "frame": seen["frame"][said],
             "seconds": seen["seconds"][said],
             "first": np.cumsum([0, *counts[said].tolist()]),
-            "cell": seen["cell"][of_said],
-            "numbers": numbers[of_said],
+            "cell": seen["cell"][kept],
+            "numbers": numbers[kept],
         }
 
 
