@@ -166,7 +166,7 @@ def test_prepare_counts_what_is_there(
     elif isinstance(data_set(name), ClassData):
         assert "fit embedding" in next_step
     else:
-        assert "fit flowgrid" in next_step
+        assert "oddframe fit " in next_step
     assert ("do not compare" in lines) == (data_set(name).counts is not None)
     assert capsys.readouterr() == ("", "")
     assert json.loads(result.to_json()) == answer

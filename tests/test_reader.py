@@ -516,7 +516,7 @@ def test_what_is_kept_of_a_video_bears_all_that_its_pixels_depend_on(tmp_path: P
         "levels": (0.0, 1.0),
         "ignored": IgnoredArea(polygons=(((0.0, 0.0), (1.0, 0.0), (1.0, 1.0)),)),
     }
-    changes_nothing = {"name", "label", "group", "truth"}
+    changes_nothing = {"name", "label", "group", "truth", "kept"}
     video = Video("a", film(tmp_path / "a.mp4", 5))
     for one in fields(Video):
         if one.name not in {"source", *changes_nothing}:

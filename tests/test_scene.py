@@ -206,7 +206,7 @@ def test_standing_is_counted_in_seconds_since_the_cell_was_empty(detector: Scene
 
 
 def test_standing_counter_counts_what_was_still_since_empty_twice() -> None:
-    counter = StandingCounter((1, 1), 5)
+    counter = StandingCounter((1, 1), 5, 20)
 
     def push(still: bool, empty: bool) -> int:
         return int(counter.push(np.array([[still]]), np.array([[empty]]))[0, 0])
@@ -216,6 +216,20 @@ def test_standing_counter_counts_what_was_still_since_empty_twice() -> None:
     assert push(True, False) == 4
     assert [push(False, True), push(False, True)][1] == 0
     assert push(True, False) == 1
+
+
+def test_what_is_there_from_the_start_or_for_long_has_not_come() -> None:
+    counter = StandingCounter((1, 1), 5, 20)
+    there, empty = np.array([[True]]), np.array([[False]])
+    counter.push(there, empty)
+    assert not counter.arrived.any(), "nothing tells whether it came"
+    for _ in range(2):
+        counter.push(empty, there)
+    counter.push(there, empty)
+    assert counter.arrived.all()
+    for _ in range(20):
+        counter.push(there, empty)
+    assert not counter.arrived.any(), "it is part of the place now"
 
 
 def test_scores_are_the_same_whatever_the_batch_and_wherever_a_clip_was_cut(

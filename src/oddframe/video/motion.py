@@ -279,10 +279,16 @@ def may_be_thing(part: Part, shape: Sequence[int]) -> bool:
 def flow_estimator(flow: Flow) -> Any:
     """This thread's own estimator: it holds buffers that threads must not share, and that are dear
     to make.
+
+    OpenCV lowers the finest scale for a small picture and leaves it so: what a thread had seen
+    before would change the flow. It is set anew each time.
     """
     if not hasattr(of_thread, flow):
-        setattr(of_thread, flow, cv2.DISOpticalFlow.create(PRESETS[flow]))
-    return getattr(of_thread, flow)
+        fresh = cv2.DISOpticalFlow.create(PRESETS[flow])
+        setattr(of_thread, flow, (fresh, fresh.getFinestScale()))
+    estimator, finest_scale = getattr(of_thread, flow)
+    estimator.setFinestScale(finest_scale)
+    return estimator
 
 
 def even_side(pixels: float) -> int:
