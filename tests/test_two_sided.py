@@ -243,8 +243,8 @@ def test_a_run_scores_ahead_and_says_so(fitted: Path, street: Path, tmp_path: Pa
     assert "smoothed with 1 s of what comes after" in (tmp_path / "report.html").read_text()
 
 
-def test_an_evaluation_says_how_far_it_looked_ahead(fitted: Path, street: Path) -> None:
-    found = evaluate(fitted, "simulated", root=street, report=False, lookahead=0.5)
+def test_an_evaluation_says_how_far_it_looked_ahead(run: Path, street: Path) -> None:
+    found = evaluate(run, "simulated", root=street, report=False, lookahead=0.5)
     assert found.folder.name == "evaluation-simulated-lookahead-0.5s"
     told = json.loads((found.folder / "evaluation.json").read_text())
     assert told["lookahead_seconds"] == 0.5
