@@ -22,7 +22,7 @@ from oddframe.scoring.pipeline import concatenate, score_video, values_of
 from oddframe.scoring.smoothing import smooth
 from oddframe.types import Floats, Scores, Video
 from oddframe.video.filmed_time import filmed_seconds, usual_step
-from oddframe.video.reader import times_of
+from oddframe.video.reader import indices_within, times_of
 
 LONGEST_SEGMENT = 600.0  # seconds of a segment: what is kept of one while fitting stays small
 FEWEST_SEGMENTS = (
@@ -334,7 +334,4 @@ def distinct_names(segments: Sequence[Video]) -> tuple[str, ...]:
 def times_within(video: Video) -> Floats:
     """The times of a video's frames within its span, seconds."""
     times = times_of(video)
-    if video.span is None:
-        return times
-    start, end = video.span
-    return times[(times >= start) & (times < end)]
+    return np.asarray(times[indices_within(video, times)])

@@ -155,7 +155,7 @@ def fit_and_save(
         raw=raw_segments(held_out.raw),
     )
     threshold = calibration.threshold(false_alarms_per_hour, run.seed)
-    learned_from = sources_of(videos, earlier, facts["began"])
+    learned_from = recorded_sources(videos, earlier, facts["began"])
     facts |= {"method": detector.name, "options": detector.options, "data": data}
     if stream:
         facts["stream"] = stream
@@ -188,7 +188,7 @@ def fit_and_save(
     return fitted
 
 
-def sources_of(
+def recorded_sources(
     videos: Sequence[Video], earlier: Earlier | None, began: str
 ) -> list[dict[str, Any]]:
     """The videos as run.json tells of them, each with when it was added."""

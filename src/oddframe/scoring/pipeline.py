@@ -157,20 +157,9 @@ def slice_scores(scores: Scores, start: int, end: int) -> Scores:
     """The scores of frames [start, end) of N, by position; views of the same arrays."""
     part = slice(start, end)
     boxes = None
-    heat = None
     if scores.boxes is not None:
         boxes = scores.boxes[part]
-    if scores.map is not None:
-        heat = scores.map[part]
-    return replace(
-        scores,
-        frame=scores.frame[part],
-        seconds=scores.seconds[part],
-        value=scores.value[part],
-        map=heat,
-        boxes=boxes,
-        components={name: values[part] for name, values in scores.components.items()},
-    )
+    return picked(scores, part, boxes)
 
 
 def select(scores: Scores, keep: Bools) -> Scores:
@@ -178,17 +167,22 @@ def select(scores: Scores, keep: Bools) -> Scores:
     if keep.all():
         return scores
     boxes = None
-    heat = None
     if scores.boxes is not None:
         boxes = tuple(compress(scores.boxes, keep))
+    return picked(scores, keep, boxes)
+
+
+def picked(scores: Scores, which: slice | Bools, boxes: tuple[Floats, ...] | None) -> Scores:
+    """The scores of some of N frames, and the boxes of these."""
+    heat = None
     if scores.map is not None:
-        heat = scores.map[keep]
+        heat = scores.map[which]
     return replace(
         scores,
-        frame=scores.frame[keep],
-        seconds=scores.seconds[keep],
-        value=scores.value[keep],
+        frame=scores.frame[which],
+        seconds=scores.seconds[which],
+        value=scores.value[which],
         map=heat,
         boxes=boxes,
-        components={name: values[keep] for name, values in scores.components.items()},
+        components={name: values[which] for name, values in scores.components.items()},
     )

@@ -15,7 +15,7 @@ import numpy as np
 
 from oddframe.types import Bytes, ClipSpec, Floats, Ints, Video
 from oddframe.video.background import median_picture, noise_of, scene_changed, softened
-from oddframe.video.reader import read_frames, times_of
+from oddframe.video.reader import indices_within, read_frames, times_of
 from oddframe.video.scene_check import VIEW, edges_of, shift_between, view_agreement
 
 SOFT = 5  # pixels over which frames are blurred before they are compared
@@ -219,10 +219,7 @@ def sampled_chunks(videos: Sequence[Video], spec: ClipSpec) -> Iterator[SampledC
 def frames_within(video: Video) -> tuple[Ints, float, float]:
     """The indices of a video's frames within its span, and the seconds of the first and last."""
     times = times_of(video)
-    indices = np.arange(len(times))
-    if video.span is not None:
-        start, end = video.span
-        indices = indices[(times >= start) & (times < end)]
+    indices = indices_within(video, times)
     if not len(indices):
         return indices, 0.0, 0.0
     return indices, float(times[indices[0]]), float(times[indices[-1]])

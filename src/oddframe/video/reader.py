@@ -34,11 +34,13 @@ __all__ = [
     "content_of",
     "facts_of",
     "frames_at",
+    "indices_within",
     "pictures_of",
     "read",
     "read_frames",
     "read_spans",
     "size_of",
+    "sources_of",
     "thinned",
     "times_of",
     "video_of",
@@ -65,6 +67,19 @@ def video_of(source: str | Path, fps: float | None = None) -> Video:
     if name in ("", "..", "."):
         name = path.resolve().name or "videos"
     return Video(name, path, fps=fps)
+
+
+def sources_of(videos: Sequence[Video]) -> list[str]:
+    """Where each of the videos is."""
+    return [str(video.source) for video in videos]
+
+
+def indices_within(video: Video, times: Floats) -> Ints:
+    """Which of the frames at these times (T,), in seconds, lie within a video's span."""
+    if video.span is None:
+        return np.arange(len(times))
+    start, end = video.span
+    return np.flatnonzero((times >= start) & (times < end))
 
 
 def content_of(video: Video) -> tuple[object, ...]:

@@ -16,7 +16,7 @@ from oddframe.types import Bytes, ClipSpec, Floats, Video
 from oddframe.video.background import median_picture
 from oddframe.video.ignored import filled_in
 from oddframe.video.kept import KeptVideo, load_kept
-from oddframe.video.reader import facts_of, read_frames, times_of
+from oddframe.video.reader import facts_of, indices_within, read_frames, times_of
 
 SCENE_WIDTH = 160  # pixels of the frames that are looked at
 FRAMES = 12  # of each video
@@ -78,11 +78,7 @@ def sample_scene(video: Video) -> SceneSample:
     if video.kept is not None:
         return kept_sample(video.name, load_kept(video.kept))
     facts = facts_of(video)
-    times = times_of(video)
-    indices = np.arange(len(times))
-    if video.span is not None:
-        start, end = video.span
-        indices = indices[(times >= start) & (times < end)]
+    indices = indices_within(video, times_of(video))
     if not len(indices):
         raise BadVideo(f"{video.source} has no frame")
     count = min(FRAMES, len(indices))

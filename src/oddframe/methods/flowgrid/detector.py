@@ -42,6 +42,7 @@ from oddframe.video.motion import (
     motion_cells,
     refuse_tiny,
 )
+from oddframe.video.reader import sources_of
 
 HIGH_QUANTILE = 0.999  # quantile of normal windows' distances that stands for a high score
 STANDING_WEIGHT = 2.0  # how much standing for the whole dwell counts beside the reference level
@@ -479,11 +480,6 @@ class FlowGrid(Detector):
             raise ValueError("the bank has cells that are not on the grid")
         self.grid, self.learned_from = grid, sources
         self.tree = None
-
-
-def sources_of(videos: Sequence[Video]) -> list[str]:
-    """Where each of the videos is."""
-    return [str(video.source) for video in videos]
 
 
 def check_grid(grid: MotionGrid) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oddframe.types import Clips, Example
+from oddframe.video.boxes import box_of_cell
 from oddframe.video.motion import MotionGrid, motion_cells
 
 if TYPE_CHECKING:
@@ -79,13 +80,4 @@ def window_around(
     cell: int, shape: Sequence[int], grid: MotionGrid
 ) -> tuple[float, float, float, float]:
     """The larger averaging window around a cell of a map of h × w, as fractions of the picture."""
-    h, w = shape
-    reach = grid.windows[1] / grid.stride / 2
-    row = cell // w + 0.5
-    column = cell % w + 0.5
-    return (
-        max(0.0, (column - reach) / w),
-        max(0.0, (row - reach) / h),
-        min(1.0, (column + reach) / w),
-        min(1.0, (row + reach) / h),
-    )
+    return box_of_cell(cell, shape, grid.windows[1] / grid.stride / 2)

@@ -4,7 +4,7 @@ M frames; H × W pixels; a grid of h × w cells, A of them active, each describe
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, fields
 from pathlib import Path
 from threading import Event
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from oddframe.cache import key
-from oddframe.progress import logger, progress
+from oddframe.progress import logger
 from oddframe.run import Arrays, Run
 from oddframe.types import Bytes, Clips, ClipSpec, Floats, Ints, Video
 from oddframe.video.background import shrink
@@ -26,6 +26,7 @@ from oddframe.video.kept_features import (
 )
 from oddframe.video.motion import Flow, MotionGrid, motion_cells
 from oddframe.video.reader import content_of, read
+from oddframe.video.side_by_side import watch_each
 
 METHOD = "flowgrid"  # under whose name features are kept
 
@@ -65,20 +66,11 @@ class Describer:
         waiting = [video for video in videos if not self.is_kept(video)]
         for video in waiting:
             refuse_gone(video, METHOD, "of another grid")
-        stop = Event()
-        pool = ThreadPoolExecutor(max(1, run.threads))
-        with pool, progress("watching", len(waiting), "videos") as tick:
 
-            def one(video: Video) -> None:
-                arrays = self.describe(video, stop)
-                save_features(video, METHOD, key(self), arrays)
-                tick()
+        def keep(video: Video, stop: Event) -> None:
+            save_features(video, METHOD, key(self), self.describe(video, stop))
 
-            try:
-                list(pool.map(one, waiting))
-            except BaseException:
-                stop.set()
-                raise
+        watch_each(waiting, run.threads, keep)
 
     def is_kept(self, video: Video) -> bool:
         """Whether features of a video, described in this way, lie beside its `kept`."""
@@ -97,24 +89,14 @@ class Describer:
     def describe_all(self, videos: Sequence[Video], run: Run) -> list[MotionFeatures]:
         """The features of each video; from disk where they were computed before."""
         kept = self.kept_features(videos)
-        stop = Event()
-        pool = ThreadPoolExecutor(max(1, run.threads))
-        with pool, progress("watching", len(videos), "videos") as tick:
 
-            def one(video: Video) -> MotionFeatures:
-                if video.kept in kept:
-                    tick()
-                    return cut_features(kept[video.kept], video.span, self.grid.frame_step)
-                name = f"flowgrid-{self.key_of(video)}"
-                arrays = run.remember(name, lambda: self.describe(video, stop))
-                tick()
-                return MotionFeatures(**arrays)
+        def describe(video: Video, stop: Event) -> MotionFeatures:
+            if video.kept in kept:
+                return cut_features(kept[video.kept], video.span, self.grid.frame_step)
+            name = f"flowgrid-{self.key_of(video)}"
+            return MotionFeatures(**run.remember(name, lambda: self.describe(video, stop)))
 
-            try:
-                return list(pool.map(one, videos))
-            except BaseException:
-                stop.set()  # or Ctrl-C would wait for the videos at hand, hours perhaps
-                raise
+        return watch_each(videos, run.threads, describe)
 
     def key_of(self, video: Video) -> str:
         """A name for everything that the features of a video depend on."""

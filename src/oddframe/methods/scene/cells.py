@@ -112,7 +112,7 @@ class StandingCounter:
 
 
 class CellWatcher:
-    """Describes one frame after the other. It remembers `memory` frames, and nothing older counts."""
+    """Describes one frame after the other; nothing older than `memory_of` frames counts."""
 
     def __init__(
         self,

@@ -32,8 +32,8 @@ from oddframe.run import Run
 from oddframe.types import Bytes, Clips, ClipSpec, Example, Floats, Frame, Ints, Scores, Video
 from oddframe.video.background import shrink
 from oddframe.video.eigenbackground import WAYS, EigenBackground, learn_eigenbackground
-from oddframe.video.motion import PRESETS, SMALLEST_SIDE, Flow, choose_grid
-from oddframe.video.reader import facts_of
+from oddframe.video.motion import PRESETS, Flow, choose_grid, refuse_tiny
+from oddframe.video.reader import facts_of, sources_of
 
 STRIDES = (6, 16)  # pixels of a cell: a quarter of a thing's height, within these
 LEAST_EXPLAINED = 0.7  # of the training frames, or there is no background
@@ -455,22 +455,6 @@ class Scene(Detector):
             raise ValueError("the answers in normal frames are not in ascending order")
 
 
-def sources_of(videos: Sequence[Video]) -> list[str]:
-    """Where each of the videos is."""
-    return [str(video.source) for video in videos]
-
-
 def recording_of(video: Video) -> str:
     """What a video was cut from."""
     return video.group or str(video.source)
-
-
-def refuse_tiny(videos: Sequence[Video]) -> None:
-    """Raise BadVideo for pictures in which no motion can be seen."""
-    for video in videos:
-        facts = facts_of(video)
-        if max(facts.height, facts.width) < SMALLEST_SIDE:
-            raise BadVideo(
-                f"{video.source} has pictures of {facts.width}×{facts.height} pixels, too small to "
-                f"see motion in; the longer side has at least {SMALLEST_SIDE}"
-            )

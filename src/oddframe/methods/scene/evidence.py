@@ -14,8 +14,8 @@ from oddframe.types import Bools, Floats
 
 KNOTS = 256  # of a curve: quantiles of normal frames
 TAIL = 0.9  # quantile above which a frame's rarity goes on along an exponential
-# of what exceeds that quantile, in units of an answer: where nothing ever did, the first thing that does
-# is rare, but not at once as rare as can be
+# of what exceeds that quantile, in units of an answer: where nothing ever did, the first thing that
+# does is rare, but not at once as rare as can be
 LEAST_MEAN = 0.05
 CEILING = 12.0  # no finite recording supports more than one in 10^12
 LEAST_SAY = 0.55  # area under the curve, faults against normal, from which a memory is heard

@@ -18,6 +18,7 @@ from oddframe.methods.scene.memories import (
     points_of,
 )
 from oddframe.types import Bools, Clips, Example, Floats
+from oddframe.video.boxes import box_of_cell
 
 if TYPE_CHECKING:
     from oddframe.methods.scene.detector import Scene
@@ -48,7 +49,7 @@ def explain(detector: Scene, clips: Clips) -> Example:
     video, frame, at = detector.origin[nearest].tolist()
     text = sentence(detector, speaks, cells, which, normal)
     source = Path(detector.learned_from[video])
-    return Example(text, box, source, frame, box_around(at, (h, w)))
+    return Example(text, box, source, frame, box_of_cell(at, (h, w), REACH))
 
 
 def sentence(detector: Scene, speaks: str, cells: Cells, which: int, normal: Floats) -> str:
@@ -113,16 +114,3 @@ def thing_around(cells: Cells, which: int, shape: tuple[int, int]) -> Box:
     label = int(labels.ravel()[cells.cell[which]])
     x, y, wide, high = stats[label][:4].tolist()
     return x / w, y / h, (x + wide) / w, (y + high) / h
-
-
-def box_around(cell: int, shape: tuple[int, int]) -> Box:
-    """A cell and those beside it, as fractions of the picture."""
-    h, w = shape
-    row = cell // w + 0.5
-    column = cell % w + 0.5
-    return (
-        max(0.0, (column - REACH) / w),
-        max(0.0, (row - REACH) / h),
-        min(1.0, (column + REACH) / w),
-        min(1.0, (row + REACH) / h),
-    )

@@ -7,7 +7,7 @@ V videos; h × w cells; a sample of S cells; 3 memories.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -113,8 +113,8 @@ def digest_all(
             wanted = round(SAMPLE * len(part.cell) / total_cells)
             frames = round(HELD_OUT_FRAMES * len(part.frame) / total_frames)
             if len(part.cell):
-                found = digest(part, k, shape, longest, (wanted, frames), random)
-                digests.append(replace(found, recording=recordings[k]))
+                found = digest(part, k, recordings[k], shape, longest, (wanted, frames), random)
+                digests.append(found)
     return digests
 
 
@@ -142,6 +142,7 @@ def leave_one_group_out(digests: Sequence[Digest]) -> Iterator[tuple[list[Digest
 def digest(
     cells: VideoCells,
     video: int,
+    recording: str,
     shape: tuple[int, int],
     longest: float,
     wanted: tuple[int, int],
@@ -156,7 +157,8 @@ def digest(
     busy = np.flatnonzero(np.diff(cells.first))  # frames that things are in
     at = np.linspace(0, len(busy) - 1, min(len(busy), max(1, wanted[1]))).astype(int)
     frames = [cells.at(m) for m in busy[at].tolist()]
-    return Digest(cells.cells_at(drawn), origin, tally(everything, shape, longest), frames, "")
+    tallies = tally(everything, shape, longest)
+    return Digest(cells.cells_at(drawn), origin, tallies, frames, recording)
 
 
 def remember(

@@ -22,12 +22,13 @@ from oddframe.methods.scene.cells import (
     on_grid,
     rows_of,
 )
+from oddframe.methods.scene.evidence import LEAST_MEAN
 from oddframe.types import Floats, Ints
 
 MEMORIES = ("motion", "size", "standing")
 # the least mean excess of each one's answers: those about standing are rarities already, and a frame
 # is never rarer than the cell that makes it so
-LEAST_EXCESS = (0.05, 0.05, 1 / np.log(10))
+LEAST_EXCESS = (LEAST_MEAN, LEAST_MEAN, 1 / np.log(10))
 ROWS_APART = 4.5  # rows of cells that count as much as one unit of motion: perspective, and lanes
 COLUMNS_APART = 200.0  # columns that do: what is normal at one side is nearly so at the other
 SPEED_UNIT = 0.4  # of the usual speed in a row: differences smaller than this are small

@@ -7,7 +7,7 @@ M frames with A cells in all, five numbers each.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from itertools import islice
 from threading import Event
@@ -29,7 +29,7 @@ from oddframe.methods.scene.cells import (
     lag_of,
     longest_of,
 )
-from oddframe.progress import logger, progress
+from oddframe.progress import logger
 from oddframe.run import Arrays, Run
 from oddframe.types import Bools, Bytes, ClipSpec, Floats, Frame, Ints, Video
 from oddframe.video.eigenbackground import EigenBackground
@@ -41,6 +41,7 @@ from oddframe.video.kept_features import (
 )
 from oddframe.video.motion import Flow
 from oddframe.video.reader import content_of, read
+from oddframe.video.side_by_side import watch_each
 
 METHOD = "scene"  # under whose name what was seen is kept
 BATCH = 32  # frames described at once
@@ -115,21 +116,13 @@ class Describer:
 
     def describe_all(self, videos: Sequence[Video], run: Run) -> list[Described]:
         """Describe each video, side by side; what was described is found again by `recall`."""
-        stop = Event()
-        pool = ThreadPoolExecutor(max(1, run.threads))
-        with pool, progress("watching", len(videos), "videos") as tick:
 
-            def one(video: Video) -> Described:
-                name = f"scene-{self.key_of(video)}"
-                arrays = run.remember(name, lambda: self.kept_or_described(video, stop))
-                tick()
-                return Described(name, len(arrays["frame"]), len(arrays["cell"]))
+        def describe(video: Video, stop: Event) -> Described:
+            name = f"scene-{self.key_of(video)}"
+            arrays = run.remember(name, lambda: self.kept_or_described(video, stop))
+            return Described(name, len(arrays["frame"]), len(arrays["cell"]))
 
-            try:
-                return list(pool.map(one, videos))
-            except BaseException:
-                stop.set()  # or Ctrl-C would wait for the videos at hand, hours perhaps
-                raise
+        return watch_each(videos, run.threads, describe)
 
     def keep_all(self, videos: Sequence[Video], run: Run) -> None:
         """See to it that what is seen in each whole video lies beside its `kept`. Raises BadRun
@@ -138,19 +131,11 @@ class Describer:
         waiting = [video for video in videos if not are_kept(video, METHOD, self.way)]
         for video in waiting:
             refuse_gone(video, METHOD, "of another background")
-        stop = Event()
-        pool = ThreadPoolExecutor(max(1, run.threads))
-        with pool, progress("watching", len(waiting), "videos") as tick:
 
-            def one(video: Video) -> None:
-                save_features(video, METHOD, self.way, self.see(video, stop))
-                tick()
+        def keep(video: Video, stop: Event) -> None:
+            save_features(video, METHOD, self.way, self.see(video, stop))
 
-            try:
-                list(pool.map(one, waiting))
-            except BaseException:
-                stop.set()
-                raise
+        watch_each(waiting, run.threads, keep)
 
     def kept_or_described(self, video: Video, stop: Event) -> Arrays:
         """The cells of a video, which is not read where they are kept. Raises BadRun."""
